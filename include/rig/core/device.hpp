@@ -1,0 +1,68 @@
+// A device is a run-time value: an in-order queue of work together with the memory it works on.
+// Each queue has its own caching pool, so a training step stops asking the system for memory after its first rounds.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "rig/core/error.hpp"
+
+namespace rig::inline RIG_ABI {
+
+/// What a pool has done so far; bytes and counts.
+struct MemoryStatistics {
+  std::size_t in_use = 0;             ///< bytes handed out and not returned
+  std::size_t peak = 0;               ///< largest in_use so far
+  std::size_t reserved = 0;           ///< bytes taken from the system and not given back
+  std::int64_t system_allocations = 0;  ///< how often the system was asked
+};
+
+/// The interface behind Device. Work and copies happen in the order they are given.
+struct Queue {
+  virtual ~Queue() = default;
+  virtual void* allocate(std::size_t bytes) = 0;
+  virtual void release(void* p, std::size_t bytes) noexcept = 0;
+  virtual void copy(void* to, void const* from, std::size_t bytes) = 0;  // host and device pointers alike
+  virtual void wait() = 0;
+  virtual void trim() noexcept = 0;  // gives idle blocks back to the system
+  virtual MemoryStatistics memory() const = 0;
+  virtual bool is_cuda() const { return false; }
+  virtual int index() const { return 0; }
+};
+
+class Device {
+ public:
+  Device();  ///< the CPU
+  explicit Device(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+  bool is_cpu() const { return !queue_->is_cuda(); }
+  bool is_cuda() const { return queue_->is_cuda(); }
+  Queue& queue() const { return *queue_; }
+  void wait() const { queue_->wait(); }
+  friend bool operator==(Device const& a, Device const& b) { return a.queue_ == b.queue_; }
+  friend std::ostream& operator<<(std::ostream& o, Device const& d) {
+    if (d.is_cpu()) return o << "cpu";
+    return o << "cuda:" << d.queue_->index();
+  }
+
+ private:
+  std::shared_ptr<Queue> queue_;
+};
+
+/// The machine rig runs on: host memory, all its cores. Always the same device.
+Device cpu();
+/// The CUDA device of that number with a stream and a pool of its own. Throws when this build or machine has none.
+Device cuda(int index = 0);
+/// "cpu", "cuda", "cuda:1". Throws on anything else, naming what is possible.
+Device device_from_name(std::string_view name);
+
+inline Device::Device() : Device(cpu()) {}
+
+/// Number of threads the CPU kernels may use; 0 asks for all. Results do not depend on it.
+void set_threads(int count);
+int threads();
+
+}  // namespace rig::inline RIG_ABI
+
+#if RIG_INCLUDE_IPP
+#include "rig/core/device.ipp"
+#endif

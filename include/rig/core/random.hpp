@@ -1,0 +1,98 @@
+// Counter-based random numbers: Philox 4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// Number i of draw d under seed s is a function of (s, d, i) alone, so CPU and CUDA, one thread or many, agree,
+// and a run is continued from two integers.
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+#include "rig/core/tensor.hpp"
+
+namespace rig::inline RIG_ABI {
+
+struct Philox {
+  std::uint32_t v[4];
+
+  /// Ten rounds on counter (c0, c1) under key.
+  RIG_HD static Philox draw(std::uint64_t key, std::uint64_t c0, std::uint64_t c1) {
+    std::uint32_t k0 = std::uint32_t(key), k1 = std::uint32_t(key >> 32);
+    Philox x{{std::uint32_t(c0), std::uint32_t(c0 >> 32), std::uint32_t(c1), std::uint32_t(c1 >> 32)}};
+    for (int round = 0; round < 10; ++round) {
+      std::uint64_t const a = std::uint64_t(0xD2511F53u) * x.v[0], b = std::uint64_t(0xCD9E8D57u) * x.v[2];
+      x = {{std::uint32_t(b >> 32) ^ x.v[1] ^ k0, std::uint32_t(b), std::uint32_t(a >> 32) ^ x.v[3] ^ k1, std::uint32_t(a)}};
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
+    }
+    return x;
+  }
+  /// In (0, 1), never 0 or 1.
+  RIG_HD static double unit(std::uint32_t u) { return (double(u) + 0.5) * (1.0 / 4294967296.0); }
+};
+
+/// A seed and how many draws were made from it. A draw is one tensor or one number.
+class Rng {
+ public:
+  explicit Rng(std::uint64_t seed = 0, std::uint64_t draws = 0) : seed_(seed), draws_(draws) {}
+  std::uint64_t seed() const { return seed_; }
+  std::uint64_t draws() const { return draws_; }
+  std::uint64_t next_draw() { return draws_++; }
+  /// An independent stream named by a number, for example one an item of a corpus.
+  Rng split(std::uint64_t stream) const {
+    Philox const p = Philox::draw(seed_, stream, 0x73706c6974ull);
+    return Rng(p.v[0] | std::uint64_t(p.v[1]) << 32);
+  }
+  double uniform() { return Philox::unit(Philox::draw(seed_, next_draw(), 0).v[0]); }
+  double uniform(double low, double high) { return low + (high - low) * uniform(); }
+  /// An integer in [0, n).
+  std::int64_t below(std::int64_t n) {
+    check(n > 0, "Rng::below: expected a positive bound, got ", n);
+    Philox const p = Philox::draw(seed_, next_draw(), 0);
+    return std::int64_t((p.v[0] | std::uint64_t(p.v[1]) << 32) % std::uint64_t(n));
+  }
+  double normal() {
+    Philox const p = Philox::draw(seed_, next_draw(), 0);
+    return std::sqrt(-2 * std::log(Philox::unit(p.v[0]))) * std::cos(6.283185307179586 * Philox::unit(p.v[1]));
+  }
+
+ private:
+  std::uint64_t seed_, draws_;
+};
+
+namespace detail {
+template <class T> struct NormalKernel {
+  T* y;
+  std::int64_t n;
+  std::uint64_t seed, draw;
+  T scale;
+  // One call makes two numbers by Box and Muller's transform, in double, so that float and double tensors agree.
+  RIG_HD void operator()(std::int64_t i) const {
+    Philox const p = Philox::draw(seed, draw, std::uint64_t(i) + 1);
+    double const r = std::sqrt(-2 * std::log(Philox::unit(p.v[0]))), a = 6.283185307179586 * Philox::unit(p.v[1]);
+    y[2 * i] = scale * T(r * std::cos(a));
+    if (2 * i + 1 < n) y[2 * i + 1] = scale * T(r * std::sin(a));
+  }
+};
+template <class T> struct UniformKernel {
+  T* y;
+  std::uint64_t seed, draw;
+  T low, high;
+  RIG_HD void operator()(std::int64_t i) const {
+    Philox const p = Philox::draw(seed, draw, std::uint64_t(i) + 1);
+    y[i] = low + (high - low) * T(Philox::unit(p.v[0]));
+  }
+};
+}  // namespace detail
+
+/// Independent normal numbers with mean 0 and the given deviation.
+template <class T> Tensor<T> randn(Shape shape, Rng& rng, Device device = {}, T deviation = T(1)) {
+  Tensor<T> y(shape, std::move(device));
+  for_each(y.device(), (y.size() + 1) / 2, detail::NormalKernel<T>{y.mutate(), y.size(), rng.seed(), rng.next_draw(), deviation});
+  return y;
+}
+/// Independent numbers, uniform between low and high.
+template <class T> Tensor<T> rand(Shape shape, Rng& rng, Device device = {}, T low = T(0), T high = T(1)) {
+  Tensor<T> y(shape, std::move(device));
+  for_each(y.device(), y.size(), detail::UniformKernel<T>{y.mutate(), rng.seed(), rng.next_draw(), low, high});
+  return y;
+}
+
+}  // namespace rig::inline RIG_ABI
