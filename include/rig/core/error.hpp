@@ -39,8 +39,8 @@ struct Check {
   char const* file;
   int line;
   template <class B>
-  Check(B const& condition, char const* file = __builtin_FILE(), int line = __builtin_LINE())
-      : ok(static_cast<bool>(condition)), file(file), line(line) {}
+  Check(B const& condition, char const* at_file = __builtin_FILE(), int at_line = __builtin_LINE())
+      : ok(static_cast<bool>(condition)), file(at_file), line(at_line) {}
 };
 
 /// All arguments printed one after the other.
