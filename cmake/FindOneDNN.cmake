@@ -1,0 +1,15 @@
+# OneDNN::OneDNN from its header and library. oneDNN's own package file asks for OpenCL's headers, which rig does not need.
+find_path(OneDNN_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
+find_library(OneDNN_LIBRARY dnnl)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(OneDNN REQUIRED_VARS OneDNN_LIBRARY OneDNN_INCLUDE_DIR)
+mark_as_advanced(OneDNN_INCLUDE_DIR OneDNN_LIBRARY)
+if(OneDNN_FOUND AND NOT TARGET OneDNN::OneDNN)
+  set(rig_imported_scope "")
+  if(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL)
+    set(rig_imported_scope GLOBAL)
+  endif()
+  add_library(OneDNN::OneDNN UNKNOWN IMPORTED ${rig_imported_scope})
+  set_target_properties(OneDNN::OneDNN PROPERTIES
+    IMPORTED_LOCATION "${OneDNN_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${OneDNN_INCLUDE_DIR}")
+endif()

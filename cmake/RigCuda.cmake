@@ -1,0 +1,36 @@
+# CUDA objects. CMake 3.25 does not know that nvcc 13 has C++20, so the standard is given as a plain option.
+set(CMAKE_CUDA_ARCHITECTURES ${RIG_CUDA_ARCHITECTURES})
+if(NOT CMAKE_CUDA_COMPILER)
+  find_program(RIG_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda/bin)
+  if(RIG_NVCC)
+    set(CMAKE_CUDA_COMPILER "${RIG_NVCC}")
+  endif()
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+if(RIG_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER "${RIG_CCACHE}")
+endif()
+
+# rig_cuda_flags: what a .cu file of ours is compiled with. rig::rig itself asks for cxx_std_20, which CMake would
+# refuse for CUDA, so its include folders and definitions are taken one by one.
+add_library(rig_cuda_flags INTERFACE)
+target_compile_options(rig_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --extended-lambda --expt-relaxed-constexpr
+  -Xcompiler=-Wall,-Wextra,-ffp-contract=off>)
+target_include_directories(rig_cuda_flags INTERFACE "${PROJECT_SOURCE_DIR}/include")
+target_link_libraries(rig_cuda_flags INTERFACE Eigen3::Eigen CUDA::cudart CUDA::cublas)
+# Under nvcc rig uses its plain kernels and CUDA's own libraries, so oneDNN and OpenMP are left out.
+target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_DNNL=0)
+foreach(package IN ITEMS ZLIB PNG JPEG)
+  if(TARGET ${package}::${package})
+    target_link_libraries(rig_cuda_flags INTERFACE ${package}::${package})
+    target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_${package}=1)
+  else()
+    target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_${package}=0)
+  endif()
+endforeach()
+
+# Every public header and every op, compiled by nvcc for each architecture.
+file(GLOB rig_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cu")
+add_library(rig_cuda_headers OBJECT ${rig_cuda_sources})
+target_link_libraries(rig_cuda_headers PRIVATE rig_cuda_flags)

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Every public header compiles as the only include of a file, with g++ and, where it is installed, clang++.
+set -u
+export LC_ALL=C
+: "${RIG_CXX:=g++}" "${RIG_FLAGS:=-std=c++20 -Iinclude -isystem/usr/include/eigen3}"
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+export RIG_FLAGS RIG_LAUNCHER=${RIG_LAUNCHER:-} work
+
+one() {
+  local compiler=$1 header=$2 name
+  name=$(basename "$compiler")-${header//\//_}
+  printf '#include "%s"\n' "$header" >"$work/$name.cpp"
+  # Shadowing is g++'s business; in a header alone clang knows of functions that are defined elsewhere.
+  if ${RIG_LAUNCHER:-} $compiler $RIG_FLAGS -O0 -Wall -Wextra -Werror -Wno-undefined-inline -Wno-unknown-pragmas \
+    -c "$work/$name.cpp" -o "$work/$name.o" >"$work/$name.txt" 2>&1; then
+    echo ok
+  else
+    echo "FAILED: $header alone with $compiler"
+    head -n 20 "$work/$name.txt"
+  fi
+  rm -f "$work/$name.o"
+}
+export -f one
+
+compilers=("$RIG_CXX")
+case $RIG_CXX in *clang*) ;; *) command -v clang++ >/dev/null && compilers+=("clang++") ;; esac
+passed=0 failed=0
+for compiler in "${compilers[@]}"; do
+  # The header's name is compiled from the same folder each time, so that ccache knows it again.
+  out=$(cd include && find rig -name '*.hpp' | sort | xargs -P "$(nproc)" -I{} bash -c 'cd .. && one "$0" "$1"' "$compiler" {})
+  good=$(grep -c '^ok$' <<<"$out")
+  bad=$(grep -c '^FAILED' <<<"$out")
+  grep -v '^ok$' <<<"$out"
+  echo "$compiler: $good headers compile alone, $bad do not"
+  passed=$((passed + good)) failed=$((failed + bad))
+done
+[ "$passed" -gt 0 ] || { echo "no header was found"; exit 1; }
+[ "$failed" -eq 0 ]
