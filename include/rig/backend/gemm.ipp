@@ -1,0 +1,179 @@
+// Matrix products on the CPU: oneDNN for float where it is there, Eigen otherwise and for double.
+// Threads come from one place, parallel_tiles: a product is cut into tiles by its shape alone and each tile is computed by
+// one single-threaded call, so the bits do not depend on the number of threads.
+#pragma once
+// GCC 12 sees an uninitialised value in its own AVX-512 intrinsics when Eigen uses them.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <Eigen/Core>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#include <algorithm>
+#include <atomic>
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+// oneDNN obeys OpenMP's thread count; a build without OpenMP could not keep it to one thread a call.
+#if RIG_HAS_DNNL && defined(_OPENMP)
+#define RIG_USE_DNNL 1
+#include <dnnl.h>
+#else
+#define RIG_USE_DNNL 0
+#endif
+
+#include "rig/core/device.hpp"
+
+namespace rig::inline RIG_ABI::detail {
+
+/// While it lives, libraries called from this thread use this thread only.
+class OneThread {
+ public:
+#if defined(_OPENMP)
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+
+ private:
+  int before_;
+#else
+  OneThread() {}
+  ~OneThread() {}
+#endif
+};
+
+/// tile(i) for i < count, each on one thread, in any order. A tile must not throw.
+template <class F>
+void parallel_tiles(std::int64_t count, F const& tile) {
+#if defined(_OPENMP)
+  if (count > 1 && omp_get_max_threads() > 1 && !omp_in_parallel()) {
+#pragma omp parallel
+    {
+      OneThread const one;
+#pragma omp for schedule(dynamic, 1)
+      for (std::int64_t i = 0; i < count; ++i) tile(i);
+    }
+    return;
+  }
+#endif
+  OneThread const one;
+  for (std::int64_t i = 0; i < count; ++i) tile(i);
+}
+
+/// Temporary values from the CPU's pool.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(std::int64_t count)
+      : bytes_(std::size_t(count) * sizeof(T)), device_(cpu()), p_(bytes_ ? device_.queue().allocate(bytes_) : nullptr) {}
+  ~Scratch() {
+    if (p_) device_.queue().release(p_, bytes_);
+  }
+  Scratch(Scratch const&) = delete;
+  Scratch& operator=(Scratch const&) = delete;
+  T* data() const { return static_cast<T*>(p_); }
+
+ private:
+  std::size_t bytes_;
+  Device device_;
+  void* p_;
+};
+
+/// c [n, m] = op(a) op(b), added to c if `add`, on the calling thread; row strides lda, ldb, ldc.
+template <class T>
+struct TileProduct {
+  bool a_transposed, b_transposed, add;
+  std::int64_t n, m, k;
+  T const* a;
+  std::int64_t lda;
+  T const* b;
+  std::int64_t ldb;
+  T* c;
+  std::int64_t ldc;
+};
+
+template <class T>
+void eigen_product(TileProduct<T> const& p) {
+  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using In = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>;
+  In const a(p.a, p.a_transposed ? p.k : p.n, p.a_transposed ? p.n : p.k, Eigen::OuterStride<>(p.lda));
+  In const b(p.b, p.b_transposed ? p.m : p.k, p.b_transposed ? p.k : p.m, Eigen::OuterStride<>(p.ldb));
+  Eigen::Map<Matrix, 0, Eigen::OuterStride<>> c(p.c, p.n, p.m, Eigen::OuterStride<>(p.ldc));
+  if (!p.add) c.setZero();
+  if (p.a_transposed && p.b_transposed)
+    c.noalias() += a.transpose() * b.transpose();
+  else if (p.a_transposed)
+    c.noalias() += a.transpose() * b;
+  else if (p.b_transposed)
+    c.noalias() += a * b.transpose();
+  else
+    c.noalias() += a * b;
+}
+inline void tile_product(TileProduct<double> const& p) { eigen_product(p); }
+inline void tile_product(TileProduct<float> const& p) {
+#if RIG_USE_DNNL
+  dnnl_sgemm(p.a_transposed ? 'T' : 'N', p.b_transposed ? 'T' : 'N', p.n, p.m, p.k, 1.0f, p.a, p.lda, p.b, p.ldb, p.add ? 1.0f : 0.0f, p.c,
+             p.ldc);
+#else
+  eigen_product(p);
+#endif
+}
+
+/// How many rows and columns one tile has: enough tiles for a large machine, none too small to be worth a thread.
+struct TileShape {
+  std::int64_t rows, cols;
+  TileShape(std::int64_t groups, std::int64_t n, std::int64_t m, std::int64_t k)
+      : rows(std::min<std::int64_t>(n, 512)), cols(std::min<std::int64_t>(m, 512)) {
+    auto tiles = [&] { return groups * ((n + rows - 1) / rows) * ((m + cols - 1) / cols); };
+    while (tiles() < 16 && rows * cols * k > 500'000 && std::max(rows, cols) > 32) {
+      std::int64_t& larger = cols >= rows ? cols : rows;
+      larger = (larger / 2 + 15) / 16 * 16;
+    }
+  }
+};
+
+/// A long sum with few results is cut into this many parts, added in order.
+inline std::int64_t parts_of_sum(std::int64_t groups, std::int64_t n, std::int64_t m, std::int64_t k) {
+  if (groups > 4 || n * m > 128 * 128 || k < 16384) return 1;
+  return std::min<std::int64_t>(16, k / 8192);
+}
+
+/// y [g, n, m] = op(a) op(b) for each of g pairs, using all threads; a is [n, k] or transposed [k, n], b is [k, m] or [m, k].
+template <class T>
+void product(std::int64_t g, std::int64_t n, std::int64_t m, std::int64_t k, bool a_transposed, bool b_transposed, T const* a, T const* b,
+             T* y) {
+  std::int64_t const lda = a_transposed ? n : k, ldb = b_transposed ? k : m;
+  auto tile = [&](std::int64_t group, std::int64_t r, std::int64_t rows, std::int64_t c, std::int64_t cols, std::int64_t k0,
+                  std::int64_t depth, T* to) {
+    T const* from_a = a + group * n * k + (a_transposed ? k0 * lda + r : r * lda + k0);
+    T const* from_b = b + group * k * m + (b_transposed ? c * ldb + k0 : k0 * ldb + c);
+    tile_product(TileProduct<T>{a_transposed, b_transposed, false, rows, cols, depth, from_a, lda, from_b, ldb, to, m});
+  };
+  if (g * n * m == 0) return;
+  if (k == 0) return void(std::fill(y, y + g * n * m, T(0)));
+  std::int64_t const parts = parts_of_sum(g, n, m, k);
+  if (parts > 1) {
+    Scratch<T> partial(g * parts * n * m);
+    parallel_tiles(g * parts, [&](std::int64_t i) {
+      std::int64_t const part = i % parts, k0 = k * part / parts, k1 = k * (part + 1) / parts;
+      tile(i / parts, 0, n, 0, m, k0, k1 - k0, partial.data() + i * n * m);
+    });
+    for (std::int64_t i = 0; i < g * n * m; ++i) {
+      T const* first = partial.data() + i / (n * m) * parts * n * m + i % (n * m);
+      T sum = 0;
+      for (std::int64_t part = 0; part < parts; ++part) sum += first[part * n * m];
+      y[i] = sum;
+    }
+    return;
+  }
+  TileShape const t(g, n, m, k);
+  std::int64_t const down = (n + t.rows - 1) / t.rows, across = (m + t.cols - 1) / t.cols;
+  parallel_tiles(g * down * across, [&](std::int64_t i) {
+    std::int64_t const c = i % across * t.cols, r = i / across % down * t.rows, group = i / (across * down);
+    tile(group, r, std::min(t.rows, n - r), c, std::min(t.cols, m - c), 0, k, y + (group * n + r) * m + c);
+  });
+}
+
+}  // namespace rig::inline RIG_ABI::detail
