@@ -1,0 +1,97 @@
+// Launching over a batch of images. kernel(image, i) is called for every i < count of every image; the CPU cuts each image
+// into pieces of fixed size, so that one large image keeps all cores busy as well as many small ones do.
+// Sums over an image are made of leaves of 1,024 terms, added in ascending order: no thread count changes a bit.
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+#include "rig/core/launch.hpp"
+#include "rig/core/tensor.hpp"
+
+namespace rig::inline RIG_ABI::render {
+
+namespace detail {
+
+/// a * b + c in one rounding, where the machine has the instruction; elsewhere as two (a call into libm costs more than all the rest).
+template <class T>
+RIG_HD T mul_add(T a, T b, T c) {
+#if defined(__FMA__) || defined(__CUDA_ARCH__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+template <class T>
+RIG_HD bool finite(T v) {
+  return v - v == T(0);
+}
+
+template <class K>
+struct PieceKernel {
+  K kernel;
+  std::int64_t count, pieces, length;
+  void operator()(std::int64_t p) const {
+    std::int64_t const image = p / pieces, begin = p % pieces * length, end = begin + length < count ? begin + length : count;
+    K k = kernel;
+    for (std::int64_t i = begin; i < end; ++i) k(image, i);
+  }
+};
+
+/// kernel(image, i) for all images and all i < count.
+template <class K>
+void for_each_in_images(Device const& device, std::int64_t images, std::int64_t count, K const& kernel) {
+  if (images <= 0 || count <= 0) return;
+  if (device.is_cpu()) {
+    std::int64_t const length = 4096, pieces = (count + length - 1) / length;
+    PieceKernel<K> const piece{kernel, count, pieces, length};
+    if (images * count < 8192) {
+      for (std::int64_t p = 0; p < images * pieces; ++p) piece(p);
+      return;
+    }
+    for_each_heavy(device, images * pieces, piece);
+    return;
+  }
+  for_each(device, images, count, kernel);
+}
+
+inline constexpr std::int64_t sum_leaf = 1024;
+inline std::int64_t sum_leaves(std::int64_t count) { return (count + sum_leaf - 1) / sum_leaf; }
+
+/// Adds the partial sums [images, leaves, width] of each image in ascending order: y is [images, width].
+template <class T>
+struct AddLeavesKernel {
+  T* y;
+  T const* partial;
+  std::int64_t leaves, width;
+  RIG_HD void operator()(std::int64_t image, std::int64_t c) const {
+    T const* p = partial + image * leaves * width + c;
+    T s = 0;
+    for (std::int64_t l = 0; l < leaves; ++l) s += p[l * width];
+    y[image * width + c] = s;
+  }
+};
+
+/// Sums over the elements of each image. Leaf is a kernel leaf(image, begin, end, T* out[width]) that overwrites out.
+template <class T, class Leaf>
+struct LeafKernel {
+  Leaf leaf;
+  T* partial;
+  std::int64_t count, leaves, width;
+  RIG_HD void operator()(std::int64_t p) const {
+    std::int64_t const image = p / leaves, begin = p % leaves * sum_leaf;
+    leaf(image, begin, begin + sum_leaf < count ? begin + sum_leaf : count, partial + p * width);
+  }
+};
+template <class T, class Leaf>
+Tensor<T> sum_images(Device const& device, std::int64_t images, std::int64_t count, std::int64_t width, Leaf const& leaf) {
+  std::int64_t const leaves = sum_leaves(count);
+  Tensor<T> y({images, width}, device), partial({images, leaves, width}, device);
+  for_each_heavy(device, images * leaves, LeafKernel<T, Leaf>{leaf, partial.mutate(), count, leaves, width});
+  for_each(device, images, width, AddLeavesKernel<T>{y.mutate(), partial.data(), leaves, width});
+  return y;
+}
+
+}  // namespace detail
+
+}  // namespace rig::inline RIG_ABI::render
