@@ -1,0 +1,89 @@
+#include "rig/train/checkpoint.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+
+#include "rig/nn/linear.hpp"
+#include "rig/nn/optim/adam.hpp"
+
+using namespace rig;
+
+namespace {
+
+template <class T> struct TwoLayers {
+  nn::Linear<T> first, second;
+  std::vector<Tensor<T>> tables;
+  std::int64_t count = 0;
+  double level = 0;
+  TwoLayers(std::int64_t width, Rng& rng) : first({3, width}, rng), second({width, 2, false}, rng) { tables = {randn<T>({2, 2}, rng), randn<T>({5}, rng)}; }
+  void visit(auto&& f) { f("first", first), f("second", second), f("tables", tables), f("count", count), f("level", level); }
+};
+
+std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
+
+template <class F> std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (Error const& e) {
+    return e.what();
+  }
+  return "";
+}
+bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("checkpoint: everything comes back with the same bits, into the same blocks") {
+  Rng rng(3);
+  TwoLayers<float> a(4, rng), b(4, rng);
+  a.count = -7, a.level = 0.1;
+  a.first.weight.tensor().mutate()[0] = std::numeric_limits<float>::denorm_min();
+  a.first.weight.tensor().mutate()[1] = -0.0f;
+  nn::Adam<float> opt_a, opt_b;
+  Tape tape;
+  tape.watch(a);
+  tape.backward(sum(square(a.second(a.first(Var(randn<float>({5, 3}, rng)))))));
+  opt_a.step(a);
+  opt_b.prepare(b);
+
+  std::string const path = temporary("rig_checkpoint_test.safetensors");
+  io::save(path, {{"step", "12"}, {"name", "zwölf"}}, io::item("F", a), io::item("opt", opt_a));
+  Tensor<float> const shared = b.first.weight.value();
+  io::Metadata const m = io::load(path, io::item("F", b), io::item("opt", opt_b));
+  CHECK(io::metadata_value(m, "step") == "12");
+  CHECK(io::metadata_value(m, "name") == "zwölf");
+  CHECK(contains(message_of([&] { io::metadata_value(m, "seed"); }), "seed"));
+  CHECK(nn::content_hash(a) == nn::content_hash(b));
+  CHECK(nn::content_hash(opt_a) == nn::content_hash(opt_b));
+  CHECK(b.count == -7);
+  CHECK(b.level == 0.1);
+  CHECK(opt_b.states[0].steps == 1);
+  CHECK(shared.host() == a.first.weight.value().host());
+
+  // One item alone: what belongs to the other is left alone.
+  TwoLayers<float> c(4, rng);
+  io::load(path, io::item("F", c));
+  CHECK(nn::content_hash(c) == nn::content_hash(a));
+  std::remove(path.c_str());
+}
+
+TEST_CASE("checkpoint: what does not fit is named, and nothing is changed") {
+  Rng rng(4);
+  TwoLayers<float> a(4, rng), wide(5, rng);
+  std::string const path = temporary("rig_checkpoint_bad.safetensors");
+  io::save(path, {}, io::item("F", a));
+  std::string const before = nn::content_hash(wide);
+  std::string const shape = message_of([&] { io::load(path, io::item("F", wide)); });
+  CHECK(contains(shape, "F.first.weight should be F32 [5, 3], the file has F32 [4, 3]"));
+  CHECK(nn::content_hash(wide) == before);
+
+  TwoLayers<double> other(4, rng);
+  CHECK(contains(message_of([&] { io::load(path, io::item("F", other)); }), "F.first.weight should be F64 [4, 3], the file has F32 [4, 3]"));
+  CHECK(contains(message_of([&] { io::load(path, io::item("N", a)); }), "N.first.weight is missing"));
+  CHECK(contains(message_of([&] { io::load(path, io::item("F", a.first)); }), "is in the file but not expected"));
+  CHECK(message_of([&] { io::load(path + ".none", io::item("F", a)); }) != "");
+  std::remove(path.c_str());
+}
