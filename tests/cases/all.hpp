@@ -1,0 +1,16 @@
+// Every family of the case table.
+#pragma once
+#include "cases/basic.hpp"
+
+namespace cases {
+
+inline Table const& all() {
+  static Table const table = [] {
+    Table t;
+    add_basic(t);
+    return t;
+  }();
+  return table;
+}
+
+}  // namespace cases
