@@ -1,0 +1,39 @@
+// Any checkpoint file by its first bytes, never by its extension: npz, npy, safetensors, PyTorch of either kind, pickles.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "rig/io/npz.hpp"
+#include "rig/io/pickle.hpp"
+#include "rig/io/safetensors.hpp"
+#include "rig/io/torch.hpp"
+
+namespace rig::inline RIG_ABI::io {
+
+enum class Kind { unknown, pickle, torch_legacy, torch_zip, npz, npy, safetensors, zip, png, jpeg };
+char const* name_of(Kind kind);
+
+/// What the bytes look like; zip archives by the names in their directory.
+Kind identify(Bytes const& file);
+
+/// A decoded checkpoint. Pickles and PyTorch files have a value tree; all have tensors.
+class Document {
+ public:
+  Kind kind = Kind::unknown;
+  Value root;             ///< absent for npz, npy and safetensors
+  Metadata metadata;      ///< of safetensors
+  std::vector<NamedTensor> flat;  ///< of npz, npy (one, named "array") and safetensors
+
+  /// Every tensor in order; names are paths of dict keys and list indices joined by dots.
+  std::vector<NamedTensor> tensors() const { return root ? all_tensors(root) : flat; }
+};
+
+/// Reads a checkpoint of any kind. Error, naming file, place and reason, for everything else; no partial results.
+Document read_any(std::string const& path, Limits const& limits = {});
+Document read_any(Bytes const& file, Limits const& limits = {});
+
+}  // namespace rig::inline RIG_ABI::io
+
+#if RIG_INCLUDE_IPP
+#include "rig/io/file.ipp"
+#endif

@@ -1,0 +1,104 @@
+#pragma once
+#include <algorithm>
+
+#include "rig/io/file.hpp"
+
+namespace rig::inline RIG_ABI::io {
+
+namespace detail {
+// Says what a file that is no checkpoint probably is.
+inline std::string describe(Bytes const& file) {
+  if (file.size == 0) return "the file is empty";
+  std::string_view head = file.text().substr(0, 512);
+  if (head.find("https://git-lfs.github.com/spec") != std::string_view::npos) return "a Git LFS pointer, not the file itself: fetch it with git lfs pull";
+  std::string lower(head);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+  if (lower.find("<html") != std::string::npos || lower.find("<!doctype") != std::string::npos) return "a web page, not a checkpoint: the download went wrong";
+  if (head.substr(0, 2) == "\x1f\x8b") return "gzip-compressed data: decompress it first";
+  std::string hex;
+  for (char c : head.substr(0, 8)) {
+    hex += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
+    hex += "0123456789abcdef"[static_cast<unsigned char>(c) & 15];
+    hex += ' ';
+  }
+  return str("no checkpoint format begins with ", hex, "(\"", excerpt(head.substr(0, 16)), "\")");
+}
+}  // namespace detail
+
+RIG_INLINE char const* name_of(Kind kind) {
+  static constexpr char const* names[] = {"unknown file", "pickle",      "PyTorch stream", "PyTorch archive", "npz archive",
+                                          "npy array",    "safetensors", "zip archive",    "PNG image",       "JPEG image"};
+  return names[int(kind)];
+}
+
+RIG_INLINE Kind identify(Bytes const& file) {
+  std::string_view head = file.text().substr(0, 16);
+  auto begins = [&](std::string_view s) { return head.substr(0, s.size()) == s; };
+  using namespace std::string_view_literals;
+  if (begins("PK\x03\x04"sv) || begins("PK\x05\x06"sv)) {
+    try {
+      ZipReader zip(file);
+      bool all_npy = !zip.entries().empty(), torch = false;
+      for (auto const& e : zip.entries()) {
+        std::size_t slash = e.name.find('/');
+        torch = torch || (slash != std::string::npos && slash > 0 && e.name.substr(slash) == "/data.pkl");
+        all_npy = all_npy && e.name.size() > 4 && e.name.substr(e.name.size() - 4) == ".npy";
+      }
+      return torch ? Kind::torch_zip : all_npy ? Kind::npz : Kind::zip;
+    } catch (std::exception const&) {
+      return Kind::zip;
+    }
+  }
+  if (begins("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv)) return Kind::torch_legacy;
+  if (begins("\x93NUMPY"sv)) return Kind::npy;
+  if (begins("\x89PNG\r\n\x1a\n"sv)) return Kind::png;
+  if (begins("\xff\xd8\xff"sv)) return Kind::jpeg;
+  if (head.size() >= 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) return Kind::pickle;
+  if (head.size() >= 9 && head[8] == '{') return Kind::safetensors;
+  return Kind::unknown;
+}
+
+RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
+  return detail::only_errors([&] {
+    Document d;
+    d.kind = identify(file);
+    switch (d.kind) {
+      case Kind::pickle: d.root = read_pickle(file, limits); break;
+      case Kind::torch_legacy: d.root = read_torch_legacy(file, limits); break;
+      case Kind::torch_zip: d.root = read_torch_zip(file, limits); break;
+      case Kind::npz: d.flat = read_npz(file, limits); break;
+      case Kind::npy: {
+        Budget budget(limits, file.size);
+        d.flat.push_back({"array", read_npy(file, budget)});
+        break;
+      }
+      case Kind::safetensors: {
+        Safetensors s = read_safetensors(file);
+        d.flat = std::move(s.tensors);
+        d.metadata = std::move(s.metadata);
+        break;
+      }
+      case Kind::zip: {
+        ZipReader zip(file);  // says what is wrong with a damaged one
+        throw Error("a zip archive, but neither of PyTorch (data.pkl) nor of NumPy (only .npy)");
+      }
+      case Kind::png:
+      case Kind::jpeg: throw Error(str("a ", name_of(d.kind), ", not a checkpoint"));
+      case Kind::unknown: throw Error(detail::describe(file));
+    }
+    check(d.root || !d.flat.empty(), "the file holds no tensor");
+    return d;
+  });
+}
+
+RIG_INLINE Document read_any(std::string const& path, Limits const& limits) {
+  MappedFile file(path);
+  try {
+    return read_any(file.bytes(), limits);
+  } catch (Error const& e) {
+    throw Error(path + ": " + e.what());
+  }
+}
+
+}  // namespace rig::inline RIG_ABI::io

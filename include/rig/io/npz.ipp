@@ -1,0 +1,254 @@
+#pragma once
+#include <algorithm>
+
+#include "rig/io/npz.hpp"
+
+namespace rig::inline RIG_ABI::io {
+
+namespace detail {
+
+RIG_INLINE bool parse_numpy_type(std::string_view code, NumpyType& type) {
+  type.swap = false;
+  if (!code.empty() && (code[0] == '<' || code[0] == '>' || code[0] == '=' || code[0] == '|')) {
+    type.swap = code[0] == '>';
+    code.remove_prefix(1);
+  }
+  static constexpr std::pair<std::string_view, DType> table[] = {
+      {"f8", DType::f64}, {"f4", DType::f32}, {"f2", DType::f16}, {"i8", DType::i64}, {"i4", DType::i32}, {"i2", DType::i16},
+      {"i1", DType::i8},  {"u8", DType::u64}, {"u4", DType::u32}, {"u2", DType::u16}, {"u1", DType::u8},  {"b1", DType::boolean}};
+  for (auto const& [name, dtype] : table) {
+    if (code != name) continue;
+    type.dtype = dtype;
+    if (size_of(dtype) == 1) type.swap = false;
+    return true;
+  }
+  return false;
+}
+
+RIG_INLINE void swap_elements(std::byte* data, std::uint64_t count, std::uint64_t size) {
+  if (size == 1) return;
+  for (std::uint64_t i = 0; i < count; ++i) std::reverse(data + i * size, data + (i + 1) * size);
+}
+
+RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride, std::int64_t offset,
+                        Budget& budget) {
+  std::uint64_t bytes = std::uint64_t(shape.size()) * element;
+  budget.charge(bytes);
+  std::vector<std::byte> out(std::size_t(bytes), std::byte(0));
+  if (bytes == 0) return Bytes(std::move(out));
+  std::int64_t index[Shape::max_rank] = {};
+  std::int64_t inner = shape.rank() ? shape[-1] : 1, step = shape.rank() ? stride.back() : 1;
+  std::byte* y = out.data();
+  std::int64_t at = offset;
+  for (std::byte* end = y + bytes; y != end;) {
+    if (step == 1) {
+      std::memcpy(y, from.data + std::uint64_t(at) * element, std::size_t(std::uint64_t(inner) * element));
+      y += std::uint64_t(inner) * element;
+    } else {
+      for (std::int64_t i = 0; i < inner; ++i, y += element) std::memcpy(y, from.data + std::uint64_t(at + i * step) * element, std::size_t(element));
+    }
+    for (int a = shape.rank() - 2; a >= 0; --a) {
+      at += stride[std::size_t(a)];
+      if (++index[a] < shape[a]) break;
+      at -= shape[a] * stride[std::size_t(a)];
+      index[a] = 0;
+    }
+  }
+  return Bytes(std::move(out));
+}
+
+RIG_INLINE AnyTensor from_numpy(NumpyType type, Shape const& shape, bool column_major, Bytes const& raw, Budget& budget) {
+  std::uint64_t element = size_of(type.dtype);
+  check(raw.size == std::uint64_t(shape.size()) * element, "an array of shape ", shape, " and type ", type.dtype, " needs ",
+        std::uint64_t(shape.size()) * element, " bytes, got ", raw.size);
+  Bytes values = raw;
+  if (column_major && shape.rank() > 1 && raw.size > 0) {
+    std::vector<std::int64_t> stride;
+    std::int64_t s = 1;
+    for (auto extent : shape) {
+      stride.push_back(s);
+      s *= extent;
+    }
+    values = gather(raw, element, shape, stride, 0, budget);
+  }
+  if (type.swap) {
+    budget.charge(values.size);
+    std::vector<std::byte> swapped(values.data, values.data + values.size);
+    swap_elements(swapped.data(), std::uint64_t(shape.size()), element);
+    values = Bytes(std::move(swapped));
+  }
+  return {type.dtype, shape, values};
+}
+
+// The literal NumPy writes: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+struct NpyHeader {
+  NumpyType type{};
+  bool fortran = false;
+  Shape shape;
+};
+class NpyParser {
+ public:
+  NpyParser(std::string_view s) : s_(s) {}
+  NpyHeader parse() {
+    NpyHeader h;
+    int seen = 0;
+    expect('{');
+    while (!accept('}')) {
+      std::string_view key = text();
+      expect(':');
+      int bit = key == "descr" ? 1 : key == "fortran_order" ? 2 : key == "shape" ? 4 : 0;
+      check(bit != 0, "npy: unknown key '", excerpt(key), "' in the header");
+      check((seen & bit) == 0, "npy: key '", key, "' appears twice in the header");
+      seen |= bit;
+      if (bit == 1) {
+        space();
+        check(i_ < s_.size() && (s_[i_] == '\'' || s_[i_] == '"'), "npy: structured types are not read");
+        std::string_view code = text();
+        check(parse_numpy_type(code, h.type), "npy: elements of type '", excerpt(code), "' are not read");
+      } else if (bit == 2) {
+        h.fortran = boolean();
+      } else {
+        expect('(');
+        while (!accept(')')) {
+          h.shape.append(integer());
+          if (!accept(',')) {
+            // Python needs the comma in (3,): without it this is a number in brackets.
+            check(h.shape.rank() > 1, "npy: the shape in the header is not a tuple");
+            expect(')');
+            break;
+          }
+        }
+      }
+      if (!accept(',')) {
+        expect('}');
+        break;
+      }
+    }
+    space();
+    check(i_ == s_.size(), "npy: the header goes on after its dictionary");
+    check(seen == 7, "npy: the header must have descr, fortran_order and shape");
+    return h;
+  }
+
+ private:
+  void space() {
+    while (i_ < s_.size() && (s_[i_] == ' ' || s_[i_] == '\n')) ++i_;
+  }
+  bool accept(char c) {
+    space();
+    if (i_ >= s_.size() || s_[i_] != c) return false;
+    ++i_;
+    return true;
+  }
+  void expect(char c) { check(accept(c), "npy: '", c, "' expected in the header at ", i_, ": ", excerpt(s_)); }
+  std::string_view text() {
+    space();
+    check(i_ < s_.size() && (s_[i_] == '\'' || s_[i_] == '"'), "npy: a string is expected in the header at ", i_, ": ", excerpt(s_));
+    char quote = s_[i_++];
+    std::size_t end = s_.find(quote, i_);
+    check(end != std::string_view::npos && end - i_ < 64, "npy: a string in the header does not end");
+    std::string_view t = s_.substr(i_, end - i_);
+    check(t.find('\\') == std::string_view::npos, "npy: escapes are not expected in the header");
+    i_ = end + 1;
+    return t;
+  }
+  bool boolean() {
+    space();
+    if (s_.substr(i_, 4) == "True") return i_ += 4, true;
+    check(s_.substr(i_, 5) == "False", "npy: fortran_order must be True or False");
+    return i_ += 5, false;
+  }
+  std::int64_t integer() {
+    space();
+    std::int64_t v = 0;
+    std::size_t first = i_;
+    for (; i_ < s_.size() && s_[i_] >= '0' && s_[i_] <= '9'; ++i_) {
+      check(v < (std::int64_t(1) << 56), "npy: an extent in the header is too large");
+      v = v * 10 + (s_[i_] - '0');
+    }
+    check(i_ > first, "npy: extents must be non-negative integers: ", excerpt(s_));
+    if (i_ < s_.size() && s_[i_] == 'L') ++i_;  // Python 2 wrote longs so
+    return v;
+  }
+  std::string_view s_;
+  std::size_t i_ = 0;
+};
+
+}  // namespace detail
+
+RIG_INLINE AnyTensor read_npy(Bytes const& file, Budget& budget, std::string const& name) {
+  Cursor in(file.span(), name.c_str());
+  in.require(file.size >= 10 && in.text(6) == "\x93NUMPY", "not an .npy array");
+  auto major = in.little<std::uint8_t>(), minor = in.little<std::uint8_t>();
+  in.require(major >= 1 && major <= 3 && minor == 0, "unknown .npy version ", int(major), ".", int(minor));
+  std::uint64_t length = major == 1 ? in.little<std::uint16_t>() : in.little<std::uint32_t>();
+  in.require(length <= 65536, "a header of ", length, " bytes is not plausible");
+  auto header = detail::NpyParser(in.text(length)).parse();
+  std::uint64_t need = std::uint64_t(header.shape.size()) * size_of(header.type.dtype);
+  in.require(in.remaining() == need, "shape ", header.shape, " needs ", need, " bytes of data, the file has ", in.remaining());
+  return detail::from_numpy(header.type, header.shape, header.fortran, file.sub(in.position(), need), budget);
+}
+
+RIG_INLINE std::vector<NamedTensor> read_npz(Bytes const& file, Limits const& limits) {
+  Budget budget(limits, file.size);
+  ZipReader zip(file);
+  std::vector<NamedTensor> out;
+  for (auto const& e : zip.entries()) {
+    std::string_view name = e.name;
+    check(name.size() > 4 && name.substr(name.size() - 4) == ".npy", "npz: entry ", excerpt(name), " is not an .npy array");
+    name.remove_suffix(4);
+    out.push_back({std::string(name), read_npy(zip.read(e, budget), budget, "npz: " + excerpt(e.name))});
+  }
+  check(!out.empty(), "npz: the archive is empty");
+  return out;
+}
+
+RIG_INLINE std::vector<NamedTensor> read_npz(std::string const& path, Limits const& limits) {
+  MappedFile file(path);
+  try {
+    return read_npz(file.bytes(), limits);
+  } catch (std::bad_alloc const&) {
+    throw Error(path + ": not enough memory");
+  } catch (Error const& e) {
+    throw Error(path + ": " + e.what());
+  }
+}
+
+RIG_INLINE void save_npz(std::string const& path, std::vector<NamedTensor> const& tensors) {
+  ZipWriter zip(path);
+  for (auto const& [name, tensor] : tensors) {
+    check(bool(tensor), path, ": tensor ", name, " is empty");
+    char const* code = nullptr;
+    switch (tensor.dtype()) {
+      case DType::f64: code = "<f8"; break;
+      case DType::f32: code = "<f4"; break;
+      case DType::f16: code = "<f2"; break;
+      case DType::bf16: break;
+      case DType::i64: code = "<i8"; break;
+      case DType::i32: code = "<i4"; break;
+      case DType::i16: code = "<i2"; break;
+      case DType::i8: code = "|i1"; break;
+      case DType::u64: code = "<u8"; break;
+      case DType::u32: code = "<u4"; break;
+      case DType::u16: code = "<u2"; break;
+      case DType::u8: code = "|u1"; break;
+      case DType::boolean: code = "|b1"; break;
+    }
+    check(code, path, ": tensor ", name, " is BF16, which NumPy does not have; convert it to float first");
+    std::string shape = "(";
+    for (auto extent : tensor.shape()) shape += std::to_string(extent) + (tensor.rank() == 1 ? "," : ", ");
+    if (tensor.rank() > 1) shape.resize(shape.size() - 2);
+    std::string header = str("{'descr': '", code, "', 'fortran_order': False, 'shape': ", shape, "), }");
+    header.append((64 - (10 + header.size() + 1) % 64) % 64, ' ');
+    header += '\n';
+    std::string head = "\x93NUMPY";
+    head += '\x01';
+    head += '\0';
+    detail::put_little(head, header.size(), 2);
+    head += header;
+    zip.add(name + ".npy", {std::as_bytes(std::span(head.data(), head.size())), tensor.bytes().span()});
+  }
+  zip.commit();
+}
+
+}  // namespace rig::inline RIG_ABI::io
