@@ -1,0 +1,89 @@
+// A world with known truth (section 15 of our StyleRig study): a generator whose pictures are pictures of the built-in face
+// and whose face parameters are a known function p*(w) of the code. A code of `rows` rows is whitened; every factor (yaw,
+// smile, skin, ...) is read from the few rows its group is tied to, pose from coarse rows, expression from medium ones,
+// colours from fine ones:
+//   u_k = 0.8 a_k . w~ + 0.5 tanh(b_k . tanh(H w~))
+// and the factors become face parameters, hair and background by fixed smooth formulas. An edit of a code can then be
+// judged against p*(edited code) instead of against another network's opinion.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "rig/core/random.hpp"
+#include "rig/render/camera.hpp"
+#include "rig/render/procedural_face.hpp"
+#include "rig/stylerig/parameters.hpp"
+
+namespace rig::inline RIG_ABI::stylerig {
+
+struct OracleOptions {
+  std::int64_t rows = 10;        ///< rows of a code: 10 for 64 x 64
+  std::int64_t width = 32;       ///< numbers in a row
+  std::uint64_t seed = 11;       ///< of the function from codes to factors
+  int vertices = 5000;           ///< of the face in the pictures
+  int identity = 40, reflectance = 30;  ///< modes of the face model; the truth moves the first 14 and 10
+  int hair_vertices = 2500;
+  double camera_distance = 13.2; ///< dm
+};
+
+/// The function p*. Its tensors are small and travel with the generator.
+struct OracleTruth {
+  std::int64_t rows = 0, width = 0;
+  Tensor<float> center, scale;   ///< [width]: whitening of codes
+  Tensor<float> linear;          ///< [K, rows * width]: 0.8 a_k, zero outside the rows of k's group
+  Tensor<float> hidden;          ///< [M, rows * width]: H
+  Tensor<float> output;          ///< [K, M]: b_k
+
+  void visit(auto&& f) { f("center", center), f("scale", scale), f("linear", linear), f("hidden", hidden), f("output", output); }
+  /// u [n, K], each of roughly unit variance, from codes [n, rows, width].
+  Tensor<float> factors(Tensor<float> const& codes) const;
+};
+
+/// Names of the K factors, in order: "yaw", "pitch", ..., "background 5".
+std::vector<std::string> const& oracle_factor_names();
+
+/// Fresh weights; `codes` [m, width] are rows of unmixed codes from which the whitening is taken.
+OracleTruth make_oracle_truth(OracleOptions const& options, Tensor<float> const& codes);
+
+/// The face, hair and camera of the pictures, and the formulas from factors to what is seen.
+class OracleScene {
+ public:
+  explicit OracleScene(OracleOptions const& options = {});
+  OracleOptions const& options() const { return options_; }
+  render::MorphableModel const& model() const { return model_; }
+  render::Camera const& camera() const { return camera_; }
+  ParameterLayout const& layout() const { return layout_; }
+
+  /// p* [n, layout().size()] from factors [n, K].
+  Tensor<float> parameters(Tensor<float> const& factors) const;
+  /// Pictures [n, side, side, 3], RGB in 0..1, drawn `supersampling` times larger and averaged.
+  Tensor<float> pictures(Tensor<float> const& factors, std::int64_t side, int supersampling = 4) const;
+  /// Landmarks [n, 68, 3] = (u, v, 1) in fractions of the side.
+  Tensor<float> landmarks(Tensor<float> const& factors) const;
+
+ private:
+  struct HairShape {
+    Tensor<float> base;     ///< [H, 3] round the mean face
+    Tensor<float> length, volume, fringe;  ///< [H, 3]: change from no to full
+    Tensor<int> root, triangles;
+  };
+  Tensor<float> head_geometry(Tensor<float> const& p) const;
+
+  OracleOptions options_;
+  render::MorphableModel model_;
+  render::Camera camera_;
+  ParameterLayout layout_;
+  HairShape hair_;
+  Tensor<int> scene_triangles_;
+};
+
+/// Illumination coefficients (27 numbers) of ambient light and one distant Lambertian light, first three harmonic bands:
+/// shading = ambient + strength (1/4 + c/2 + 5/32 (3 c^2 - 1)), c the cosine to the light, times a colour a channel.
+/// Azimuth is positive toward the image's right, elevation upward; radians.
+void lambertian_light(double azimuth, double elevation, double strength, double ambient, double const colour[3], float* gamma);
+
+}  // namespace rig::inline RIG_ABI::stylerig
+
+#if RIG_INCLUDE_IPP
+#include "rig/stylerig/oracle.ipp"
+#endif
