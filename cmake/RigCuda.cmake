@@ -6,6 +6,7 @@ if(NOT CMAKE_CUDA_COMPILER)
     set(CMAKE_CUDA_COMPILER "${RIG_NVCC}")
   endif()
 endif()
+set(CMAKE_CUDA_EXTENSIONS ON)  # off would make CMake add a -std of its own
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 if(RIG_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
@@ -15,12 +16,14 @@ endif()
 # rig_cuda_flags: what a .cu file of ours is compiled with. rig::rig itself asks for cxx_std_20, which CMake would
 # refuse for CUDA, so its include folders and definitions are taken one by one.
 add_library(rig_cuda_flags INTERFACE)
-target_compile_options(rig_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --extended-lambda --expt-relaxed-constexpr
-  -Xcompiler=-Wall,-Wextra,-ffp-contract=off>)
+target_compile_options(rig_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -Xcompiler=-Wall,-Wextra,-ffp-contract=off>)
 target_include_directories(rig_cuda_flags INTERFACE "${PROJECT_SOURCE_DIR}/include")
-target_link_libraries(rig_cuda_flags INTERFACE Eigen3::Eigen CUDA::cudart CUDA::cublas)
+get_target_property(rig_eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)  # its target asks for a standard, too
+target_include_directories(rig_cuda_flags SYSTEM INTERFACE ${rig_eigen_include})
+target_link_libraries(rig_cuda_flags INTERFACE CUDA::cudart CUDA::cublas)
 # Under nvcc rig uses its plain kernels and CUDA's own libraries, so oneDNN and OpenMP are left out.
-target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_DNNL=0)
+# Eigen serves the host only: with its own device support nvcc would warn about its complex numbers.
+target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_DNNL=0 EIGEN_NO_CUDA)
 foreach(package IN ITEMS ZLIB PNG JPEG)
   if(TARGET ${package}::${package})
     target_link_libraries(rig_cuda_flags INTERFACE ${package}::${package})

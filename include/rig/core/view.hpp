@@ -24,10 +24,10 @@ template <class T, int R> struct View {
     return s;
   }
   /// A view that writes is also one that reads.
-  RIG_HD operator View<T const, R>() const
-    requires(!std::is_const_v<T>)
-  {
-    View<T const, R> v{data, {}};
+  template <class U>
+    requires(std::is_same_v<U, T const> && !std::is_const_v<T>)
+  RIG_HD operator View<U, R>() const {
+    View<U, R> v{data, {}};
     for (int a = 0; a < R; ++a) v.d[a] = d[a];
     return v;
   }

@@ -56,12 +56,20 @@ template <class L> void add_target(std::vector<Target>& list, std::string const&
   }
 }
 
+// Functions of their own: nvcc does not take a generic lambda inside a pack that is folded.
+template <class M> void add_leaves(std::vector<NamedTensor>& list, Item<M> const& item) {
+  visit_leaves(item.name, item.module, [&](std::string const& name, auto& leaf) { add_leaf(list, name, leaf); });
+}
+template <class M> void add_targets(std::vector<Target>& targets, Item<M> const& item) {
+  visit_leaves(item.name, item.module, [&](std::string const& name, auto& leaf) { add_target(targets, name, leaf); });
+}
+
 }  // namespace detail
 
 /// Writes everything under its final name only when it is complete. Two tensors of one name are an error.
 template <class... M> void save(std::string const& path, Metadata const& metadata, Item<M> const&... items) {
   std::vector<NamedTensor> list;
-  (visit_leaves(items.name, items.module, [&](std::string const& name, auto& leaf) { detail::add_leaf(list, name, leaf); }), ...);
+  (detail::add_leaves(list, items), ...);
   save_safetensors(path, list, metadata);
 }
 
@@ -69,7 +77,7 @@ template <class... M> void save(std::string const& path, Metadata const& metadat
 /// if they do not. What the file holds beside these items (other top-level names) is left alone.
 template <class... M> Metadata load(std::string const& path, Item<M> const&... items) {
   std::vector<detail::Target> targets;
-  (visit_leaves(items.name, items.module, [&](std::string const& name, auto& leaf) { detail::add_target(targets, name, leaf); }), ...);
+  (detail::add_targets(targets, items), ...);
   return detail::fill_targets(path, {items.name...}, targets);
 }
 
