@@ -122,7 +122,7 @@ TEST_CASE("rig.hpp includes every public header") {
   for (auto const& file : headers()) {
     if (!ends_with(file, ".hpp") || file == "rig.hpp" || folder_of(file) == "interop") continue;  // interop needs Eigen's headers
     INFO(file);
-    CHECK(listed.count(file) == 1);
+    CHECK_MESSAGE(listed.count(file) == 1, "run scripts/lists");
   }
 }
 
@@ -137,5 +137,5 @@ TEST_CASE("every op that is compiled once has its instantiation") {
   for (auto const& file : headers())
     if (file != "autodiff/op.hpp")
       for (auto const& n : names(content(root + "/" + file), declared)) wanted.insert(n);
-  CHECK(wanted == given);
+  CHECK_MESSAGE(wanted == given, "run scripts/lists");
 }
