@@ -1,0 +1,368 @@
+#pragma once
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+
+#include "rig/nn/stylegan2_loader.hpp"
+
+namespace rig::inline RIG_ABI::nn {
+namespace detail {
+
+/// Tensors and attributes of a stored generator, by dotted path. The two containers differ only here.
+class StoredGenerator {
+ public:
+  StoredGenerator(std::string file, std::vector<io::NamedTensor> list) : file_(std::move(file)), list_(std::move(list)) {
+    for (auto const& t : list_) tensors_[t.name] = &t.tensor;
+  }
+  virtual ~StoredGenerator() = default;
+
+  /// A number attribute; empty if the file says None.
+  virtual std::optional<double> number(std::string const& path, char const* key) const = 0;
+  virtual std::string text(std::string const& path, char const* key) const = 0;
+  virtual bool channels_last() const = 0;
+
+  bool has(std::string const& name) const { return tensors_.count(name) > 0; }
+  double real(std::string const& path, char const* key) const {
+    auto const v = number(path, key);
+    require(v.has_value(), path, ".", key, " is None, expected a number");
+    return *v;
+  }
+  std::int64_t integer(std::string const& path, char const* key) const {
+    double const v = real(path, key);
+    require(v == std::floor(v) && std::abs(v) < 1e15, path, ".", key, " should be a whole number, the file has ", v);
+    return std::int64_t(v);
+  }
+  /// A tensor as the file has it. Extents of -1 may be anything.
+  Tensor<float> tensor(std::string const& name, std::vector<std::int64_t> const& shape) {
+    auto it = tensors_.find(name);
+    require(it != tensors_.end(), "tensor ", name, " is missing (expected ", words(shape), ")");
+    Shape const& s = it->second->shape();
+    bool fits = s.rank() == int(shape.size());
+    for (int i = 0; fits && i < s.rank(); ++i) fits = shape[std::size_t(i)] < 0 || shape[std::size_t(i)] == s[i];
+    require(fits, name, " should be ", words(shape), ", the file has ", s);
+    used_.insert(name);
+    return it->second->as<float>();
+  }
+  /// A convolution's weight as [out, k, k, in].
+  Tensor<float> kernel(std::string const& name, std::int64_t out, std::int64_t in, std::int64_t k) {
+    if (channels_last()) return tensor(name, {out, k, k, in});
+    return permute(Var<float>(tensor(name, {out, in, k, k})), {0, 2, 3, 1}).value();
+  }
+  Tensor<float> constant(std::string const& name) {
+    if (channels_last()) return tensor(name, {4, 4, -1});
+    return permute(Var<float>(tensor(name, {-1, 4, 4})), {1, 2, 0}).value();
+  }
+  Tensor<float> filter(std::string const& name) {
+    auto it = tensors_.find(name);
+    require(it != tensors_.end(), "tensor ", name, " is missing (expected a filter [t, t] or [t])");
+    require(it->second->rank() == 1 || it->second->rank() == 2, name, " should be a filter [t, t] or [t], the file has ", it->second->shape());
+    used_.insert(name);
+    return it->second->as<float>();
+  }
+  std::int64_t extent(std::string const& name, int axis) const {
+    auto it = tensors_.find(name);
+    require(it != tensors_.end(), "tensor ", name, " is missing");
+    require(axis < it->second->rank(), name, " should have ", axis + 1, " axes or more, the file has ", it->second->shape());
+    return it->second->dim(axis);
+  }
+  /// Throws if the file holds tensors that nobody asked for. Unused filters are known: official files keep one in every layer.
+  void expect_all_used() const {
+    for (auto const& t : list_) {
+      bool const filter = t.name.size() > 16 && t.name.compare(t.name.size() - 16, 16, ".resample_filter") == 0;
+      require(filter || used_.count(t.name), "tensor ", t.name, " ", t.tensor.shape(), " belongs to no layer of this generator");
+    }
+  }
+  template <class... A> void require(bool ok, A const&... parts) const {
+    if (!ok) throw Error(str(file_, ": ", parts...));
+  }
+  std::string const& file() const { return file_; }
+
+ private:
+  static std::string words(std::vector<std::int64_t> const& shape) {
+    std::string s = "[";
+    for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
+    return s + "]";
+  }
+  std::string file_;
+  std::vector<io::NamedTensor> list_;
+  std::map<std::string, io::AnyTensor const*> tensors_;
+  std::set<std::string> used_;
+};
+
+class PickledGenerator final : public StoredGenerator {
+ public:
+  PickledGenerator(std::string const& file, io::Value generator) : StoredGenerator(file, io::module_tensors(generator)), root_(std::move(generator)) {}
+  std::optional<double> number(std::string const& path, char const* key) const override {
+    io::Value const v = attribute(path, key);
+    if (v.is_none()) return {};
+    try {
+      return v.real();
+    } catch (Error const& e) {
+      throw Error(str(file(), ": ", path, ".", key, ": ", e.what()));
+    }
+  }
+  std::string text(std::string const& path, char const* key) const override {
+    io::Value const v = attribute(path, key);
+    require(v.is(io::ValueKind::string), path, ".", key, " should be a name, the file has a ", name_of(v.kind()));
+    return std::string(v.string());
+  }
+  bool channels_last() const override { return false; }
+
+ private:
+  io::Value attribute(std::string const& path, char const* key) const {
+    io::Value m = root_;
+    for (std::size_t at = 0; at < path.size();) {
+      std::size_t const dot = std::min(path.find('.', at), path.size());
+      io::Value const children = m.find("_modules");
+      m = children.is(io::ValueKind::dict) ? children.find(std::string_view(path).substr(at, dot - at)) : io::Value{};
+      require(m.is(io::ValueKind::object), "module ", path.substr(0, dot), " is missing");
+      at = dot + 1;
+    }
+    io::Value const v = m.find(key);
+    require(bool(v), "module ", path.empty() ? "of the generator" : path, " has no attribute ", key);
+    return v;
+  }
+  io::Value root_;
+};
+
+class OwnGenerator final : public StoredGenerator {
+ public:
+  OwnGenerator(std::string const& file, io::Document const& d) : StoredGenerator(file, d.flat) {
+    for (auto const& [k, v] : d.metadata) values_[k] = v;
+  }
+  std::optional<double> number(std::string const& path, char const* key) const override {
+    std::string const v = text(path, key);
+    if (v == "none") return {};
+    char* end = nullptr;
+    double const x = std::strtod(v.c_str(), &end);
+    require(!v.empty() && *end == 0, name(path, key), " should be a number, the file has '", v, "'");
+    return x;
+  }
+  std::string text(std::string const& path, char const* key) const override {
+    auto it = values_.find(name(path, key));
+    require(it != values_.end(), "the metadata has no entry ", name(path, key));
+    return it->second;
+  }
+  bool channels_last() const override { return true; }
+  static std::string name(std::string const& path, char const* key) { return path.empty() ? key : path + "." + key; }
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+inline double clamp_of(StoredGenerator const& s, std::string const& path) {
+  auto const c = s.number(path, "conv_clamp");
+  s.require(!c || *c >= 0, path, ".conv_clamp should be None or not negative, the file has ", c ? *c : 0.0);
+  return c ? *c : -1;
+}
+inline Activation activation_of(StoredGenerator const& s, std::string const& path) {
+  std::string const a = s.text(path, "activation");
+  try {
+    return activation_from_name(a);
+  } catch (Error const& e) {
+    throw Error(str(s.file(), ": ", path, ": ", e.what()));
+  }
+}
+
+inline EqualLinear<float> build_dense(StoredGenerator& s, std::string const& path, std::int64_t in, std::int64_t out) {
+  EqualLinear<float> l;
+  l.activation = activation_of(s, path);
+  l.weight_gain = s.real(path, "weight_gain");
+  l.bias_gain = s.real(path, "bias_gain");
+  l.weight = Param<float>(s.tensor(path + ".weight", {out, in}));
+  if (s.has(path + ".bias")) l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
+  return l;
+}
+
+inline SynthesisLayer<float> build_layer(StoredGenerator& s, std::string const& path, std::int64_t w_dim, std::int64_t r, std::int64_t in, std::int64_t out, int up) {
+  SynthesisLayer<float> l;
+  l.resolution = s.integer(path, "resolution");
+  l.up = int(s.integer(path, "up"));
+  s.require(l.resolution == r && l.up == up, path, " should enlarge by ", up, " to ", r, " pixels, the file has ", l.up, " and ", l.resolution);
+  l.activation = activation_of(s, path);
+  l.act_gain = s.real(path, "act_gain");
+  l.conv_clamp = clamp_of(s, path);
+  l.weight = Param<float>(s.kernel(path + ".weight", out, in, 3));
+  l.affine = build_dense(s, path + ".affine", w_dim, in);
+  l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
+  if (up > 1) l.resample_filter = s.filter(path + ".resample_filter");
+  if (s.integer(path, "use_noise")) {
+    l.noise_const = s.tensor(path + ".noise_const", {r, r});
+    l.noise_strength = Param<float>(s.tensor(path + ".noise_strength", {}));
+  }
+  return l;
+}
+
+inline Generator<float> build_generator(StoredGenerator& s) {
+  Generator<float> g;
+  g.resolution = s.integer("", "img_resolution");
+  g.image_channels = s.integer("", "img_channels");
+  g.synthesis.w_dim = s.integer("", "w_dim");
+  std::int64_t log2 = 0;
+  while (log2 < 20 && (std::int64_t(1) << log2) < g.resolution) ++log2;
+  s.require(g.resolution >= 4 && (std::int64_t(1) << log2) == g.resolution && log2 < 20, "the resolution should be a power of two, the file has ", g.resolution);
+  g.synthesis.num_ws = rows_for_resolution(g.resolution);
+
+  Mapping<float>& m = g.mapping;
+  m.z_dim = s.integer("mapping", "z_dim"), m.c_dim = s.integer("mapping", "c_dim"), m.w_dim = s.integer("mapping", "w_dim");
+  m.num_ws = s.integer("mapping", "num_ws");
+  s.require(m.num_ws == g.synthesis.num_ws && m.w_dim == g.synthesis.w_dim, "the mapping should give ", g.synthesis.num_ws, " rows of ", g.synthesis.w_dim,
+            ", the file says ", m.num_ws, " of ", m.w_dim);
+  std::int64_t width = m.z_dim;
+  if (m.c_dim) {
+    m.embed = build_dense(s, "mapping.embed", m.c_dim, -1);
+    width += m.embed->out();
+  }
+  std::int64_t const layers = s.integer("mapping", "num_layers");
+  for (std::int64_t i = 0; i < layers; ++i) {
+    m.layers.push_back(build_dense(s, "mapping.fc" + std::to_string(i), width, i + 1 == layers ? m.w_dim : -1));
+    width = m.layers.back().out();
+  }
+  if (s.has("mapping.w_avg")) m.w_avg = s.tensor("mapping.w_avg", {m.w_dim});
+
+  std::int64_t before = 0;
+  for (std::int64_t r = 4; r <= g.resolution; r *= 2) {
+    SynthesisBlock<float> b;
+    b.name = "b" + std::to_string(r), b.resolution = r;
+    std::string const path = "synthesis." + b.name;
+    b.architecture = architecture_from_name(s.text(path, "architecture"));
+    bool const last = r == g.resolution, torgb = last || b.architecture == Architecture::skip;
+    if (r == 4) {
+      b.constant = Param<float>(s.constant(path + ".const"));
+      before = b.constant.dim(2);
+    } else {
+      b.conv0 = build_layer(s, path + ".conv0", m.w_dim, r, before, -1, 2);
+      std::int64_t const c = b.conv0->weight.dim(0);
+      if (b.architecture == Architecture::skip) b.resample_filter = s.filter(path + ".resample_filter");
+      if (b.architecture == Architecture::resnet) {
+        std::string const skip = path + ".skip";
+        s.require(s.text(skip, "activation") == "linear" && !s.number(skip, "conv_clamp"), skip, " should be linear and not clamped");
+        b.skip.emplace();
+        b.skip->weight_gain = s.real(skip, "weight_gain"), b.skip->act_gain = s.real(skip, "act_gain");
+        b.skip->weight = Param<float>(s.kernel(skip + ".weight", c, before, 1));
+        b.skip->resample_filter = s.filter(skip + ".resample_filter");
+      }
+      before = c;
+    }
+    b.conv1 = build_layer(s, path + ".conv1", m.w_dim, r, before, before, 1);
+    if (torgb) {
+      std::string const rgb = path + ".torgb";
+      b.torgb.emplace();
+      b.torgb->conv_clamp = clamp_of(s, rgb), b.torgb->weight_gain = s.real(rgb, "weight_gain");
+      b.torgb->affine = build_dense(s, rgb + ".affine", m.w_dim, before);
+      b.torgb->weight = Param<float>(s.kernel(rgb + ".weight", g.image_channels, before, 1));
+      b.torgb->bias = Param<float>(s.tensor(rgb + ".bias", {g.image_channels}));
+    }
+    g.synthesis.blocks.push_back(std::move(b));
+  }
+  s.expect_all_used();
+  return g;
+}
+
+inline bool present(io::Value const& v) { return v && !v.is_none(); }
+
+/// The generator among the entries of an official pickle, with a sentence of its own for everything else people open.
+inline io::Value find_generator(io::Value const& root, std::string const& file, GeneratorChoice choice) {
+  if (root.is(io::ValueKind::object) && root.class_name() == "Generator") return root;
+  check(!(root.is(io::ValueKind::tuple) || root.is(io::ValueKind::list)), file,
+        ": this is a pickle of the TensorFlow era (a triple of networks), not one of stylegan2-ada-pytorch");
+  check(root.is(io::ValueKind::dict), file, ": expected a dict with G, D and G_ema as stylegan2-ada-pytorch writes it, found a ", name_of(root.kind()));
+  char const* wanted = choice == GeneratorChoice::averaged ? "G_ema" : "G";
+  io::Value const g = root.find(wanted), other = root.find(choice == GeneratorChoice::averaged ? "G" : "G_ema");
+  if (!present(g)) {
+    check(!present(other), file, ": has no ", wanted, ", only ", choice == GeneratorChoice::averaged ? "G, the generator that was being trained" : "G_ema, the averaged generator",
+          "; ask for that one");
+    check(!present(root.find("D")), file, ": holds only a discriminator (D); a generator (G_ema) is needed");
+    check(!present(root.find("g_ema")), file, ": this is a checkpoint of a community port (g_ema), not one of stylegan2-ada-pytorch");
+    throw Error(str(file, ": holds no generator; expected an entry ", wanted));
+  }
+  check(g.is(io::ValueKind::object), file, ": ", wanted, " should be a network, found a ", name_of(g.kind()));
+  check(g.class_name() == "Generator", file, ": ", wanted, " should be a Generator, found a ", g.class_name());
+  io::Value const modules = g.find("_modules");
+  check(modules.is(io::ValueKind::dict), file, ": ", wanted, " has no modules");
+  io::Value const synthesis = modules.find("synthesis");
+  check(synthesis.is(io::ValueKind::object) && present(modules.find("mapping")), file, ": ", wanted, " should have the modules mapping and synthesis");
+  io::Value const parts = synthesis.find("_modules");
+  check(!(parts.is(io::ValueKind::dict) && present(parts.find("input"))), file, ": this is a StyleGAN3 generator; StyleGAN2 was asked for");
+  return g;
+}
+
+inline std::string exact(double v) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.17g", v);
+  return text;
+}
+
+/// The attributes that build_generator reads, as text.
+inline void describe(io::Metadata& m, Generator<float> const& g) {
+  auto put = [&](std::string const& path, char const* key, std::string value) { m.emplace_back(OwnGenerator::name(path, key), std::move(value)); };
+  auto integer = [&](std::string const& path, char const* key, std::int64_t v) { put(path, key, std::to_string(v)); };
+  auto dense = [&](std::string const& path, EqualLinear<float> const& l) {
+    put(path, "activation", to_string(l.activation)), put(path, "weight_gain", exact(l.weight_gain)), put(path, "bias_gain", exact(l.bias_gain));
+  };
+  auto clamp = [&](std::string const& path, double c) { put(path, "conv_clamp", c < 0 ? std::string("none") : exact(c)); };
+  auto layer = [&](std::string const& path, SynthesisLayer<float> const& l) {
+    integer(path, "resolution", l.resolution), integer(path, "up", l.up), integer(path, "use_noise", bool(l.noise_const));
+    put(path, "activation", to_string(l.activation)), put(path, "act_gain", exact(l.act_gain));
+    clamp(path, l.conv_clamp);
+    dense(path + ".affine", l.affine);
+  };
+  integer("", "img_resolution", g.resolution), integer("", "img_channels", g.image_channels), integer("", "w_dim", g.w_dim());
+  integer("mapping", "z_dim", g.mapping.z_dim), integer("mapping", "c_dim", g.mapping.c_dim), integer("mapping", "w_dim", g.mapping.w_dim);
+  integer("mapping", "num_ws", g.mapping.num_ws), integer("mapping", "num_layers", std::int64_t(g.mapping.layers.size()));
+  if (g.mapping.embed) dense("mapping.embed", *g.mapping.embed);
+  for (std::size_t i = 0; i < g.mapping.layers.size(); ++i) dense("mapping.fc" + std::to_string(i), g.mapping.layers[i]);
+  for (auto const& b : g.synthesis.blocks) {
+    std::string const path = "synthesis." + b.name;
+    put(path, "architecture", to_string(b.architecture));
+    if (b.conv0) layer(path + ".conv0", *b.conv0);
+    layer(path + ".conv1", *b.conv1);
+    if (b.torgb) {
+      clamp(path + ".torgb", b.torgb->conv_clamp);
+      put(path + ".torgb", "weight_gain", exact(b.torgb->weight_gain));
+      dense(path + ".torgb.affine", b.torgb->affine);
+    }
+    if (b.skip) {
+      put(path + ".skip", "activation", "linear"), put(path + ".skip", "conv_clamp", "none");
+      put(path + ".skip", "weight_gain", exact(b.skip->weight_gain)), put(path + ".skip", "act_gain", exact(b.skip->act_gain));
+    }
+  }
+}
+
+}  // namespace detail
+
+RIG_INLINE Generator<float> stylegan2_from(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
+  Generator<float> g;
+  if (file.kind == io::Kind::safetensors) {
+    std::string format;
+    for (auto const& [k, v] : file.metadata)
+      if (k == "format") format = v;
+    check(format == "rig.stylegan2", name, ": expected a generator written by rig (format rig.stylegan2 in the metadata), found ",
+          format.empty() ? std::string("none") : "'" + format + "'");
+    detail::OwnGenerator s(name, file);
+    g = detail::build_generator(s);
+  } else {
+    check(file.kind == io::Kind::pickle, name, ": a StyleGAN2 generator is read from an official .pkl or rig's .safetensors, this is a ", name_of(file.kind));
+    detail::PickledGenerator s(name, detail::find_generator(file.root, name, choice));
+    g = detail::build_generator(s);
+  }
+  move_to(g, device);
+  return g;
+}
+
+RIG_INLINE Generator<float> load_stylegan2(std::string const& path, Device device, GeneratorChoice choice) {
+  return stylegan2_from(io::read_any(path), path, std::move(device), choice);
+}
+
+RIG_INLINE void save_stylegan2(std::string const& path, Generator<float>& generator, io::Metadata metadata) {
+  metadata.emplace_back("format", "rig.stylegan2");
+  metadata.emplace_back("hash", content_hash(generator));
+  detail::describe(metadata, generator);
+  std::vector<io::NamedTensor> list;
+  tensors(generator, [&](std::string const& name, auto& leaf) {
+    if (auto const& t = detail::tensor_of(leaf)) list.push_back({name, io::AnyTensor(t)});
+  });
+  io::save_safetensors(path, list, metadata);
+}
+
+}  // namespace rig::inline RIG_ABI::nn
