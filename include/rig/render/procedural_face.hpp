@@ -11,10 +11,10 @@
 namespace rig::inline RIG_ABI::render {
 
 struct ProceduralFaceOptions {
-  int vertices = 5000;      ///< 2,000..60,000; the model has this many or up to 4 % fewer
-  int identity = 40;        ///< modes, 1..200: named controls first, then smooth random fields
-  int reflectance = 30;     ///< modes, 1..200: colouring first, then smooth random fields
-  std::uint64_t seed = 1;   ///< of the random fields
+  int vertices = 5000;     ///< 2,000..60,000; the model has this many or up to 4 % fewer
+  int identity = 40;       ///< modes, 1..200: named controls first, then smooth random fields
+  int reflectance = 30;    ///< modes, 1..200: colouring first, then smooth random fields
+  std::uint64_t seed = 1;  ///< of the random fields
 };
 
 /// Lengths in dm (about 1.5 wide, 2.3 from crown to chin), origin in the middle of the head.

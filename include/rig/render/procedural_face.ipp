@@ -92,9 +92,9 @@ struct NamedColour {
   double Colouring::*member;
 };
 inline constexpr NamedColour colour_controls[] = {
-    {"melanin", &Colouring::melanin},       {"redness", &Colouring::redness},       {"yellow", &Colouring::yellow},
-    {"lip redness", &Colouring::lips},      {"brow lightness", &Colouring::brow},   {"beard shadow", &Colouring::beard},
-    {"blush", &Colouring::blush},           {"iris blue", &Colouring::iris_blue},   {"iris lightness", &Colouring::iris_light},
+    {"melanin", &Colouring::melanin},       {"redness", &Colouring::redness},          {"yellow", &Colouring::yellow},
+    {"lip redness", &Colouring::lips},      {"brow lightness", &Colouring::brow},      {"beard shadow", &Colouring::beard},
+    {"blush", &Colouring::blush},           {"iris blue", &Colouring::iris_blue},      {"iris lightness", &Colouring::iris_light},
     {"lip darkness", &Colouring::lip_dark}, {"under the eyes", &Colouring::under_eye}, {"eye shadow", &Colouring::eye_shadow},
     {"nose redness", &Colouring::nose},     {"freckles", &Colouring::freckles},
 };
@@ -105,7 +105,8 @@ inline constexpr int identity_count = int(std::size(identity_controls)), express
 class Spacing {
  public:
   /// density is sampled on [0, end]; fixed are inner points, ascending.
-  template <class Density> Spacing(int n, double end, Density density, std::vector<double> fixed) {
+  template <class Density>
+  Spacing(int n, double end, Density density, std::vector<double> fixed) {
     int const samples = 2048;
     std::vector<double> sum(samples + 1, 0.0);
     for (int i = 0; i < samples; ++i) sum[std::size_t(i + 1)] = sum[std::size_t(i)] + density(end * (i + 0.5) / samples);
@@ -222,8 +223,7 @@ struct Mesh {
         if (open) lower[cell] = add(on_head(angle_of(signed_j), row[i], -1));
       }
     for (int i = 0; i < row.count(); ++i)
-      for (int j = -half; j < half; ++j)
-        quad(at(i, j, -1), at(i + 1, j), at(i + 1, j + 1), at(i, j + 1, -1), j < 0);
+      for (int j = -half; j < half; ++j) quad(at(i, j, -1), at(i + 1, j), at(i + 1, j + 1), at(i, j + 1, -1), j < 0);
   }
 
   // A band from the edge of both lids back onto the eyeball.
@@ -271,8 +271,10 @@ struct Mesh {
       for (int s = 0; s < sectors; ++s) outer[std::size_t(s)] = vertex(r, 2 * pi * s / sectors);
       for (int s = 0; s < sectors; ++s) {
         std::size_t const a = std::size_t(s), b = std::size_t((s + 1) % sectors);
-        if (hand > 0) quad(inner[a], outer[a], outer[b], inner[b]);
-        else quad(inner[b], outer[b], outer[a], inner[a], true);
+        if (hand > 0)
+          quad(inner[a], outer[a], outer[b], inner[b]);
+        else
+          quad(inner[b], outer[b], outer[a], inner[a], true);
       }
       inner = outer;
     }
@@ -300,8 +302,7 @@ struct Mesh {
     std::vector<int> above, below;
     for (int j = -mouth_end; j <= mouth_end; ++j) above.push_back(at(mouth_at, j));
     auto band = [&] {
-      for (std::size_t s = 0; s + 1 < above.size(); ++s)
-        quad(above[s], below[s], below[s + 1], above[s + 1], int(s) < mouth_end);
+      for (std::size_t s = 0; s + 1 < above.size(); ++s) quad(above[s], below[s], below[s + 1], above[s + 1], int(s) < mouth_end);
       above = below;
     };
     for (Step const& step : steps) {
@@ -328,10 +329,11 @@ struct Mesh {
       for (int r = 0; r < 3; ++r) {
         std::vector<int> now;
         for (int s = 0; s <= columns; ++s) {
-          double const x = 0.19 * (2.0 * s / columns - 1), down = r * 0.042;
+          double const x = 0.205 * (2.0 * s / columns - 1), down = r * 0.042;
           Point p;
           p.part = Part::teeth, p.side = side, p.q = mouth_centre;
-          p.local = {x, side > 0 ? 0.060 - down : -0.012 - 0.8 * down, -0.035 - 2.0 * x * x + (r == 1 ? 0.008 : 0.0) - (side < 0 ? 0.018 : 0.0)};
+          p.local = {x, side > 0 ? 0.060 - down : -0.012 - 0.8 * down,
+                     -0.055 - 1.8 * x * x + (r == 1 ? 0.008 : 0.0) - (side < 0 ? 0.018 : 0.0)};
           now.push_back(add(p));
         }
         for (int s = 0; r > 0 && s < columns; ++s)
@@ -351,7 +353,7 @@ struct Mesh {
     int const n = std::max(4, int(std::lround(5 * scale)));
     for (int i = 1; i <= n; ++i) {
       double const r = double(i) / n;
-      rings.push_back({r, 0.045 - 0.075 * bell(r / 0.40) + 0.030 * bell((r - 0.62) / 0.12) - 0.010 * bell((r - 0.78) / 0.08) +
+      rings.push_back({r, 0.045 - 0.050 * bell(r / 0.40) + 0.030 * bell((r - 0.62) / 0.12) - 0.010 * bell((r - 0.78) / 0.08) +
                               0.038 * bell((r - 0.93) / 0.10)});
     }
     rings.push_back({0.985, 0.015});
@@ -364,15 +366,17 @@ struct Mesh {
       p.local = {x, r * s * 0.31 + 0.01, height * (1 - 0.5 * lobe * ramp(0.3, 0.8, r)) - 0.03 * ramp(0.3, -0.6, c * r)};
       return add(p);
     };
-    int const centre = vertex(0, -0.03, 0);
+    int const centre = vertex(0, -0.005, 0);
     std::vector<int> inner(std::size_t(sectors), centre), outer = inner;
     for (Ring const& g : rings) {
       for (int s = 0; s < sectors; ++s) outer[std::size_t(s)] = vertex(g.radius, g.height, 2 * pi * s / sectors);
       for (int s = 0; s < sectors; ++s) {
         std::size_t const a = std::size_t(s), b = std::size_t((s + 1) % sectors);
         // Seen from the subject's left, the back of the head is to the right.
-        if (hand > 0) quad(inner[a], outer[a], outer[b], inner[b]);
-        else quad(inner[b], outer[b], outer[a], inner[a], true);
+        if (hand > 0)
+          quad(inner[a], outer[a], outer[b], inner[b]);
+        else
+          quad(inner[b], outer[b], outer[a], inner[a], true);
       }
       inner = outer;
     }
@@ -410,7 +414,8 @@ inline void place_landmarks(Mesh const& m, MorphableModel& model) {
       }
     return best;
   };
-  double const jaw[9][2] = {{1.40, 6.0}, {1.38, 7.4}, {1.36, 8.8}, {1.32, 10.1}, {1.20, 11.1}, {0.96, 11.6}, {0.66, 11.7}, {0.33, 11.7}, {0.0, 11.7}};
+  double const jaw[9][2] = {{1.40, 6.0},  {1.38, 7.4},  {1.36, 8.8},  {1.32, 10.1}, {1.20, 11.1},
+                            {0.96, 11.6}, {0.66, 11.7}, {0.33, 11.7}, {0.0, 11.7}};
   model.contour.assign(17, {});
   for (int i = 0; i < 9; ++i) {
     Cell const c{m.row.nearest(jaw[i][1]), m.column.nearest(jaw[i][0]), 1};
@@ -434,9 +439,7 @@ inline void place_landmarks(Mesh const& m, MorphableModel& model) {
 
   Controls const mean{};
   double const mouth_y = head(0, mouth_row).y;
-  auto lip = [&](double x, double edge) {
-    return nearest(x, head(angle_at(std::max(x, 1e-6), mouth_row), mouth_row).y + edge);
-  };
+  auto lip = [&](double x, double edge) { return nearest(x, head(angle_at(std::max(x, 1e-6), mouth_row), mouth_row).y + edge); };
   put(54, 48, {m.mouth_at, m.mouth_end, 1});
   put(53, 49, lip(0.155, upper_lip(0.62, mean))), put(52, 50, lip(0.065, upper_lip(0.26, mean)));
   put(51, 51, nearest(0, mouth_y + upper_lip(0, mean)));
@@ -597,9 +600,9 @@ RIG_INLINE MorphableModel procedural_face(ProceduralFaceOptions const& o) {
       face::ColourMasks const& w = masks[std::size_t(i)];
       V const a = waves(mesh.points[std::size_t(i)].q);
       double const grey = 0.5 * (a.x + a.y), body = w.skin * (1 - 0.7 * w.brow) * (1 - w.lash) * (1 - w.nostril);
-      store(body * (V{grey, grey, grey} + 0.5 * V{a.z, -0.4 * a.z, -0.6 * a.z}), reflectance + (k * v + i) * 3);
+      store(body * (V{grey, grey, grey} + 0.25 * V{a.z, -0.4 * a.z, -0.6 * a.z}), reflectance + (k * v + i) * 3);
     }
-    face::orthogonalise(reflectance, v * 3, k, 0.030 * 6 / (6 + n));
+    face::orthogonalise(reflectance, v * 3, k, 0.016 * 6 / (6 + n));
   }
 
   face::place_landmarks(mesh, m);

@@ -30,23 +30,23 @@ struct Row {
 };
 inline constexpr int row_count = 17;
 inline constexpr Row rows[row_count] = {
-    {1.16, 0.00, 1.16, 0.000, -0.12, 1.16, 0.00, 2.0},      //  0 crown
-    {1.11, 0.45, 1.11, 0.390, -0.12, 1.11, -0.45, 2.0},     //  1
+    {1.16, 0.00, 1.16, 0.000, -0.12, 1.16, 0.00, 2.0},       //  0 crown
+    {1.11, 0.45, 1.11, 0.390, -0.12, 1.11, -0.45, 2.0},      //  1
     {0.95, 0.82, 0.95, 0.630, -0.13, 0.90, -0.75, 2.05},     //  2
-    {0.72, 1.01, 0.72, 0.755, -0.13, 0.62, -0.88, 2.1},     //  3 hair line
-    {0.47, 1.07, 0.44, 0.780, -0.13, 0.28, -0.90, 2.2},     //  4 forehead
-    {0.27, 1.08, 0.20, 0.765, -0.12, 0.02, -0.86, 2.3},     //  5 brows
-    {0.08, 1.05, 0.02, 0.740, -0.10, -0.16, -0.80, 2.3},    //  6 eyes
-    {-0.18, 1.05, -0.18, 0.715, -0.08, -0.31, -0.74, 2.3},  //  7
-    {-0.42, 1.05, -0.32, 0.685, -0.08, -0.45, -0.68, 2.25},  //  8 base of the nose
-    {-0.62, 1.04, -0.44, 0.650, -0.08, -0.58, -0.63, 2.2},  //  9 mouth
-    {-0.79, 1.00, -0.55, 0.615, -0.08, -0.71, -0.59, 2.15},  // 10
-    {-0.94, 0.97, -0.65, 0.575, -0.08, -0.84, -0.56, 2.1},  // 11 chin
-    {-1.05, 0.87, -0.74, 0.530, -0.09, -0.95, -0.54, 2.05},  // 12 edge of the jaw
-    {-1.09, 0.66, -0.84, 0.475, -0.11, -1.03, -0.56, 2.0},  // 13
-    {-1.15, 0.42, -1.01, 0.430, -0.15, -1.18, -0.52, 2.0},  // 14 neck
-    {-1.50, 0.38, -1.50, 0.430, -0.18, -1.50, -0.49, 2.0},  // 15
-    {-2.00, 0.50, -1.95, 0.600, -0.20, -1.95, -0.52, 2.0},  // 16
+    {0.71, 1.01, 0.71, 0.735, -0.13, 0.62, -0.88, 2.1},      //  3 hair line
+    {0.47, 1.07, 0.44, 0.765, -0.13, 0.28, -0.90, 2.2},      //  4 forehead
+    {0.27, 1.08, 0.20, 0.757, -0.12, 0.02, -0.86, 2.3},      //  5 brows
+    {0.08, 1.05, 0.02, 0.740, -0.10, -0.16, -0.80, 2.3},     //  6 eyes
+    {-0.18, 1.05, -0.18, 0.725, -0.08, -0.31, -0.74, 2.3},   //  7
+    {-0.42, 1.05, -0.32, 0.703, -0.08, -0.45, -0.68, 2.25},  //  8 base of the nose
+    {-0.61, 1.04, -0.44, 0.675, -0.08, -0.58, -0.63, 2.2},   //  9 mouth
+    {-0.79, 1.00, -0.55, 0.643, -0.08, -0.71, -0.59, 2.15},  // 10
+    {-0.92, 0.97, -0.65, 0.600, -0.08, -0.84, -0.56, 2.1},   // 11 chin
+    {-1.02, 0.87, -0.74, 0.550, -0.09, -0.95, -0.54, 2.05},  // 12 edge of the jaw
+    {-1.07, 0.66, -0.84, 0.485, -0.11, -1.03, -0.56, 2.0},   // 13
+    {-1.15, 0.42, -1.01, 0.430, -0.15, -1.18, -0.52, 2.0},   // 14 neck
+    {-1.50, 0.38, -1.50, 0.430, -0.18, -1.50, -0.49, 2.0},   // 15
+    {-2.00, 0.50, -1.95, 0.600, -0.20, -1.95, -0.52, 2.0},   // 16
 };
 inline constexpr double eye_row = 6, mouth_row = 9;
 
@@ -65,10 +65,14 @@ inline Row row_at(double k) {
   auto cubic = [u](double p, double q, double r, double s) {
     return q + 0.5 * u * (r - p + u * (2 * p - 5 * q + 4 * r - s + u * (3 * (q - r) + s - p)));
   };
-  return {cubic(a.front_y, b.front_y, c.front_y, d.front_y), cubic(a.front, b.front, c.front, d.front),
-          cubic(a.side_y, b.side_y, c.side_y, d.side_y),     cubic(a.width, b.width, c.width, d.width),
-          cubic(a.side_z, b.side_z, c.side_z, d.side_z),     cubic(a.back_y, b.back_y, c.back_y, d.back_y),
-          cubic(a.back, b.back, c.back, d.back),             cubic(a.power, b.power, c.power, d.power)};
+  return {cubic(a.front_y, b.front_y, c.front_y, d.front_y),
+          cubic(a.front, b.front, c.front, d.front),
+          cubic(a.side_y, b.side_y, c.side_y, d.side_y),
+          cubic(a.width, b.width, c.width, d.width),
+          cubic(a.side_z, b.side_z, c.side_z, d.side_z),
+          cubic(a.back_y, b.back_y, c.back_y, d.back_y),
+          cubic(a.back, b.back, c.back, d.back),
+          cubic(a.power, b.power, c.power, d.power)};
 }
 
 /// The smooth head without features. angle: 0 in front, +pi/2 at the subject's left, +-pi behind.
@@ -110,10 +114,10 @@ enum class Part { skin, lid, eye, glint, mouth, teeth, ear };
 struct Point {
   Part part = Part::skin;
   double angle = 0, k = 0;
-  int side = 0;    ///< on a slit: +1 = its upper edge, -1 = its lower edge
-  int hand = 0;    ///< of eyes and ears: +1 = subject's left
-  V local{0, 0, 0};  ///< eye: direction; mouth: (depth, up, towards the lower lip); teeth, ear: position
-  V q{0, 0, 0};      ///< the point of the smooth head that carries it
+  int side = 0;                   ///< on a slit: +1 = its upper edge, -1 = its lower edge
+  int hand = 0;                   ///< of eyes and ears: +1 = subject's left
+  V local{0, 0, 0};               ///< eye: direction; mouth: (depth, up, towards the lower lip); teeth, ear: position
+  V q{0, 0, 0};                   ///< the point of the smooth head that carries it
   double eye_y = 0, mouth_y = 0;  ///< height of the slits at this angle
 };
 
@@ -135,7 +139,7 @@ inline Point on_head(double angle, double k, int side = 0) {
 }
 
 // Eyes: centre of the left one, radius of ball and of the lids upon it, half length of the slit.
-inline constexpr double eye_x = 0.325, eye_half = 0.152, ball = 0.168, lid_shell = 0.181, iris = 0.073, pupil = 0.032;
+inline constexpr double eye_x = 0.325, eye_half = 0.152, ball = 0.168, lid_shell = 0.181, iris = 0.069, pupil = 0.030;
 inline V const eye_centre{eye_x, 0.066, 0.655};
 inline constexpr double mouth_half = 0.25;
 inline V const jaw_hinge{0, -0.10, -0.05};
@@ -152,11 +156,10 @@ inline double almond(double u) { return std::abs(u) < 1 ? std::pow(1 - u * u, 0.
 
 inline double upper_lip(double u, Controls const& c) {
   double const a = std::abs(u);
-  return 0.080 * std::pow(std::max(0.0, 1 - a * a), 0.7) * (1 - 0.16 * bell(a / 0.13) + 0.16 * bell((a - 0.25) / 0.18)) * (1 + 0.22 * c.upper_lip);
+  return 0.080 * std::pow(std::max(0.0, 1 - a * a), 0.7) * (1 - 0.16 * bell(a / 0.13) + 0.16 * bell((a - 0.25) / 0.18)) *
+         (1 + 0.22 * c.upper_lip);
 }
-inline double lower_lip(double u, Controls const& c) {
-  return 0.098 * std::pow(std::max(0.0, 1 - u * u), 0.8) * (1 + 0.20 * c.lower_lip);
-}
+inline double lower_lip(double u, Controls const& c) { return 0.098 * std::pow(std::max(0.0, 1 - u * u), 0.8) * (1 + 0.20 * c.lower_lip); }
 
 /// What identity does to the point q of the head, features apart. Smooth; also moves eyes, ears and teeth.
 inline V identity_shift(V q, Controls const& c) {
@@ -165,15 +168,15 @@ inline V identity_shift(V q, Controls const& c) {
   if (c.face_width != 0) d.x += 0.045 * c.face_width * q.x;
   if (c.face_length != 0) d.y += 0.060 * c.face_length * (q.y < 0.2 ? (q.y - 0.2) * ramp(0.3, -0.4, q.y) : 0.0) * ramp(-2.2, -1.2, q.y);
   if (c.jaw_width != 0) d.x += 0.075 * c.jaw_width * q.x * ramp(-0.15, -0.7, q.y) * ramp(-1.5, -1.0, q.y);
-  if (c.jaw_angle != 0) d.y += 0.06 * c.jaw_angle * bell((ax - 0.50) / 0.2, (q.y + 0.72) / 0.25) * ramp(-0.3, 0.2, q.z);
+  if (c.jaw_angle != 0) d.y += 0.04 * c.jaw_angle * bell((ax - 0.50) / 0.25, (q.y + 0.72) / 0.28) * ramp(-0.3, 0.2, q.z);
   if (c.chin_length != 0) d.y -= 0.055 * c.chin_length * ramp(-0.66, -0.98, q.y) * bell(ax / 0.45) * ramp(-1.4, -1.1, q.y) * front;
-  if (c.chin_forward != 0) d.z += 0.055 * c.chin_forward * bell(ax / 0.30, (q.y + 0.98) / 0.20) * front;
-  if (c.chin_width != 0) d.x += h * 0.05 * c.chin_width * bell((ax - 0.24) / 0.16, (q.y + 0.95) / 0.18) * front;
-  if (c.cheekbone != 0) d += (0.035 * c.cheekbone * bell((ax - 0.55) / 0.20, (q.y + 0.06) / 0.15) * front) * V{h * 0.8, 0, 0.6};
-  if (c.cheek != 0) d += (0.050 * c.cheek * bell((ax - 0.50) / 0.19, (q.y + 0.46) / 0.22) * front) * V{h * 0.8, 0, 0.6};
+  if (c.chin_forward != 0) d.z += 0.050 * c.chin_forward * bell(ax / 0.40, (q.y + 0.98) / 0.28) * front;
+  if (c.chin_width != 0) d.x += h * 0.036 * c.chin_width * bell((ax - 0.27) / 0.22, (q.y + 0.93) / 0.24) * front;
+  if (c.cheekbone != 0) d += (0.026 * c.cheekbone * bell((ax - 0.55) / 0.23, (q.y + 0.06) / 0.19) * front) * V{h * 0.8, 0, 0.6};
+  if (c.cheek != 0) d += (0.034 * c.cheek * bell((ax - 0.52) / 0.25, (q.y + 0.46) / 0.28) * front) * V{h * 0.8, 0, 0.6};
   if (c.forehead_height != 0) d.y += 0.05 * c.forehead_height * ramp(0.25, 0.9, q.y);
-  if (c.forehead_slope != 0) d.z += 0.05 * c.forehead_slope * ramp(0.25, 0.75, q.y) * front;
-  if (c.temple != 0) d.x += h * 0.035 * c.temple * bell((ax - 0.72) / 0.2, (q.y - 0.35) / 0.25);
+  if (c.forehead_slope != 0) d.z += 0.035 * c.forehead_slope * ramp(0.25, 0.75, q.y) * front;
+  if (c.temple != 0) d.x += h * 0.025 * c.temple * bell((ax - 0.72) / 0.25, (q.y - 0.35) / 0.30);
   if (c.brow_height != 0) d.y += 0.030 * c.brow_height * bell((ax - 0.3) / 0.35, (q.y - 0.28) / 0.10) * front;
   if (c.eye_distance != 0) d.x += h * 0.024 * c.eye_distance * bell((ax - eye_x) / 0.20, (q.y - 0.07) / 0.25) * front;
   if (c.eye_height != 0) d.y += 0.022 * c.eye_height * bell((ax - eye_x) / 0.45, (q.y - 0.10) / 0.22) * front;
@@ -197,7 +200,7 @@ inline double jaw_weight(Point const& p) {
 inline V jaw_shift(V p, Controls const& c) {
   V const r = p - jaw_hinge;
   double const a = jaw_angle * c.jaw_open, s = std::sin(a), k = std::cos(a);
-  return V{0.11 * c.jaw_side, r.y * k - r.z * s - r.y, r.y * s + r.z * k - r.z + 0.08 * c.jaw_forward};
+  return V{0.08 * c.jaw_side, r.y * k - r.z * s - r.y, r.y * s + r.z * k - r.z + 0.08 * c.jaw_forward};
 }
 
 inline V eye_position(int hand, Controls const& c) {
@@ -218,31 +221,31 @@ inline V skin(Point const& p, Controls const& c) {
     double const dm = y - p.mouth_y, u = ax / mouth_half, de = y - p.eye_y;
     double const lip = p.side ? p.side : (p.k < mouth_row ? 1.0 : -1.0), above = p.side ? p.side : (p.k < eye_row ? 1.0 : -1.0);
     // Skull under the skin.
-    double z = -0.065 * bell((ax - 0.29) / 0.17, (y - 0.085) / 0.115);                                      // socket
+    double z = -0.065 * bell((ax - 0.29) / 0.17, (y - 0.085) / 0.115);                                                        // socket
     z += (0.034 + 0.014 * c.brow_ridge) * bell((y - 0.265 - 0.03 * bell((ax - 0.3) / 0.15)) / 0.075) * ramp(0.62, 0.35, ax);  // brow ridge
     z -= 0.016 * bell(ax / 0.07, (y - 0.27) / 0.07);
     double const zygoma = 0.040 * bell((ax - 0.47) / 0.15, (y + 0.11) / 0.12);
     d.x += h * 0.5 * zygoma, z += 0.8 * zygoma;
-    d.x -= h * 0.016 * bell((ax - 0.70) / 0.12, (y - 0.33) / 0.16);                                          // temple
-    z -= 0.018 * bell((ax - 0.46) / 0.12, (y + 0.52) / 0.16);                                                // hollow of the cheek
-    z += 0.030 * bell(ax / 0.30, (y + 0.60) / 0.22);                                                         // round of the teeth
-    z -= 0.032 * bell(ax / 0.20, (y + 0.765) / 0.045);                                                        // above the chin
-    z += 0.050 * bell(ax / 0.19, (y + 0.90) / 0.10);                                                         // chin
-    double const fold = ax - (0.20 + 0.42 * (-0.36 - y));                                                    // beside nose and mouth
+    d.x -= h * 0.016 * bell((ax - 0.70) / 0.12, (y - 0.33) / 0.16);  // temple
+    z -= 0.018 * bell((ax - 0.46) / 0.12, (y + 0.52) / 0.16);        // hollow of the cheek
+    z += 0.030 * bell(ax / 0.30, (y + 0.60) / 0.22);                 // round of the teeth
+    z -= 0.032 * bell(ax / 0.20, (y + 0.765) / 0.045);               // above the chin
+    z += 0.050 * bell(ax / 0.19, (y + 0.90) / 0.10);                 // chin
+    double const fold = ax - (0.20 + 0.42 * (-0.36 - y));            // beside nose and mouth
     z -= (0.010 + 0.018 * (c.smile[hand] + 0.6 * c.sneer[hand])) * bell(fold / 0.035) * ramp(-0.32, -0.42, y) * ramp(-0.68, -0.58, y);
     z += 0.012 * bell((fold - 0.07) / 0.06) * ramp(-0.30, -0.42, y) * ramp(-0.70, -0.55, y);
-    z -= 0.013 * bell(ax / 0.026) * ramp(-0.44, -0.48, y) * ramp(0.06, 0.09, dm);                            // philtrum
+    z -= 0.013 * bell(ax / 0.026) * ramp(-0.44, -0.48, y) * ramp(0.06, 0.09, dm);  // philtrum
     z += 0.006 * bell((ax - 0.05) / 0.022) * ramp(-0.44, -0.48, y) * ramp(0.06, 0.09, dm);
 
     // Nose: ridge from the root down to the tip, then back under it; wings and nostrils.
     if (ax < 0.40 && y > -0.55 && y < 0.40) {
       double const t = std::clamp((0.17 - y) / 0.47, 0.0, 1.0);
-      double ridge = (0.030 + 0.185 * std::pow(t, 1.30)) * ramp(0.33, 0.10, y) * ramp(-0.435, -0.315, y);
+      double ridge = (0.030 + 0.175 * std::pow(t, 1.20)) * ramp(0.33, 0.10, y) * ramp(-0.445, -0.295, y);
       ridge += 0.030 * c.nose_bridge * bell((y + 0.0) / 0.14) + 0.008 * bell((y - 0.02) / 0.08);
       ridge *= 1 + 0.13 * c.nose_forward;
       double const half = (0.068 + 0.052 * t * t) * (1 + 0.13 * c.bridge_width * (1 - t) + 0.12 * c.nose_width * t);
       double nose = ridge * std::exp(-std::pow(ax / half, 2.2));
-      nose += 0.045 * bell(ax / 0.085, (y + 0.295) / 0.075);  // tip
+      nose += 0.050 * bell(ax / 0.090, (y + 0.300) / 0.085);  // tip
       double const wing_x = 0.122 * (1 + 0.12 * c.nose_width);
       nose += 0.105 * bell((ax - wing_x) / 0.058, (y + 0.335) / 0.062);
       nose -= 0.075 * bell((ax - 0.066) / 0.034, (y + 0.402) / 0.026);
@@ -259,9 +262,11 @@ inline V skin(Point const& p, Controls const& c) {
       double const up = upper_lip(u, c), low = lower_lip(u, c), edge = std::max(0.0, 1 - u * u);
       double const bulge = lip > 0 ? 0.038 * bell((dm - 0.50 * up) / (0.55 * up + 0.012)) * (1 + 0.2 * c.upper_lip)
                                    : 0.050 * bell((dm + 0.50 * low) / (0.55 * low + 0.012)) * (1 + 0.2 * c.lower_lip);
-      z += bulge * std::sqrt(edge) * (1 + 0.35 * c.lips_forward);
-      z -= 0.026 * bell(dm / 0.014) * std::pow(edge, 0.25);
-      d.y += (lip > 0 ? 0.016 * c.upper_lip * bell((dm - 0.08) / 0.06) : -0.018 * c.lower_lip * bell((dm + 0.09) / 0.06)) * edge;
+      double const seam = 1 - bell(dm / 0.016);  // both edges of the slit stay together
+      z += bulge * seam * std::sqrt(edge) * (1 + 0.35 * c.lips_forward);
+      z -= 0.010 * (1 - seam) * std::pow(edge, 0.25);
+      d.y += (lip > 0 ? 0.016 * c.upper_lip * bell((dm - 0.08) / 0.06) : -0.018 * c.lower_lip * bell((dm + 0.09) / 0.06)) * edge *
+             (1 - bell(dm / 0.04));
     }
     z -= 0.022 * bell((u - 1.05) / 0.16, dm / 0.045);  // corner of the mouth
     d.y -= 0.010 * bell((u - 1.0) / 0.3, dm / 0.06) - 0.004 * bell(u / 0.2, dm / 0.05);
@@ -283,10 +288,11 @@ inline V skin(Point const& p, Controls const& c) {
       double const ex = q.x + d.x - h * eye_x, ey = y + d.y - eye_centre.y, shell = lid_shell * (1 + 0.07 * c.eye_size);
       double const r = std::sqrt(ex * ex + ey * ey) / shell;
       double const globe = eye_centre.z + shell * (r < 0.9 ? std::sqrt(1 - r * r) : 0.43589 - 2.06474 * (r - 0.9));
-      double const covered = smooth_max(q.z + d.z, globe, 0.016) - (q.z + d.z);
-      d.z += covered * ramp(0.34, 0.26, std::sqrt(ex * ex + ey * ey));
+      double const under = q.z + d.z, over = smooth_max(under, globe, 0.016),
+                   fit = ramp(1.50, 0.65, std::abs(along)) * ramp(0.16, 0.03, std::abs(de));
+      d.z += (over + fit * (globe - over) - under) * ramp(0.34, 0.26, std::sqrt(ex * ex + ey * ey));
       if (above > 0) d.z -= 0.013 * bell((de - 0.060) / 0.020) * ramp(1.25, 0.6, std::abs(along)) * (1 - 0.9 * c.blink[hand]);  // crease
-      d.z -= 0.008 * bell((de + 0.085) / 0.03) * ramp(1.3, 0.5, std::abs(along)) * (above < 0);                                  // bag
+      d.z -= 0.008 * bell((de + 0.085) / 0.03) * ramp(1.3, 0.5, std::abs(along)) * (above < 0);                                 // bag
     }
 
     // Expressions.
@@ -298,10 +304,11 @@ inline V skin(Point const& p, Controls const& c) {
         double const a = c.smile[s], cheek = bell((sx - 0.43) / 0.15, (y + 0.27) / 0.14);
         d += (a * corner) * V{hs * 0.085, 0.085, -0.055};
         d += (a * cheek) * V{hs * 0.020, 0.050, 0.030};
-        d.y += a * 0.016 * bell((sx - eye_x) / 0.15, (y + 0.04) / 0.07) + a * 0.010 * lips * (lip > 0 ? 0.6 : 0.4);
+        d.y += a * 0.016 * bell((sx - eye_x) / 0.15, (y + 0.04) / 0.07) + a * 0.010 * lips * 0.5;
         d.y += a * 0.010 * bell((sx - eye_x) / 0.11, de / 0.03) * slit * (above < 0);
       }
-      if (c.frown[s] != 0) d += (c.frown[s] * corner) * V{hs * -0.010, -0.085, -0.012}, d.z += c.frown[s] * 0.012 * bell(sx / 0.2, (y + 0.9) / 0.12);
+      if (c.frown[s] != 0)
+        d += (c.frown[s] * corner) * V{hs * -0.010, -0.085, -0.012}, d.z += c.frown[s] * 0.012 * bell(sx / 0.2, (y + 0.9) / 0.12);
       if (c.stretch[s] != 0) d += (c.stretch[s] * corner) * V{hs * 0.110, -0.035, -0.060};
       if (c.upper_up[s] != 0)
         d += (c.upper_up[s] * bell((sx - 0.12) / 0.14) * (lip > 0 ? bell(dm / 0.16) * ramp(1.1, 0.6, u) : 0.0)) * V{0, 0.075, 0.012};
@@ -312,7 +319,7 @@ inline V skin(Point const& p, Controls const& c) {
         d.y += c.sneer[s] * -0.018 * bell((sx - 0.14) / 0.12, (y - 0.26) / 0.09);
       }
       if (c.brow_down[s] != 0) d += (c.brow_down[s] * bell((sx - 0.24) / 0.20, (y - 0.29) / 0.11)) * V{hs * -0.022, -0.065, 0.016};
-      if (c.brow_outer[s] != 0) d += (c.brow_outer[s] * bell((sx - 0.45) / 0.16, (y - 0.31) / 0.14)) * V{0, 0.085, 0.0};
+      if (c.brow_outer[s] != 0) d += (c.brow_outer[s] * bell((sx - 0.43) / 0.20, (y - 0.30) / 0.16)) * V{0, 0.070, 0.0};
       if (c.squint[s] != 0) d += (c.squint[s] * bell((sx - 0.40) / 0.14, (y + 0.08) / 0.08)) * V{0, 0.024, 0.012};
     }
     if (c.brow_inner != 0) d.y += c.brow_inner * 0.090 * bell((ax - 0.12) / 0.17, (y - 0.30) / 0.13);
@@ -345,19 +352,22 @@ inline V skin(Point const& p, Controls const& c) {
   return q + d + shift;
 }
 
-inline V const mouth_centre{0, -0.62, 0.97};
-inline V const ear_root{0.71, 0.0, -0.10};
+inline V const mouth_centre{0, -0.61, 0.97};
+inline V const ear_root{0.725, 0.0, -0.10};
 
 /// Where any vertex of the model lies.
 inline V position(Point const& p, Controls const& c) {
   switch (p.part) {
-    case Part::skin: return skin(p, c);
+    case Part::skin:
+      return skin(p, c);
     case Part::lid: {  // from the edge of the lid onto the eyeball
       V const edge = skin(p, c), e = eye_position(p.hand, c), r = edge - e;
       return e + (0.985 * ball * (1 + 0.07 * c.eye_size) / length(r)) * r;
     }
-    case Part::eye: return eye_position(p.hand, c) + (ball * (1 + 0.07 * c.eye_size)) * p.local;
-    case Part::glint: return eye_position(p.hand, c) + (1.02 * ball * (1 + 0.07 * c.eye_size)) * p.local;
+    case Part::eye:
+      return eye_position(p.hand, c) + (ball * (1 + 0.07 * c.eye_size)) * p.local;
+    case Part::glint:
+      return eye_position(p.hand, c) + (1.02 * ball * (1 + 0.07 * c.eye_size)) * p.local;
     case Part::mouth: {
       Point edge = p;
       edge.side = 1;
@@ -368,7 +378,7 @@ inline V position(Point const& p, Controls const& c) {
       return r + V{0, p.local.y, -p.local.x};
     }
     case Part::teeth: {
-      V const r = mouth_centre + p.local, lower = p.side < 0 ? jaw_shift(r, c) : V{0, 0, 0};
+      V const r = mouth_centre + p.local + V{0, 0, 0.020 * c.lips_forward}, lower = p.side < 0 ? jaw_shift(r, c) : V{0, 0, 0};
       return r + lower + identity_shift(mouth_centre, c);
     }
     case Part::ear: {
@@ -386,8 +396,8 @@ inline V position(Point const& p, Controls const& c) {
 // ---- colours ----
 
 struct ColourMasks {
-  double skin = 0, lips = 0, brow = 0, lash = 0, nostril = 0, blush = 0, beard = 0, lid = 0, under_eye = 0, nose = 0, iris = 0, white = 0, pupil = 0,
-         mouth = 0, teeth = 0, glint = 0, shade = 0;
+  double skin = 0, lips = 0, brow = 0, lash = 0, nostril = 0, blush = 0, beard = 0, lid = 0, under_eye = 0, nose = 0, iris = 0, white = 0,
+         pupil = 0, mouth = 0, teeth = 0, glint = 0, shade = 0;
 };
 
 inline ColourMasks colour_masks(Point const& p) {
@@ -401,12 +411,23 @@ inline ColourMasks colour_masks(Point const& p) {
       m.shade = 0.45 * m.iris * ramp(iris - 0.012, iris, r) + 0.25 * m.white * ramp(0.09, 0.15, r) + 0.18 * ramp(0.2, 0.5, p.local.y);
       return m;
     }
-    case Part::glint: m.glint = 1; return m;
-    case Part::teeth: m.teeth = 1, m.shade = 0.5 * ramp(0.05, 0.20, std::abs(p.local.x)) + (p.side < 0 ? 0.15 : 0.0); return m;
-    case Part::mouth: m.mouth = 1, m.shade = 0.9 * ramp(0.04, 0.2, p.local.x); return m;
-    case Part::lid: m.lid = 1, m.skin = p.side > 0 ? 0.25 : 0.7, m.lash = 1 - m.skin; return m;
-    case Part::ear: m.skin = 1, m.blush = 0.35, m.shade = 0.30 * bell(p.local.x / 0.10, p.local.y / 0.12); return m;
-    case Part::skin: break;
+    case Part::glint:
+      m.glint = 1;
+      return m;
+    case Part::teeth:
+      m.teeth = 1, m.shade = 0.5 * ramp(0.05, 0.20, std::abs(p.local.x)) + (p.side < 0 ? 0.15 : 0.0);
+      return m;
+    case Part::mouth:
+      m.mouth = 1, m.shade = 0.75 * ramp(0.04, 0.3, p.local.x);
+      return m;
+    case Part::lid:
+      m.lid = 1, m.skin = p.side > 0 ? 0.25 : 0.7, m.lash = 1 - m.skin;
+      return m;
+    case Part::ear:
+      m.skin = 1, m.blush = 0.35, m.shade = 0.40 * bell((p.local.x - 0.05) / 0.07, (p.local.y + 0.03) / 0.12);
+      return m;
+    case Part::skin:
+      break;
   }
   V const q = p.q;
   double const ax = std::abs(q.x), y = q.y, dm = y - p.mouth_y, u = ax / mouth_half, de = y - p.eye_y, front = ramp(0, 0.4, q.z);
@@ -418,7 +439,7 @@ inline ColourMasks colour_masks(Point const& p) {
     m.lips *= ramp(1.0, 0.93, u);
   }
   double const hair = (de - brow_height(ax)) / (0.038 - 0.016 * ramp(0.25, 0.52, ax));
-  m.brow = std::exp(-std::pow(std::abs(hair), 3)) * ramp(0.070, 0.125, ax) * ramp(0.58, 0.48, ax) * front;
+  m.brow = std::exp(-std::pow(std::abs(hair), 3)) * ramp(0.065, 0.150, ax) * ramp(0.58, 0.46, ax) * front;
   double const along = (ax - eye_x) / eye_half;
   bool const edge = p.side != 0 && p.k == eye_row;
   if (edge && std::abs(along) < 1.001) m.lash = p.side > 0 ? 0.85 : 0.30;
@@ -432,8 +453,9 @@ inline ColourMasks colour_masks(Point const& p) {
   m.beard *= (1 - m.lips) * (1 - bell((ax - 0.32) / 0.16, (y + 0.40) / 0.16));
   // Light that corners do not get, as part of the colour.
   m.shade = 0.22 * front * bell((ax - 0.155) / 0.06, (y - 0.08) / 0.07) + 0.12 * front * bell(ax / 0.14, (y + 0.45) / 0.03) +
-            0.28 * ramp(12.3, 13.4, p.k) + 0.14 * front * bell(ax / 0.17, (y + 0.78) / 0.035) + 0.22 * front * bell((ax - 0.19) / 0.025, (y + 0.36) / 0.06) +
-            0.30 * front * (u < 1.1 ? bell(dm / 0.010) : 0.0) + 0.15 * front * bell((u - 1.03) / 0.08, dm / 0.02);
+            0.28 * ramp(12.3, 13.4, p.k) + 0.14 * front * bell(ax / 0.17, (y + 0.78) / 0.035) +
+            0.14 * front * bell((ax - 0.19) / 0.025, (y + 0.36) / 0.06) + 0.30 * front * (u < 1.1 ? bell(dm / 0.010) : 0.0) +
+            0.15 * front * bell((u - 1.03) / 0.08, dm / 0.02);
   m.skin = 1;
   return m;
 }
@@ -456,7 +478,7 @@ inline V colour(Point const& p, ColourMasks const& m, Colouring const& c) {
     a = mix(a, V{0.100, 0.070, 0.060}, m.lash);
     a = mix(a, V{0.200, 0.100, 0.080}, 0.85 * m.nostril);
   } else {
-    a = m.white * V{0.84, 0.82, 0.80} + m.iris * V{0.30, 0.20, 0.13} + m.pupil * V{0.025, 0.022, 0.022} + m.mouth * V{0.42, 0.16, 0.15} +
+    a = m.white * V{0.84, 0.82, 0.80} + m.iris * V{0.30, 0.20, 0.13} + m.pupil * V{0.025, 0.022, 0.022} + m.mouth * V{0.45, 0.17, 0.16} +
         m.teeth * V{0.86, 0.83, 0.76} + m.glint * V{1.0, 1.0, 1.0};
   }
   a = (1 - m.shade) * a;
@@ -464,14 +486,14 @@ inline V colour(Point const& p, ColourMasks const& m, Colouring const& c) {
   a += (c.redness * body) * V{0.030, -0.022, -0.020} + (c.yellow * body) * V{0.012, 0.006, -0.040};
   a += (c.lips * m.lips) * V{0.055, -0.060, -0.040} + (c.lip_dark * m.lips) * V{-0.060, -0.040, -0.035};
   a += (c.brow * m.brow) * V{0.085, 0.060, 0.040};
-  a += (c.blush * m.blush * body) * V{0.025, -0.045, -0.035} + (c.nose * m.nose * body) * V{0.030, -0.035, -0.030};
-  a += (c.beard * m.beard * body) * V{-0.085, -0.075, -0.060};
-  a += (c.under_eye * m.under_eye * body) * V{-0.050, -0.060, -0.045} + (c.eye_shadow * m.lid * body) * V{-0.060, -0.070, -0.040};
+  a += (c.blush * m.blush * body) * V{0.016, -0.028, -0.022} + (c.nose * m.nose * body) * V{0.018, -0.024, -0.020};
+  a += (c.beard * m.beard * body) * V{-0.060, -0.052, -0.042};
+  a += (c.under_eye * m.under_eye * body) * V{-0.030, -0.036, -0.026} + (c.eye_shadow * m.lid * body) * V{-0.060, -0.070, -0.040};
   a += (c.iris_blue * m.iris) * V{-0.060, 0.030, 0.120} + (c.iris_light * m.iris) * V{0.060, 0.065, 0.045};
   if (c.freckles != 0) {
     V const q = p.q;
-    double const grain = std::sin(31 * q.x + 3 * std::sin(17 * q.y)) * std::sin(29 * q.y + 2 * std::sin(23 * q.x));
-    a += (c.freckles * body * (0.3 + m.blush + m.nose) * grain * ramp(0, 0.4, q.z)) * V{-0.040, -0.048, -0.048};
+    double const grain = std::sin(17 * q.x + 2 * std::sin(9 * q.y)) * std::sin(19 * q.y + 2 * std::sin(11 * q.x));
+    a += (c.freckles * body * (0.3 + m.blush + m.nose) * grain * ramp(0, 0.4, q.z)) * V{-0.014, -0.018, -0.018};
   }
   return a;
 }

@@ -8,8 +8,9 @@ namespace detail::face {
 
 /// Row of the head at which hair ends, by angle from the front, for a full head of cropped hair.
 inline double hair_line(double angle) {
-  constexpr double table[][2] = {{0.00, 3.10}, {0.35, 3.02}, {0.60, 2.95}, {0.80, 3.25}, {0.98, 4.20}, {1.10, 5.60}, {1.18, 6.05}, {1.30, 5.95},
-                                 {1.42, 4.80}, {1.60, 4.45}, {1.85, 4.80}, {2.00, 6.60}, {2.20, 8.10}, {2.60, 9.20}, {3.15, 9.50}};
+  constexpr double table[][2] = {{0.00, 3.10}, {0.35, 3.02}, {0.60, 2.95}, {0.80, 3.25}, {0.98, 4.20},
+                                 {1.10, 5.60}, {1.18, 6.05}, {1.30, 5.95}, {1.42, 4.80}, {1.60, 4.45},
+                                 {1.85, 4.80}, {2.00, 6.60}, {2.20, 8.10}, {2.60, 9.20}, {3.15, 9.50}};
   double const a = std::abs(angle);
   std::size_t i = 0;
   while (i + 2 < std::size(table) && table[i + 1][0] < a) ++i;
@@ -69,18 +70,19 @@ RIG_INLINE Hair procedural_hair(MorphableModel const& model, HairStyle const& st
     line += (std::min(line, 5.2) - line) * covers * longer;  // long hair hangs from above the ears
     V tip{0, 0, 0}, out{0, 0, 0};
     for (int i = 1; i <= over; ++i) {
-      double const r = double(i) / over, k = line * r;
+      bool const last = i == over;  // tucked under the skin, so that hair ends in an edge
+      double const r = double(i) / over, k = line * std::min(1.0, double(i) / (over - 1));
       V const n = face::away(angle, k), root = face::head(angle, k);
       // Full on top, thin at the hair line; a fringe and hanging hair keep their thickness and then turn in.
-      double const end = std::pow(r, 6), keep = std::max({0.30 * face::ramp(0, 0.3, fringe), 1.0 * longer, 0.0});
+      double const end = last ? 1 : 0, keep = std::max(0.20 + 0.15 * face::ramp(0, 0.3, fringe), longer);
       double t = thick * (0.9 + 0.25 * face::bell((r - 0.45) / 0.35)) * (1 - (1 - keep) * std::pow(r, 3)) + 0.010 * locks * r * (1 - end);
-      t = t * (1 - end * (1 - longer)) - 0.012 * end * (1 - longer);
+      t = t * (1 - end * (1 - longer)) - 0.030 * end * (1 - longer);
       t += covers * longer * 0.07 * r * face::bell((a - 1.6) / 0.5);
       t *= 1 - 0.35 * face::bell((angle - 0.45 * style.parting) / 0.07) * face::ramp(0.05, 0.4, r) * face::ramp(1.6, 1.0, a);
       double const streak = 1 + 0.13 * std::sin(61 * angle + 4 * r) + 0.09 * std::sin(113 * angle - 2 * r) + 0.05 * locks;
       double const shine = 1 + 0.35 * face::bell((r - 0.42 - 0.02 * locks) / 0.14) * face::ramp(2.4, 1.2, a);
       tip = root + t * n, out = n;
-      put(tip, root, streak * shine * (1 - 0.25 * end));
+      put(tip, root, streak * shine * (1 - 0.20 * std::pow(r, 6)));
     }
     V const root = face::head(angle, line);
     out.y = 0;
