@@ -1,0 +1,258 @@
+#include "sheet.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace program {
+namespace {
+constexpr int glyph_width = 5, glyph_height = 7;
+using Glyph = std::array<unsigned char, glyph_height>;  // one row a byte, the leftmost dot is bit 4
+
+constexpr Glyph glyphs[] = {
+    {0, 0, 0, 0, 0, 0, 0},                                 // space
+    {0x04, 0x04, 0x04, 0x04, 0x04, 0x00, 0x04},            // !
+    {0x0A, 0x0A, 0x0A, 0x00, 0x00, 0x00, 0x00},            // "
+    {0x0A, 0x0A, 0x1F, 0x0A, 0x1F, 0x0A, 0x0A},            // #
+    {0x04, 0x0F, 0x14, 0x0E, 0x05, 0x1E, 0x04},            // $
+    {0x18, 0x19, 0x02, 0x04, 0x08, 0x13, 0x03},            // %
+    {0x08, 0x14, 0x14, 0x08, 0x15, 0x12, 0x0D},            // &
+    {0x04, 0x04, 0x08, 0x00, 0x00, 0x00, 0x00},            // '
+    {0x02, 0x04, 0x08, 0x08, 0x08, 0x04, 0x02},            // (
+    {0x08, 0x04, 0x02, 0x02, 0x02, 0x04, 0x08},            // )
+    {0x00, 0x04, 0x15, 0x0E, 0x15, 0x04, 0x00},            // *
+    {0x00, 0x04, 0x04, 0x1F, 0x04, 0x04, 0x00},            // +
+    {0x00, 0x00, 0x00, 0x00, 0x04, 0x04, 0x08},            // ,
+    {0x00, 0x00, 0x00, 0x1F, 0x00, 0x00, 0x00},            // -
+    {0x00, 0x00, 0x00, 0x00, 0x00, 0x0C, 0x0C},            // .
+    {0x01, 0x01, 0x02, 0x04, 0x08, 0x10, 0x10},            // /
+    {0x0E, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0E},            // 0
+    {0x04, 0x0C, 0x04, 0x04, 0x04, 0x04, 0x0E},            // 1
+    {0x0E, 0x11, 0x01, 0x06, 0x08, 0x10, 0x1F},            // 2
+    {0x0E, 0x11, 0x01, 0x06, 0x01, 0x11, 0x0E},            // 3
+    {0x02, 0x06, 0x0A, 0x12, 0x1F, 0x02, 0x02},            // 4
+    {0x1F, 0x10, 0x1E, 0x01, 0x01, 0x11, 0x0E},            // 5
+    {0x06, 0x08, 0x10, 0x1E, 0x11, 0x11, 0x0E},            // 6
+    {0x1F, 0x01, 0x02, 0x04, 0x08, 0x08, 0x08},            // 7
+    {0x0E, 0x11, 0x11, 0x0E, 0x11, 0x11, 0x0E},            // 8
+    {0x0E, 0x11, 0x11, 0x0F, 0x01, 0x02, 0x0C},            // 9
+    {0x00, 0x0C, 0x0C, 0x00, 0x0C, 0x0C, 0x00},            // :
+    {0x00, 0x0C, 0x0C, 0x00, 0x0C, 0x04, 0x08},            // ;
+    {0x02, 0x04, 0x08, 0x10, 0x08, 0x04, 0x02},            // <
+    {0x00, 0x00, 0x1F, 0x00, 0x1F, 0x00, 0x00},            // =
+    {0x08, 0x04, 0x02, 0x01, 0x02, 0x04, 0x08},            // >
+    {0x0E, 0x11, 0x01, 0x02, 0x04, 0x00, 0x04},            // ?
+    {0x0E, 0x11, 0x17, 0x15, 0x17, 0x10, 0x0E},            // @
+    {0x0E, 0x11, 0x11, 0x1F, 0x11, 0x11, 0x11},            // A
+    {0x1E, 0x11, 0x11, 0x1E, 0x11, 0x11, 0x1E},            // B
+    {0x0E, 0x11, 0x10, 0x10, 0x10, 0x11, 0x0E},            // C
+    {0x1E, 0x11, 0x11, 0x11, 0x11, 0x11, 0x1E},            // D
+    {0x1F, 0x10, 0x10, 0x1E, 0x10, 0x10, 0x1F},            // E
+    {0x1F, 0x10, 0x10, 0x1E, 0x10, 0x10, 0x10},            // F
+    {0x0E, 0x11, 0x10, 0x17, 0x11, 0x11, 0x0F},            // G
+    {0x11, 0x11, 0x11, 0x1F, 0x11, 0x11, 0x11},            // H
+    {0x0E, 0x04, 0x04, 0x04, 0x04, 0x04, 0x0E},            // I
+    {0x07, 0x02, 0x02, 0x02, 0x02, 0x12, 0x0C},            // J
+    {0x11, 0x12, 0x14, 0x18, 0x14, 0x12, 0x11},            // K
+    {0x10, 0x10, 0x10, 0x10, 0x10, 0x10, 0x1F},            // L
+    {0x11, 0x1B, 0x15, 0x15, 0x11, 0x11, 0x11},            // M
+    {0x11, 0x19, 0x19, 0x15, 0x13, 0x13, 0x11},            // N
+    {0x0E, 0x11, 0x11, 0x11, 0x11, 0x11, 0x0E},            // O
+    {0x1E, 0x11, 0x11, 0x1E, 0x10, 0x10, 0x10},            // P
+    {0x0E, 0x11, 0x11, 0x11, 0x15, 0x12, 0x0D},            // Q
+    {0x1E, 0x11, 0x11, 0x1E, 0x14, 0x12, 0x11},            // R
+    {0x0F, 0x10, 0x10, 0x0E, 0x01, 0x01, 0x1E},            // S
+    {0x1F, 0x04, 0x04, 0x04, 0x04, 0x04, 0x04},            // T
+    {0x11, 0x11, 0x11, 0x11, 0x11, 0x11, 0x0E},            // U
+    {0x11, 0x11, 0x11, 0x11, 0x0A, 0x0A, 0x04},            // V
+    {0x11, 0x11, 0x11, 0x15, 0x15, 0x1B, 0x11},            // W
+    {0x11, 0x11, 0x0A, 0x04, 0x0A, 0x11, 0x11},            // X
+    {0x11, 0x11, 0x0A, 0x04, 0x04, 0x04, 0x04},            // Y
+    {0x1F, 0x01, 0x02, 0x04, 0x08, 0x10, 0x1F},            // Z
+    {0x0E, 0x08, 0x08, 0x08, 0x08, 0x08, 0x0E},            // [
+    {0x10, 0x10, 0x08, 0x04, 0x02, 0x01, 0x01},            // backslash
+    {0x0E, 0x02, 0x02, 0x02, 0x02, 0x02, 0x0E},            // ]
+    {0x04, 0x0A, 0x11, 0x00, 0x00, 0x00, 0x00},            // ^
+    {0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x1F},            // _
+    {0x08, 0x04, 0x02, 0x00, 0x00, 0x00, 0x00},            // `
+    {0x00, 0x00, 0x0E, 0x01, 0x0F, 0x11, 0x0F},            // a
+    {0x10, 0x10, 0x16, 0x19, 0x11, 0x11, 0x1E},            // b
+    {0x00, 0x00, 0x0E, 0x10, 0x10, 0x11, 0x0E},            // c
+    {0x01, 0x01, 0x0D, 0x13, 0x11, 0x11, 0x0F},            // d
+    {0x00, 0x00, 0x0E, 0x11, 0x1F, 0x10, 0x0E},            // e
+    {0x06, 0x09, 0x08, 0x1C, 0x08, 0x08, 0x08},            // f
+    {0x00, 0x00, 0x0F, 0x11, 0x0F, 0x01, 0x0E},            // g
+    {0x10, 0x10, 0x16, 0x19, 0x11, 0x11, 0x11},            // h
+    {0x04, 0x00, 0x0C, 0x04, 0x04, 0x04, 0x0E},            // i
+    {0x02, 0x00, 0x06, 0x02, 0x02, 0x12, 0x0C},            // j
+    {0x10, 0x10, 0x12, 0x14, 0x18, 0x14, 0x12},            // k
+    {0x0C, 0x04, 0x04, 0x04, 0x04, 0x04, 0x0E},            // l
+    {0x00, 0x00, 0x1A, 0x15, 0x15, 0x15, 0x11},            // m
+    {0x00, 0x00, 0x16, 0x19, 0x11, 0x11, 0x11},            // n
+    {0x00, 0x00, 0x0E, 0x11, 0x11, 0x11, 0x0E},            // o
+    {0x00, 0x00, 0x16, 0x19, 0x1E, 0x10, 0x10},            // p
+    {0x00, 0x00, 0x0D, 0x13, 0x0F, 0x01, 0x01},            // q
+    {0x00, 0x00, 0x16, 0x19, 0x10, 0x10, 0x10},            // r
+    {0x00, 0x00, 0x0F, 0x10, 0x0E, 0x01, 0x1E},            // s
+    {0x08, 0x08, 0x1C, 0x08, 0x08, 0x09, 0x06},            // t
+    {0x00, 0x00, 0x11, 0x11, 0x11, 0x13, 0x0D},            // u
+    {0x00, 0x00, 0x11, 0x11, 0x11, 0x0A, 0x04},            // v
+    {0x00, 0x00, 0x11, 0x11, 0x15, 0x15, 0x0A},            // w
+    {0x00, 0x00, 0x11, 0x0A, 0x04, 0x0A, 0x11},            // x
+    {0x00, 0x00, 0x11, 0x11, 0x0F, 0x01, 0x0E},            // y
+    {0x00, 0x00, 0x1F, 0x02, 0x04, 0x08, 0x1F},            // z
+    {0x02, 0x04, 0x04, 0x08, 0x04, 0x04, 0x02},            // {
+    {0x04, 0x04, 0x04, 0x04, 0x04, 0x04, 0x04},            // |
+    {0x08, 0x04, 0x04, 0x02, 0x04, 0x04, 0x08},            // }
+    {0x00, 0x00, 0x08, 0x15, 0x02, 0x00, 0x00},            // ~
+};
+constexpr Glyph unknown_glyph = {0x1F, 0x11, 0x11, 0x11, 0x11, 0x11, 0x1F};
+static_assert(std::size(glyphs) == '~' - ' ' + 1);
+
+Glyph const& glyph_of(char c) { return c >= ' ' && c <= '~' ? glyphs[c - ' '] : unknown_glyph; }
+
+/// The text, cut to what fits.
+std::string fitted(std::string s, int width, int scale) {
+  if (text_width(s, scale) <= width) return s;
+  while (!s.empty() && text_width(s + "..", scale) > width) s.pop_back();
+  return s + "..";
+}
+
+constexpr Colour paper{250, 250, 248}, ink{30, 30, 34}, faint{110, 110, 118}, empty_cell{232, 232, 228};
+}  // namespace
+
+Canvas::Canvas(int w, int h, Colour c) : width(w), height(h), rgb(3 * std::size_t(w) * std::size_t(h)) { fill(0, 0, w, h, c); }
+
+void Canvas::fill(int x, int y, int w, int h, Colour c) {
+  for (int j = std::max(0, y); j < std::min(height, y + h); ++j)
+    for (int i = std::max(0, x); i < std::min(width, x + w); ++i) {
+      unsigned char* p = at(i, j);
+      p[0] = c.r, p[1] = c.g, p[2] = c.b;
+    }
+}
+
+void Canvas::line(double x0, double y0, double x1, double y1, Colour c) {
+  int const n = std::max(1, int(std::ceil(std::max(std::abs(x1 - x0), std::abs(y1 - y0)))));
+  for (int i = 0; i <= n; ++i) fill(int(std::floor(x0 + (x1 - x0) * i / n)), int(std::floor(y0 + (y1 - y0) * i / n)), 1, 1, c);
+}
+
+void Canvas::dot(double x, double y, double radius, Colour c) {
+  for (int j = int(std::floor(y - radius)); j <= int(std::ceil(y + radius)); ++j)
+    for (int i = int(std::floor(x - radius)); i <= int(std::ceil(x + radius)); ++i)
+      if ((i + 0.5 - x) * (i + 0.5 - x) + (j + 0.5 - y) * (j + 0.5 - y) <= radius * radius) fill(i, j, 1, 1, c);
+}
+
+void Canvas::put(int x, int y, Canvas const& picture) {
+  for (int j = std::max(0, -y); j < std::min(picture.height, height - y); ++j)
+    for (int i = std::max(0, -x); i < std::min(picture.width, width - x); ++i)
+      std::copy_n(&picture.rgb[3 * (std::size_t(j) * std::size_t(picture.width) + std::size_t(i))], 3, at(x + i, y + j));
+}
+
+void Canvas::text(int x, int y, std::string_view s, Colour c, int scale) {
+  for (char const letter : s) {
+    Glyph const& g = glyph_of(letter);
+    for (int row = 0; row < glyph_height; ++row)
+      for (int column = 0; column < glyph_width; ++column)
+        if (g[std::size_t(row)] >> (glyph_width - 1 - column) & 1) fill(x + column * scale, y + row * scale, scale, scale, c);
+    x += (glyph_width + 1) * scale;
+  }
+}
+
+rig::Tensor<unsigned char> Canvas::tensor() const { return rig::Tensor<unsigned char>({height, width, 3}, rgb); }
+
+int text_width(std::string_view s, int scale) { return s.empty() ? 0 : (int(s.size()) * (glyph_width + 1) - 1) * scale; }
+int text_height(int scale) { return glyph_height * scale; }
+
+Canvas to_canvas(rig::Tensor<float> const& picture, float low, float high) {
+  rig::Tensor<float> p = picture;
+  if (p.rank() == 4 && p.dim(0) == 1) p = p[0];
+  rig::check(p.rank() == 3 && p.dim(2) >= 1, "picture: must be [h, w, channels], got ", picture.shape());
+  p = p.to(rig::cpu());
+  Canvas c(int(p.dim(1)), int(p.dim(0)));
+  std::int64_t const channels = p.dim(2), pixels = p.dim(0) * p.dim(1);
+  float const* x = p.data();
+  for (std::int64_t i = 0; i < pixels; ++i)
+    for (int k = 0; k < 3; ++k) {
+      float const v = x[i * channels + (channels >= 3 ? k : 0)];
+      float const t = std::isfinite(v) ? std::clamp((v - low) / (high - low), 0.f, 1.f) : 0.f;
+      c.rgb[std::size_t(3 * i + k)] = static_cast<unsigned char>(t * 255.f + 0.5f);
+    }
+  return c;
+}
+
+Canvas resized(Canvas const& c, int width) {
+  if (c.width == width || c.width == 0) return c;
+  int const height = std::max(1, int(std::lround(double(c.height) * width / c.width)));
+  Canvas y(width, height);
+  for (int j = 0; j < height; ++j)
+    for (int i = 0; i < width; ++i) {
+      int const x0 = int(std::int64_t(i) * c.width / width), y0 = int(std::int64_t(j) * c.height / height);
+      int const x1 = std::max(x0 + 1, int(std::int64_t(i + 1) * c.width / width)), y1 = std::max(y0 + 1, int(std::int64_t(j + 1) * c.height / height));
+      for (int k = 0; k < 3; ++k) {
+        int sum = 0;
+        for (int b = y0; b < y1; ++b)
+          for (int a = x0; a < x1; ++a) sum += c.rgb[3 * (std::size_t(b) * std::size_t(c.width) + std::size_t(a)) + std::size_t(k)];
+        int const n = (x1 - x0) * (y1 - y0);
+        y.at(i, j)[k] = static_cast<unsigned char>((sum + n / 2) / n);
+      }
+    }
+  return y;
+}
+
+void Sheet::row(std::string label, std::vector<Canvas> cells, std::vector<std::string> captions) {
+  rows_.push_back({std::move(label), std::move(cells), std::move(captions)});
+}
+
+Canvas Sheet::draw() const {
+  int const gap = 4, margin = 8, line = text_height() + 4;
+  std::vector<int> widths, heights;
+  int label_width = 0;
+  bool captions = false;
+  for (auto const& row : rows_) {
+    widths.resize(std::max(widths.size(), row.cells.size()), 0);
+    int h = 0;
+    for (std::size_t i = 0; i < row.cells.size(); ++i) {
+      widths[i] = std::max(widths[i], row.cells[i].width);
+      h = std::max(h, row.cells[i].height);
+    }
+    heights.push_back(h);
+    label_width = std::max(label_width, text_width(row.label));
+    captions = captions || !row.captions.empty();
+  }
+  int const left = margin + (label_width ? label_width + 2 * gap : 0);
+  int const title_height = title_.empty() ? 0 : text_height(2) + 8, head = columns_.empty() ? 0 : line;
+  int width = left + margin, height = margin + title_height + head + margin + int(notes_.size()) * line;
+  for (int w : widths) width += w + gap;
+  for (int h : heights) height += h + gap + (captions ? line : 0);
+  width = std::max(width, 2 * margin + text_width(title_, 2));
+  for (auto const& n : notes_) width = std::max(width, 2 * margin + text_width(n));
+
+  Canvas c(width, height, paper);
+  int y = margin;
+  if (!title_.empty()) c.text(margin, y, title_, ink, 2);
+  y += title_height;
+  int x = left;
+  for (std::size_t i = 0; i < std::min(columns_.size(), widths.size()); x += widths[i++] + gap)
+    c.text(x, y, fitted(columns_[i], widths[i], 1), ink);
+  y += head;
+  for (std::size_t r = 0; r < rows_.size(); ++r) {
+    Row const& row = rows_[r];
+    c.text(margin, y + std::max(0, heights[r] - text_height()) / 2, row.label, ink);
+    x = left;
+    for (std::size_t i = 0; i < row.cells.size(); x += widths[i++] + gap) {
+      if (row.cells[i].width)
+        c.put(x, y, row.cells[i]);
+      else
+        c.fill(x, y, widths[i], heights[r], empty_cell);
+      if (i < row.captions.size()) c.text(x, y + heights[r] + 2, fitted(row.captions[i], widths[i], 1), faint);
+    }
+    y += heights[r] + gap + (captions ? line : 0);
+  }
+  for (auto const& n : notes_) {
+    c.text(margin, y + 2, n, faint);
+    y += line;
+  }
+  return c;
+}
+
+}  // namespace program
