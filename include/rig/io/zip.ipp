@@ -33,6 +33,7 @@ inline void put_little(std::string& out, std::uint64_t v, int bytes) {
 }  // namespace detail
 
 RIG_INLINE std::uint32_t crc32(std::span<std::byte const> bytes, std::uint32_t crc) {
+  if (bytes.empty()) return crc;  // zlib starts anew at a null pointer
 #if RIG_HAS_ZLIB
   return std::uint32_t(::crc32_z(crc, reinterpret_cast<Bytef const*>(bytes.data()), bytes.size()));
 #else
