@@ -45,8 +45,15 @@ struct EqualLinearOptions {
   double bias = 0;  ///< initial bias, before bias_gain
 };
 
-/// y = bias_act(x (weight weight_gain)^T, bias bias_gain, activation), with the activation's default gain. Any order.
-/// The gains are members because a file may carry other values than the formulas give.
+/// bias_act(x (w weight_gain)^T, b bias_gain, activation) with the activation's default gain. x [n, in], w [out, in],
+/// b [out] or empty. Orders as in bias_act.
+template <class T> Var<T> dense(Var<T> const& x, Var<T> const& w, Var<T> const& b, Activation activation, double weight_gain, double bias_gain) {
+  Var<T> const y = matmul(weight_gain == 1 ? x : T(weight_gain) * x, w, {.b = true});
+  if (!b && activation == Activation::linear) return y;
+  return bias_act(y, b && bias_gain != 1 ? T(bias_gain) * b : b, {.activation = activation});
+}
+
+/// The layer of dense(). The gains are members because a file may carry other values than the formulas give.
 template <class T> struct EqualLinear {
   Activation activation = Activation::linear;
   double weight_gain = 1, bias_gain = 1;
@@ -64,10 +71,7 @@ template <class T> struct EqualLinear {
 
   Var<T> operator()(Var<T> const& x) const {
     check(x.rank() == 2 && x.dim(1) == in(), "EqualLinear: x must be [n, ", in(), "], got ", x.shape());
-    Var<T> const y = matmul(weight_gain == 1 ? x : T(weight_gain) * x, weight, {.b = true});
-    Var<T> b = bias;
-    if (b && bias_gain != 1) b = T(bias_gain) * b;
-    return b || activation != Activation::linear ? bias_act(y, b, {.activation = activation}) : y;
+    return dense<T>(x, weight, bias, activation, weight_gain, bias_gain);
   }
   void visit(auto&& f) {
     f("weight", weight);
