@@ -129,15 +129,14 @@ template <class T> struct BroadcastTo {
     Tensor<T> y(shape, x.device());
     if (y.size() == 0) return y;
     detail::BroadcastPlan const plan(shape, x.shape(), shape);
-    std::int64_t const cols = plan.extent[plan.rank - 1], rows = y.size() / cols;
     T const* p = x.data();
     // The second argument of the kernel is not used; x stands in for it with stride 0.
     detail::BroadcastPlan only = plan;
-    for (auto& s : only.stride_b) s = 0;
+    for (auto& stride : only.stride_b) stride = 0;
     if (plan.stride_a[plan.rank - 1] != 0)
-      for_each(y.device(), rows, cols, detail::BroadcastKernel<T, detail::TakeFirst, 1, 0>{y.mutate(), p, p, {}, only});
+      detail::run_broadcast<1, 0>(y, p, p, detail::TakeFirst{}, only);
     else
-      for_each(y.device(), rows, cols, detail::BroadcastKernel<T, detail::TakeFirst, 0, 0>{y.mutate(), p, p, {}, only});
+      detail::run_broadcast<0, 0>(y, p, p, detail::TakeFirst{}, only);
     return y;
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T>, Var<T> x) const { return sum_to(gy, x.shape()); }

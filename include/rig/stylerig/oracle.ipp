@@ -1,0 +1,195 @@
+#pragma once
+#include <cmath>
+
+#include "rig/ops/activation.hpp"
+#include "rig/ops/matmul.hpp"
+#include "rig/render/morphable.hpp"
+#include "rig/render/normals.hpp"
+#include "rig/render/rotation.hpp"
+#include "rig/render/spherical_harmonics.hpp"
+#include "rig/stylerig/oracle.hpp"
+
+namespace rig::inline RIG_ABI::stylerig {
+namespace detail {
+
+/// A group of factors and the share of the rows (of ten) that carry it.
+struct FactorGroup {
+  char const* name;
+  int count, first_row, last_row;
+};
+// The order is that of the formulas below. Rows follow what StyleGAN's layers do: pose in 4-8 px, shapes to 16 px,
+// expression to 32 px, light from 16 px, colours in the last rows.
+inline constexpr FactorGroup factor_groups[] = {{"pose", 3, 0, 2},        {"translation", 2, 0, 1}, {"identity", 14, 0, 4},  {"expression", 9, 2, 5},
+                                                {"light", 7, 4, 7},       {"reflectance", 10, 5, 8}, {"hair shape", 3, 2, 4}, {"hair colour", 2, 5, 8},
+                                                {"background", 6, 6, 9}};
+inline constexpr int factor_count = 56;
+
+/// Where a group's factors begin.
+inline int factor_offset(std::string_view group) {
+  int at = 0;
+  for (auto const& g : factor_groups) {
+    if (group == g.name) return at;
+    at += g.count;
+  }
+  throw Error(str("oracle: no group of factors is called '", group, "'"));
+}
+
+inline double smooth_limit(double reach, double slope, double u) { return reach * std::tanh(slope * u); }
+inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+/// A light whose colours depend on three numbers; brightness stays.
+inline void tint(double warm, double green, double out[3]) {
+  out[0] = std::exp(0.10 * warm), out[1] = std::exp(0.04 * green), out[2] = std::exp(-0.10 * warm);
+}
+
+}  // namespace detail
+
+RIG_INLINE std::vector<std::string> const& oracle_factor_names() {
+  static std::vector<std::string> const names = [] {
+    std::vector<std::string> n{"yaw", "pitch", "roll", "shift x", "shift y"};
+    auto numbered = [&](char const* what, int count) {
+      for (int i = 0; i < count; ++i) n.push_back(str(what, " ", i));
+    };
+    numbered("identity", 14);
+    for (char const* e : {"jaw", "smile", "smile asymmetry", "pucker", "brow up", "brow down", "blink", "wink", "frown"}) n.push_back(e);
+    for (char const* l : {"azimuth", "elevation", "strength", "ambient", "warmth", "green", "sky"}) n.push_back(l);
+    numbered("reflectance", 10);
+    for (char const* h : {"hair length", "hair volume", "fringe", "hair melanin", "hair redness"}) n.push_back(h);
+    numbered("background", 6);
+    return n;
+  }();
+  return names;
+}
+
+RIG_INLINE Tensor<float> OracleTruth::factors(Tensor<float> const& codes) const {
+  check(codes.rank() == 3 && codes.dim(1) == rows && codes.dim(2) == width, "oracle: codes must be [n, ", rows, ", ", width, "], got ", codes.shape());
+  Var<float> const x = reshape((Var<float>(codes) - Var<float>(center)) / Var<float>(scale), {codes.dim(0), rows * width});
+  Var<float> const h = tanh(matmul(x, Var<float>(hidden), {.b = true}));
+  return (matmul(x, Var<float>(linear), {.b = true}) + 0.5f * tanh(matmul(h, Var<float>(output), {.b = true}))).value();
+}
+
+RIG_INLINE OracleTruth make_oracle_truth(OracleOptions const& o, Tensor<float> const& codes) {
+  check(codes.rank() == 2 && codes.dim(1) == o.width && codes.dim(0) > 1, "oracle: expected unmixed codes [m, ", o.width, "], got ", codes.shape());
+  check(o.rows >= 4, "oracle: expected at least 4 rows, got ", o.rows);
+  OracleTruth t;
+  t.rows = o.rows, t.width = o.width;
+  Var<float> const c(codes);
+  Var<float> const center = mean(c, 0);
+  t.center = center.value();
+  t.scale = sqrt(mean(square(c - center), 0)).value();
+
+  constexpr int hidden_each = 12;
+  std::int64_t const dims = o.rows * o.width, k_total = detail::factor_count, m_total = std::int64_t(std::size(detail::factor_groups)) * hidden_each;
+  std::vector<float> linear(std::size_t(k_total * dims), 0.f), hidden(std::size_t(m_total * dims), 0.f), output(std::size_t(k_total * m_total), 0.f);
+  Rng rng(o.seed);
+  std::int64_t k = 0, m = 0;
+  for (auto const& g : detail::factor_groups) {
+    // Rows of ten, stretched to the rows there are.
+    std::int64_t const first = g.first_row * o.rows / 10, last = std::min<std::int64_t>(o.rows - 1, (g.last_row + 1) * o.rows / 10 - 1 + (o.rows < 10));
+    std::int64_t const begin = first * o.width, end = (last + 1) * o.width;
+    double const unit = 1 / std::sqrt(double(end - begin));
+    for (int i = 0; i < g.count; ++i)
+      for (std::int64_t d = begin; d < end; ++d) linear[std::size_t((k + i) * dims + d)] = float(0.8 * unit * rng.normal());
+    for (int j = 0; j < hidden_each; ++j)
+      for (std::int64_t d = begin; d < end; ++d) hidden[std::size_t((m + j) * dims + d)] = float(unit * rng.normal());
+    for (int i = 0; i < g.count; ++i)
+      for (int j = 0; j < hidden_each; ++j) output[std::size_t((k + i) * m_total + m + j)] = float(1.5 / std::sqrt(double(hidden_each)) * rng.normal());
+    k += g.count, m += hidden_each;
+  }
+  check(k == k_total, "oracle: ", k, " factors are described, ", k_total, " expected");
+  t.linear = Tensor<float>({k_total, dims}, linear);
+  t.hidden = Tensor<float>({m_total, dims}, hidden);
+  t.output = Tensor<float>({k_total, m_total}, output);
+  return t;
+}
+
+RIG_INLINE void lambertian_light(double azimuth, double elevation, double strength, double ambient, double const colour[3], float* gamma) {
+  using H = render::LightBasis;
+  double const d[3] = {std::sin(azimuth) * std::cos(elevation), std::sin(elevation), std::cos(azimuth) * std::cos(elevation)};
+  double const q = 5.0 / 32 * 3 * strength;  // Q = q d d^T - (q / 3) I has trace zero
+  for (int ch = 0; ch < 3; ++ch) {
+    double const s = colour[ch];
+    float* g = gamma + 9 * ch;
+    g[0] = float(s * (ambient + strength / 4) / H::h0 - H::ambient);
+    g[1] = float(-s * strength / 2 * d[1] / H::k1);
+    g[2] = float(s * strength / 2 * d[2] / H::k1);
+    g[3] = float(-s * strength / 2 * d[0] / H::k1);
+    g[4] = float(s * 2 * q * d[0] * d[1] / H::k2);
+    g[5] = float(-s * 2 * q * d[1] * d[2] / H::k2);
+    g[6] = float(s * q * (d[2] * d[2] - 1.0 / 3) / (2 * H::k0));
+    g[7] = float(-s * 2 * q * d[0] * d[2] / H::k2);
+    g[8] = float(s * q * (d[0] * d[0] - d[1] * d[1]) / H::k2);
+  }
+}
+
+RIG_INLINE OracleScene::OracleScene(OracleOptions const& options)
+    : options_(options),
+      model_(render::procedural_face({.vertices = options.vertices, .identity = options.identity, .reflectance = options.reflectance})),
+      camera_(render::Camera::stylerig(options.camera_distance)),
+      layout_(ParameterLayout::of(model_)) {
+  auto style = [&](float length, float volume, float fringe) {
+    render::HairStyle s;
+    s.length = length, s.volume = volume, s.fringe = fringe, s.vertices = options.hair_vertices;
+    return render::procedural_hair(model_, s);
+  };
+  render::Hair const base = style(0, 0, 0);
+  auto change = [&](render::Hair const& full) {
+    check(full.vertices.shape() == base.vertices.shape(), "oracle: hair styles differ in their number of vertices");
+    return (Var<float>(full.vertices) - Var<float>(base.vertices)).value();
+  };
+  hair_ = {base.vertices, change(style(1, 0, 0)), change(style(0, 1, 0)), change(style(0, 0, 1)), base.root, base.triangles};
+
+  std::vector<int> triangles = model_.triangles.host();
+  int const offset = int(model_.vertices());
+  for (int v : hair_.triangles.host()) triangles.push_back(v + offset);
+  scene_triangles_ = Tensor<int>({std::int64_t(triangles.size()) / 3, 3}, triangles);
+}
+
+RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) const {
+  check(factors.rank() == 2 && factors.dim(1) == detail::factor_count, "oracle: factors must be [n, ", detail::factor_count, "], got ", factors.shape());
+  std::int64_t const n = factors.dim(0), f = layout_.size();
+  Tensor<float> p = zeros<float>({n, f});
+  float* out = p.mutate();
+  auto at = [&](char const* component) { return layout_.at(component).offset; };
+  auto shape = [&](char const* name) { return at("expression") + model_.expression_index(name); };
+  std::int64_t const rotation = at("rotation"), translation = at("translation"), identity = at("identity"), reflectance = at("reflectance"),
+                     light = at("illumination");
+  std::int64_t const jaw = shape("jawOpen"), smile_l = shape("mouthSmile_L"), smile_r = shape("mouthSmile_R"), pucker = shape("mouthPucker"),
+                     brow_up = shape("browInnerUp"), down_l = shape("browDown_L"), down_r = shape("browDown_R"), blink_l = shape("eyeBlink_L"),
+                     blink_r = shape("eyeBlink_R"), frown_l = shape("mouthFrown_L"), frown_r = shape("mouthFrown_R");
+  for (std::int64_t i = 0; i < n; ++i) {
+    float* q = out + i * f;
+    float const* u = factors.data() + i * detail::factor_count;
+    using detail::sigmoid;
+    using detail::smooth_limit;
+    q[rotation] = float(smooth_limit(0.45, 0.45, u[1]));
+    q[rotation + 1] = float(smooth_limit(0.85, 0.5, u[0]));
+    q[rotation + 2] = float(0.03 * u[2]);
+    q[translation] = float(0.05 * u[3] + 0.04 * u[0]);
+    q[translation + 1] = float(0.05 * u[4]);
+    float const* id = u + 5;
+    for (std::int64_t k = 0; k < 14 && k < model_.identities(); ++k) q[identity + k] = 0.9f * id[k];
+    float const* e = id + 14;
+    // Named shapes, mostly small: a mouth is closed more often than open.
+    q[jaw] = float(0.9 * sigmoid(1.5 * e[0] - 1.2));
+    double const smile = 1.7 * e[1] - 0.5, side = 0.35 * e[2];
+    q[smile_l] = float(0.95 * sigmoid(smile + side)), q[smile_r] = float(0.95 * sigmoid(smile - side));
+    q[pucker] = float(0.9 * sigmoid(1.5 * e[3] - 1.6));
+    q[brow_up] = float(0.95 * sigmoid(1.5 * e[4] - 0.8));
+    q[down_l] = q[down_r] = float(0.9 * sigmoid(1.5 * e[5] - 1.0));
+    double const blink = 1.6 * e[6] - 1.2, wink = 0.6 * e[7];
+    q[blink_l] = float(0.95 * sigmoid(blink + wink)), q[blink_r] = float(0.95 * sigmoid(blink - wink));
+    q[frown_l] = q[frown_r] = float(0.8 * sigmoid(1.5 * e[8] - 1.6));
+    float const* l = e + 9;
+    double colour[3];
+    detail::tint(l[4], l[5], colour);
+    lambertian_light(smooth_limit(1.1, 0.6, l[0]), 0.30 + smooth_limit(0.5, 0.6, l[1]), 0.62 + smooth_limit(0.28, 0.7, l[2]),
+                     0.46 + smooth_limit(0.14, 0.7, l[3]), colour, q + light);
+    for (int ch = 0; ch < 3; ++ch) q[light + 9 * ch + 1] -= float(0.03 * l[6]);  // a sky that is brighter or darker than the ground
+    float const* r = l + 7;
+    for (std::int64_t k = 0; k < 10 && k < model_.reflectances(); ++k) q[reflectance + k] = 0.9f * r[k];
+  }
+  return p;
+}
+
+}  // namespace rig::inline RIG_ABI::stylerig
