@@ -126,7 +126,7 @@ TEST_CASE("cameras: conventions of other tools go both ways") {
   // MoFA's pose: p = Rm^T (v - tm).
   Mat3<double> const rm{{0, -1, 0, 1, 0, 0, 0, 0, 1}};
   Vec3<double> const tm{0.1, 0.2, -9}, v{1, 2, 3}, pc = rm.transposed_times(v - tm);
-  Pose const pose = from_mofa(rm, tm, 10);
+  CameraPose const pose = from_mofa(rm, tm, 10);
   Vec3<double> const ours = pose.rotation * v + pose.translation, same = flip_opencv_frame(pc, 10);
   CHECK(length(ours - same) < 1e-12);
 }

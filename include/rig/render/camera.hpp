@@ -64,12 +64,12 @@ inline ImagePoint from_deca(double x, double y, double scale, double tx, double 
 /// OpenCV's camera frame (x right, y down, z forward from the camera) as rig's, and back; the same map both ways.
 inline Vec3<double> flip_opencv_frame(Vec3<double> x, double distance) { return {x.x, -x.y, distance - x.z}; }
 /// MoFA: p = Rm^T (v - tm) in OpenCV's frame. Rotation and translation of rig's camera frame.
-struct Pose {
+struct CameraPose {
   Mat3<double> rotation;
   Vec3<double> translation;
 };
-inline Pose from_mofa(Mat3<double> const& rm, Vec3<double> tm, double distance) {
-  Pose p{};
+inline CameraPose from_mofa(Mat3<double> const& rm, Vec3<double> tm, double distance) {
+  CameraPose p{};
   double const flip[3] = {1, -1, -1};
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j) p.rotation.m[3 * i + j] = flip[i] * rm.m[3 * j + i];
