@@ -1,7 +1,6 @@
-// The compiled option: everything behind .ipp files and every op, in float and double, once. Users of it define
-// RIG_COMPILED, which the target rig::compiled does for them.
-#if !defined(RIG_COMPILED) || !defined(RIG_SOURCE)
-#error "rig.cpp is compiled with RIG_COMPILED and RIG_SOURCE; link rig::compiled"
+// The compiled option, one half: everything behind .ipp files. The other half is ops.cpp.
+#if !defined(RIG_COMPILED)
+#error "rig.cpp is compiled with RIG_COMPILED, like everything that links it; link the target rig::compiled"
 #endif
+#define RIG_SOURCE
 #include "rig/rig.hpp"
-#include "ops.ipp"
