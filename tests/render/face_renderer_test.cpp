@@ -111,12 +111,15 @@ TEST_CASE("FaceRenderer: pictures, masks, both shadings, and the mean face place
   CHECK(face.photometric(f, a.image.value()).value().data()[0] < 0.01f);  // the face agrees with its own picture
 
   auto const rest = face.landmarks(FaceParts<float>{.translation = Var<float>(Tensor<float>({1, 3}, {0.2f, -0.1f, 0}))}, {96, 96}).value();
-  auto const placed = place_mean_face(model, rest.reshape({68, 2}), ones<float>({68}));
+  std::vector<float> weight(68, 1.0f);  // without the jaw, whose points have slid away from the model's vertices
+  std::fill(weight.begin(), weight.begin() + 17, 0.0f);
+  Tensor<float> const inner({68}, weight);
+  auto const placed = place_mean_face(model, rest.reshape({68, 2}), inner);
   CHECK(placed.camera.distance == doctest::Approx(10).epsilon(1e-4));
   FaceRenderer<float> const again(model, placed.camera);
   auto const t = Tensor<float>({1, 3}, {float(placed.translation.x), float(placed.translation.y), float(placed.translation.z)});
   auto const landed = again.landmarks(FaceParts<float>{.translation = Var<float>(t)}, {96, 96}).value();
-  for (std::int64_t i = 0; i < 136; ++i) CHECK(std::abs(landed.data()[i] - rest.data()[i]) < 1e-5f);
+  for (std::int64_t i = 34; i < 136; ++i) CHECK(std::abs(landed.data()[i] - rest.data()[i]) < 1e-5f);
 }
 
 TEST_CASE("FaceRenderer: wrong parts are refused by name") {
