@@ -1,6 +1,7 @@
 // Every family of the case table.
 #pragma once
 #include "cases/basic.hpp"
+#include "cases/convolution.hpp"
 
 namespace cases {
 
@@ -8,6 +9,7 @@ inline Table const& all() {
   static Table const table = [] {
     Table t;
     add_basic(t);
+    add_convolution(t);
     return t;
   }();
   return table;

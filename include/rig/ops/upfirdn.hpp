@@ -1,0 +1,298 @@
+// Resampling with FIR filters, channels last: insert zeros, pad, filter, decimate (upfirdn2d), its wrappers, and
+// convolution with resampling. The adjoint of upfirdn2d is upfirdn2d with up and down exchanged and the filter turned,
+// so everything here can be differentiated to any order. There is no gradient with respect to the filter.
+// Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, and their StyleGAN2-ADA.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "rig/ops/conv.hpp"
+
+namespace rig::inline RIG_ABI {
+
+/// A whole number for each axis, or one for both.
+struct Factor {
+  int x = 1, y = 1;
+  constexpr Factor() = default;
+  constexpr Factor(int both) : x(both), y(both) {}
+  constexpr Factor(int along_x, int along_y) : x(along_x), y(along_y) {}
+  friend bool operator==(Factor const&, Factor const&) = default;
+};
+
+struct UpfirdnOptions {
+  Factor up = 1;         ///< zeros are inserted after each sample, up - 1 of them
+  Factor down = 1;       ///< every down-th sample is kept, from the first
+  Padding padding = {};  ///< counted in the up-sampled picture; negative crops
+  bool flip = false;     ///< false: convolution with the filter; true: correlation
+  double gain = 1;       ///< of the 2-D filter
+};
+
+struct FilterOptions {
+  bool normalize = true;  ///< to a sum of 1
+  bool flip = false;
+  double gain = 1;
+};
+
+namespace detail {
+
+/// How one axis is resampled: y[i] = sum over t of taps[t] up(x)[i down + t - pad].
+struct Resampling {
+  std::int64_t in, out, up, down, pad, taps;
+};
+/// The taps that meet samples at output i: tap first_tap + k up meets sample first_in + k, k < count.
+struct TapSpan {
+  std::int64_t first_tap, first_in, count;
+  RIG_HD TapSpan(Resampling const& r, std::int64_t i) {
+    std::int64_t const start = i * r.down - r.pad;  // place of tap 0 in the up-sampled grid
+    first_in = start > 0 ? (start + r.up - 1) / r.up : 0;
+    first_tap = first_in * r.up - start;
+    std::int64_t const by_taps = first_tap < r.taps ? (r.taps - first_tap - 1) / r.up + 1 : 0, left = r.in - first_in;
+    count = by_taps < left ? by_taps : left;
+    if (count < 0) count = 0;
+  }
+};
+
+template <class T>
+struct UpfirdnKernel {
+  T const *x, *taps;  // taps [rows.taps, cols.taps], as correlation, with the gain
+  T* y;
+  std::int64_t c;
+  Resampling rows, cols;
+  RIG_HD void operator()(std::int64_t pixel, std::int64_t channel) const {
+    std::int64_t const j = pixel % cols.out, i = pixel / cols.out % rows.out, n = pixel / (cols.out * rows.out);
+    TapSpan const a(rows, i), b(cols, j);
+    T sum = 0;
+    for (std::int64_t k = 0; k < a.count; ++k)
+      for (std::int64_t l = 0; l < b.count; ++l)
+        sum += taps[(a.first_tap + k * rows.up) * cols.taps + b.first_tap + l * cols.up] *
+               x[((n * rows.in + a.first_in + k) * cols.in + b.first_in + l) * c + channel];
+    y[pixel * c + channel] = sum;
+  }
+};
+/// The same sums in the same order, a row of pixels a call and 32 channels at a time in registers.
+template <class T>
+struct UpfirdnRowKernel {
+  UpfirdnKernel<T> p;
+  TapSpan const* spans;  // one an output column
+  static constexpr std::int64_t lanes = 32;
+
+  void operator()(std::int64_t row) const {
+    std::int64_t const i = row % p.rows.out, n = row / p.rows.out;
+    TapSpan const a(p.rows, i);
+    T const* x = p.x + (n * p.rows.in + a.first_in) * p.cols.in * p.c;
+    T* y = p.y + row * p.cols.out * p.c;
+    for (std::int64_t j = 0; j < p.cols.out; ++j, y += p.c) {
+      std::int64_t c = 0;
+      for (; c + lanes <= p.c; c += lanes) pixel<lanes>(x + c, y + c, a, spans[j], lanes);
+      if (c < p.c) pixel<0>(x + c, y + c, a, spans[j], p.c - c);
+    }
+  }
+
+ private:
+  template <std::int64_t Fixed>
+  void pixel(T const* x, T* y, TapSpan const& a, TapSpan const& b, std::int64_t some) const {
+    std::int64_t const width = Fixed ? Fixed : some;
+    T sum[lanes] = {};
+    for (std::int64_t k = 0; k < a.count; ++k)
+      for (std::int64_t l = 0; l < b.count; ++l) {
+        T const tap = p.taps[(a.first_tap + k * p.rows.up) * p.cols.taps + b.first_tap + l * p.cols.up];
+        T const* from = x + (k * p.cols.in + b.first_in + l) * p.c;
+        for (std::int64_t e = 0; e < width; ++e) sum[e] += tap * from[e];
+      }
+    for (std::int64_t e = 0; e < width; ++e) y[e] = sum[e];
+  }
+};
+template <class T>
+struct PrepareTapsKernel {
+  T const* f;
+  T* taps;
+  std::int64_t last;
+  bool turn;
+  T gain;
+  RIG_HD void operator()(std::int64_t i) const { taps[i] = gain * f[turn ? last - i : i]; }
+};
+
+/// One pass with taps [a, b].
+template <class T>
+Tensor<T> upfirdn_pass(Tensor<T> const& x, Tensor<T> const& taps, Resampling const& rows, Resampling const& cols) {
+  std::int64_t const n = x.dim(0), c = x.dim(3);
+  Tensor<T> y({n, rows.out, cols.out, c}, x.device());
+  UpfirdnKernel<T> const plain{x.data(), taps.data(), y.mutate(), c, rows, cols};
+  if (!y.device().is_cpu()) {
+    for_each(y.device(), n * rows.out * cols.out, c, plain);
+    return y;
+  }
+  std::vector<TapSpan> spans;
+  spans.reserve(std::size_t(cols.out));
+  for (std::int64_t j = 0; j < cols.out; ++j) spans.emplace_back(cols, j);
+  for_each_heavy(y.device(), n * rows.out, UpfirdnRowKernel<T>{plain, spans.data()});
+  return y;
+}
+
+inline std::int64_t floor_half(std::int64_t v) { return v >= 0 ? v / 2 : -((1 - v) / 2); }
+
+/// Height and width of a filter; 1 by 1 if there is none.
+template <class T>
+std::int64_t filter_height(Tensor<T> const& f) {
+  return f ? f.dim(0) : 1;
+}
+template <class T>
+std::int64_t filter_width(Tensor<T> const& f) {
+  return f ? f.dim(-1) : 1;
+}
+
+}  // namespace detail
+
+/// Linear in x. Its adjoint is another one.
+template <class T>
+struct Upfirdn2d {
+  using scalar = T;
+  static constexpr char const* name = "upfirdn2d";
+  Tensor<T> filter;
+  UpfirdnOptions o;
+
+  Tensor<T> forward(Tensor<T> const& x) const {
+    check(x.rank() == 4, name, ": x must be [n, h, w, c], got ", x.shape());
+    check(!filter || (filter.rank() >= 1 && filter.rank() <= 2 && filter.size() > 0), name, ": filter must be [h, w] or [taps], got ",
+          filter.shape());
+    check(!filter || filter.device() == x.device(), name, ": filter is on ", filter.device(), ", x on ", x.device());
+    check(o.up.x > 0 && o.up.y > 0 && o.down.x > 0 && o.down.y > 0, name, ": factors must be positive, got up ", o.up.x, " ", o.up.y,
+          " down ", o.down.x, " ", o.down.y);
+    std::int64_t const fh = detail::filter_height(filter), fw = detail::filter_width(filter);
+    detail::Resampling rows{x.dim(1), 0, o.up.y, o.down.y, o.padding.y0, fh}, cols{x.dim(2), 0, o.up.x, o.down.x, o.padding.x0, fw};
+    std::int64_t const height = rows.in * rows.up + o.padding.y0 + o.padding.y1, width = cols.in * cols.up + o.padding.x0 + o.padding.x1;
+    check(height >= fh && width >= fw, name, ": x ", x.shape(), " up-sampled and padded is ", height, " by ", width,
+          ", smaller than the filter of ", fh, " by ", fw);
+    rows.out = (height - fh) / rows.down + 1, cols.out = (width - fw) / cols.down + 1;
+    if (!filter) return detail::upfirdn_pass(x, full<T>({1, 1}, T(o.gain), x.device()), rows, cols);
+    bool const separable = filter.rank() == 1;
+    Tensor<T> taps = like(filter);
+    for_each(
+        taps.device(), taps.size(),
+        detail::PrepareTapsKernel<T>{filter.data(), taps.mutate(), taps.size() - 1, !o.flip, T(separable ? std::sqrt(o.gain) : o.gain)});
+    if (!separable) return detail::upfirdn_pass(x, taps, rows, cols);
+    detail::Resampling const keep{rows.in, rows.in, 1, 1, 0, 1}, kept{cols.out, cols.out, 1, 1, 0, 1};
+    return detail::upfirdn_pass(detail::upfirdn_pass(x, taps.reshape({1, fw}), keep, cols), taps.reshape({fh, 1}), rows, kept);
+  }
+  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x) const {
+    auto after = [](std::int64_t in, std::int64_t out, int up, int down, int before) {
+      return int(in * up - out * down + before - up + 1);
+    };
+    Padding const p(int(detail::filter_width(filter)) - 1 - o.padding.x0, after(x.dim(2), y.dim(2), o.up.x, o.down.x, o.padding.x0),
+                    int(detail::filter_height(filter)) - 1 - o.padding.y0, after(x.dim(1), y.dim(1), o.up.y, o.down.y, o.padding.y0));
+    return apply(Upfirdn2d{filter, {o.down, o.up, p, !o.flip, o.gain}}, gy);
+  }
+};
+
+/// Every channel of x [n, h, w, c] on its own: zeros inserted (up), padded or cropped, filtered, decimated (down).
+/// filter [fh, fw], or [taps] applied along x and then y, or empty for none. Result per axis: (in up + p0 + p1 - taps) / down + 1,
+/// rounded down. Linear; any order. The same bits for any number of threads.
+template <class T>
+Var<T> upfirdn2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions const& options = {}) {
+  return apply(Upfirdn2d<T>{filter, options}, x);
+}
+
+/// The picture filtered at the same size. `padding` is added to the one that keeps the size.
+template <class T>
+Var<T> filter2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {}) {
+  check(o.up == Factor(1) && o.down == Factor(1), "filter2d: up and down must be 1");
+  int const w = int(detail::filter_width(filter)), h = int(detail::filter_height(filter));
+  o.padding = {o.padding.x0 + w / 2, o.padding.x1 + (w - 1) / 2, o.padding.y0 + h / 2, o.padding.y1 + (h - 1) / 2};
+  return upfirdn2d(x, filter, o);
+}
+/// The picture `up` times as large. The gain is multiplied by up.x up.y, so that brightness stays.
+template <class T>
+Var<T> upsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {.up = 2}) {
+  check(o.down == Factor(1), "upsample2d: down must be 1");
+  auto lead = [](std::int64_t t, int up) { return int(detail::floor_half(t + up - 1)); };
+  auto trail = [](std::int64_t t, int up) { return int(detail::floor_half(t - up)); };
+  std::int64_t const w = detail::filter_width(filter), h = detail::filter_height(filter);
+  o.padding = {o.padding.x0 + lead(w, o.up.x), o.padding.x1 + trail(w, o.up.x), o.padding.y0 + lead(h, o.up.y),
+               o.padding.y1 + trail(h, o.up.y)};
+  o.gain *= o.up.x * o.up.y;
+  return upfirdn2d(x, filter, o);
+}
+/// The picture `down` times as small.
+template <class T>
+Var<T> downsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {.down = 2}) {
+  check(o.up == Factor(1), "downsample2d: up must be 1");
+  auto lead = [](std::int64_t t, int down) { return int(detail::floor_half(t - down + 1)); };
+  auto trail = [](std::int64_t t, int down) { return int(detail::floor_half(t - down)); };
+  std::int64_t const w = detail::filter_width(filter), h = detail::filter_height(filter);
+  o.padding = {o.padding.x0 + lead(w, o.down.x), o.padding.x1 + trail(w, o.down.x), o.padding.y0 + lead(h, o.down.y),
+               o.padding.y1 + trail(h, o.down.y)};
+  return upfirdn2d(x, filter, o);
+}
+
+/// A filter ready for upfirdn2d. Eight taps or more stay a row, applied along each axis; fewer become their outer product.
+template <class T>
+Tensor<T> setup_filter(std::vector<double> const& taps, FilterOptions const& o = {}, Device const& device = {}) {
+  std::vector<double> f;
+  for (double v : taps) f.push_back(double(float(v)));
+  if (f.empty()) f = {1};
+  std::int64_t const n = std::int64_t(f.size());
+  bool const row = n >= 8;
+  if (!row) {
+    std::vector<double> const line = f;
+    f.clear();
+    for (double a : line)
+      for (double b : line) f.push_back(a * b);
+  }
+  double sum = 0;
+  for (double v : f) sum += v;
+  check(!o.normalize || sum != 0, "setup_filter: the taps sum to zero and cannot be normalised");
+  double const scale = (o.normalize ? 1 / sum : 1) * (row ? std::sqrt(o.gain) : o.gain);
+  std::vector<T> values;
+  for (double v : f) values.push_back(T(v * scale));
+  if (o.flip) std::reverse(values.begin(), values.end());
+  return Tensor<T>(row ? Shape{n} : Shape{n, n}, values, device);
+}
+
+struct ConvResampleOptions {
+  int up = 1, down = 1;
+  Padding padding = {};
+  int groups = 1;
+  bool flip_weight = true;   ///< true: correlation, as conv2d; false: convolution, the window mirrored
+  bool flip_filter = false;  ///< as `flip` of upfirdn2d
+};
+
+/// Zeros inserted (up), filtered, convolved with w [o, kh, kw, c / groups], filtered and decimated (down), in the cheapest
+/// order that gives the same: up-sampling is a transposed convolution and a filter on its result, down-sampling a filter
+/// and a strided convolution. With padding k / 2 the result is [n, h up / down, w up / down, o]. Any order.
+template <class T>
+Var<T> conv2d_resample(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o = {}) {
+  check(w.rank() == 4, "conv2d_resample: weight must be [o, kh, kw, c], got ", w.shape());
+  check(x.rank() == 4, "conv2d_resample: x must be [n, h, w, c], got ", x.shape());
+  check(o.up > 0 && o.down > 0, "conv2d_resample: up and down must be positive, got ", o.up, " and ", o.down);
+  std::int64_t const kh = w.dim(1), kw = w.dim(2), fh = detail::filter_height(filter), fw = detail::filter_width(filter);
+  Padding p = o.padding;
+  auto widen = [&](std::int64_t x0, std::int64_t x1, std::int64_t y0, std::int64_t y1) {
+    p = {p.x0 + int(x0), p.x1 + int(x1), p.y0 + int(y0), p.y1 + int(y1)};
+  };
+  using detail::floor_half;
+  if (o.up > 1) widen(floor_half(fw + o.up - 1), floor_half(fw - o.up), floor_half(fh + o.up - 1), floor_half(fh - o.up));
+  if (o.down > 1) widen(floor_half(fw - o.down + 1), floor_half(fw - o.down), floor_half(fh - o.down + 1), floor_half(fh - o.down));
+  auto convolve = [&](Var<T> const& v, int stride, Padding const& padding) {
+    return conv2d(v, turn_weight(w, false, !o.flip_weight), {stride, padding, o.groups});
+  };
+  double const gain = double(o.up) * o.up;
+  if (kh == 1 && kw == 1 && o.down > 1 && o.up == 1)
+    return convolve(upfirdn2d(x, filter, {.down = o.down, .padding = p, .flip = o.flip_filter}), 1, 0);
+  if (kh == 1 && kw == 1 && o.up > 1 && o.down == 1)
+    return upfirdn2d(convolve(x, 1, 0), filter, {.up = o.up, .padding = p, .flip = o.flip_filter, .gain = gain});
+  if (o.up == 1 && o.down > 1) return convolve(upfirdn2d(x, filter, {.padding = p, .flip = o.flip_filter}), o.down, 0);
+  if (o.up == 1) return convolve(x, 1, p);
+  widen(1 - kw, o.up - kw, 1 - kh, o.up - kh);
+  int const crop_x = std::max(std::min(-p.x0, -p.x1), 0), crop_y = std::max(std::min(-p.y0, -p.y1), 0);
+  Shape const large{x.dim(0), (x.dim(1) - 1) * o.up + kh - 2 * crop_y, (x.dim(2) - 1) * o.up + kw - 2 * crop_x, w.dim(0)};
+  Var<T> y = conv2d_input(x, turn_weight(w, true, o.flip_weight, o.groups), large, {o.up, {crop_x, crop_x, crop_y, crop_y}, o.groups});
+  y = upfirdn2d(y, filter, {.padding = {p.x0 + crop_x, p.x1 + crop_x, p.y0 + crop_y, p.y1 + crop_y}, .flip = o.flip_filter, .gain = gain});
+  return o.down > 1 ? upfirdn2d(y, filter, {.down = o.down, .flip = o.flip_filter}) : y;
+}
+
+#if RIG_EXTERN_TEMPLATES
+RIG_OP(Upfirdn2d)
+#endif
+
+}  // namespace rig::inline RIG_ABI
