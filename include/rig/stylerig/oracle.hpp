@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "rig/autodiff/var.hpp"
 #include "rig/core/random.hpp"
 #include "rig/render/camera.hpp"
+#include "rig/render/mesh.hpp"
 #include "rig/render/procedural_face.hpp"
 #include "rig/stylerig/parameters.hpp"
 
@@ -23,7 +25,7 @@ struct OracleOptions {
   int vertices = 5000;           ///< of the face in the pictures
   int identity = 40, reflectance = 30;  ///< modes of the face model; the truth moves the first 14 and 10
   int hair_vertices = 2500;
-  double camera_distance = 13.2; ///< dm
+  double camera_distance = 11.3; ///< dm
 };
 
 /// The function p*. Its tensors are small and travel with the generator.
@@ -62,19 +64,19 @@ class OracleScene {
   Tensor<float> landmarks(Tensor<float> const& factors) const;
 
  private:
-  struct HairShape {
-    Tensor<float> base;     ///< [H, 3] round the mean face
-    Tensor<float> length, volume, fringe;  ///< [H, 3]: change from no to full
-    Tensor<int> root, triangles;
-  };
-  Tensor<float> head_geometry(Tensor<float> const& p) const;
+  /// The slice of p that a component is.
+  Var<float> part(Tensor<float> const& p, char const* component) const;
+  Var<float> head_geometry(Tensor<float> const& p) const;
 
   OracleOptions options_;
   render::MorphableModel model_;
   render::Camera camera_;
   ParameterLayout layout_;
-  HairShape hair_;
-  Tensor<int> scene_triangles_;
+  Tensor<float> shapes_;                           // [Ki + Ke, V, 3], both bases in one
+  Tensor<float> hair_base_, hair_change_;          // [H, 3] round the mean face; [3, H, 3] from no to full length, volume, fringe
+  Tensor<float> hair_tone_;                        // [H, 3], colour of a strand over the colour of the head of hair
+  Tensor<int> hair_root_;                          // [H]
+  render::Mesh mesh_;                              // head and hair
 };
 
 /// Illumination coefficients (27 numbers) of ambient light and one distant Lambertian light, first three harmonic bands:

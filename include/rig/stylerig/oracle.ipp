@@ -2,7 +2,11 @@
 #include <cmath>
 
 #include "rig/ops/activation.hpp"
+#include "rig/ops/gather.hpp"
 #include "rig/ops/matmul.hpp"
+#include "rig/ops/upfirdn.hpp"
+#include "rig/render/interpolate.hpp"
+#include "rig/render/landmarks.hpp"
 #include "rig/render/morphable.hpp"
 #include "rig/render/normals.hpp"
 #include "rig/render/rotation.hpp"
@@ -127,22 +131,94 @@ RIG_INLINE OracleScene::OracleScene(OracleOptions const& options)
       model_(render::procedural_face({.vertices = options.vertices, .identity = options.identity, .reflectance = options.reflectance})),
       camera_(render::Camera::stylerig(options.camera_distance)),
       layout_(ParameterLayout::of(model_)) {
+  shapes_ = concat(std::vector<Var<float>>{model_.identity, model_.expression}, 0).value();
+  render::HairStyle plain;
+  plain.vertices = options.hair_vertices;
   auto style = [&](float length, float volume, float fringe) {
-    render::HairStyle s;
-    s.length = length, s.volume = volume, s.fringe = fringe, s.vertices = options.hair_vertices;
+    render::HairStyle s = plain;
+    s.length = length, s.volume = volume, s.fringe = fringe;
     return render::procedural_hair(model_, s);
   };
   render::Hair const base = style(0, 0, 0);
   auto change = [&](render::Hair const& full) {
     check(full.vertices.shape() == base.vertices.shape(), "oracle: hair styles differ in their number of vertices");
-    return (Var<float>(full.vertices) - Var<float>(base.vertices)).value();
+    return reshape(Var<float>(full.vertices) - Var<float>(base.vertices), {1, base.vertices.dim(0), 3});
   };
-  hair_ = {base.vertices, change(style(1, 0, 0)), change(style(0, 1, 0)), change(style(0, 0, 1)), base.root, base.triangles};
+  hair_base_ = base.vertices;
+  hair_change_ = concat(std::vector<Var<float>>{change(style(1, 0, 0)), change(style(0, 1, 0)), change(style(0, 0, 1))}, 0).value();
+  hair_tone_ = (Var<float>(base.colour) / Var<float>(Tensor<float>({3}, std::span<float const>(plain.colour)))).value();
+  hair_root_ = base.root;
 
   std::vector<int> triangles = model_.triangles.host();
   int const offset = int(model_.vertices());
-  for (int v : hair_.triangles.host()) triangles.push_back(v + offset);
-  scene_triangles_ = Tensor<int>({std::int64_t(triangles.size()) / 3, 3}, triangles);
+  for (int v : base.triangles.host()) triangles.push_back(v + offset);
+  mesh_ = render::Mesh(Tensor<int>({std::int64_t(triangles.size()) / 3, 3}, triangles), model_.vertices() + base.vertices.dim(0));
+}
+
+RIG_INLINE Var<float> OracleScene::part(Tensor<float> const& p, char const* component) const {
+  Component const& c = layout_.at(component);
+  return slice(Var<float>(p), 1, c.offset, c.size);
+}
+
+RIG_INLINE Var<float> OracleScene::head_geometry(Tensor<float> const& p) const {
+  return render::linear_model(concat(std::vector<Var<float>>{part(p, "identity"), part(p, "expression")}, 1), Var<float>(shapes_), Var<float>(model_.mean));
+}
+
+RIG_INLINE Tensor<float> OracleScene::pictures(Tensor<float> const& factors, std::int64_t side, int supersampling) const {
+  check(side > 0 && supersampling > 0, "oracle: side and supersampling must be positive, got ", side, " and ", supersampling);
+  Tensor<float> const p = parameters(factors);
+  std::int64_t const n = p.dim(0), hairs = hair_base_.dim(0), large = side * supersampling;
+  render::ImageSize const size{large, large};
+
+  // Hair style, hair colour and background of each picture.
+  Tensor<float> style({n, 3}), hair_colour({n, 1, 3}), background({n, large, large, 3});
+  {
+    int const shape_at = detail::factor_offset("hair shape"), colour_at = detail::factor_offset("hair colour"), background_at = detail::factor_offset("background");
+    float *s = style.mutate(), *h = hair_colour.mutate(), *b = background.mutate();
+    using detail::sigmoid;
+    for (std::int64_t i = 0; i < n; ++i) {
+      float const* u = factors.data() + i * detail::factor_count;
+      for (int k = 0; k < 3; ++k) s[3 * i + k] = float(0.9 * sigmoid(1.5 * u[shape_at + k] - 0.4));
+      double const fair = sigmoid(1.6 * u[colour_at] - 0.9), red = sigmoid(1.5 * u[colour_at + 1] - 1);
+      double const dark[3] = {0.09, 0.065, 0.05}, blond[3] = {0.72, 0.55, 0.34}, ginger[3] = {0.18, -0.02, -0.05};
+      for (int ch = 0; ch < 3; ++ch) h[3 * i + ch] = float(dark[ch] + fair * (blond[ch] - dark[ch]) + 0.6 * red * ginger[ch] * (0.3 + fair));
+      double top[3], bottom[3];
+      for (int ch = 0; ch < 3; ++ch) {
+        top[ch] = 0.5 + detail::smooth_limit(0.22, 0.7, u[background_at + ch]);
+        bottom[ch] = 0.45 + detail::smooth_limit(0.22, 0.7, 0.6 * u[background_at + ch] + 0.8 * u[background_at + 3 + ch]);
+      }
+      for (std::int64_t r = 0; r < large; ++r)
+        for (std::int64_t c = 0; c < large; ++c)
+          for (int ch = 0; ch < 3; ++ch)
+            b[((i * large + r) * large + c) * 3 + ch] = float(top[ch] + (bottom[ch] - top[ch]) * (double(r) + 0.5) / double(large));
+    }
+  }
+
+  Var<float> const head = head_geometry(p);
+  Var<float> const hair = render::linear_model(Var<float>(style), Var<float>(hair_change_), Var<float>(hair_base_)) +
+                          gather(head - Var<float>(model_.mean), hair_root_, 1);
+  Var<float> const vertices = concat(std::vector<Var<float>>{head, hair}, 1);
+  Var<float> const skin = render::linear_model(part(p, "reflectance"), Var<float>(model_.reflectance), Var<float>(model_.reflectance_mean));
+  Var<float> const strands = broadcast_to(Var<float>(hair_colour), {n, hairs, 3}) * Var<float>(hair_tone_);
+  Var<float> const albedo = concat(std::vector<Var<float>>{skin, strands}, 1);
+
+  Var<float> const rotation = render::euler_to_matrix(part(p, "rotation"));
+  Var<float> const normals = render::rotate(render::vertex_normals(vertices, mesh_), rotation);
+  Var<float> const colours = render::shade(albedo, normals, part(p, "illumination"));
+  Var<float> const projected = render::project(vertices, rotation, part(p, "translation"), camera_, size);
+  render::Visibility const seen = render::rasterize(projected.value(), mesh_, size);
+  Var<float> const picture = render::composite(render::interpolate(colours, projected, seen, mesh_), Var<float>(background), seen);
+  Tensor<float> const box = full<float>({supersampling, supersampling}, 1.0f / float(supersampling * supersampling));
+  return upfirdn2d(clamp(picture, 0, 1), box, {.down = supersampling}).value();
+}
+
+RIG_INLINE Tensor<float> OracleScene::landmarks(Tensor<float> const& factors) const {
+  Tensor<float> const p = parameters(factors);
+  render::ImageSize const size{256, 256};
+  Tensor<float> const projected =
+      render::project(head_geometry(p), render::euler_to_matrix(part(p, "rotation")), part(p, "translation"), camera_, size).value();
+  Var<float> const points = render::landmark_points(Var<float>(projected), render::select_landmarks(projected, render::LandmarkTable(model_)), size);
+  return concat(std::vector<Var<float>>{points, ones<float>({p.dim(0), points.dim(1), 1})}, 2).value();
 }
 
 RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) const {
@@ -166,7 +242,7 @@ RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) c
     q[rotation + 1] = float(smooth_limit(0.85, 0.5, u[0]));
     q[rotation + 2] = float(0.03 * u[2]);
     q[translation] = float(0.05 * u[3] + 0.04 * u[0]);
-    q[translation + 1] = float(0.05 * u[4]);
+    q[translation + 1] = float(0.05 * u[4] - 0.06);
     float const* id = u + 5;
     for (std::int64_t k = 0; k < 14 && k < model_.identities(); ++k) q[identity + k] = 0.9f * id[k];
     float const* e = id + 14;
@@ -187,7 +263,7 @@ RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) c
                      0.46 + smooth_limit(0.14, 0.7, l[3]), colour, q + light);
     for (int ch = 0; ch < 3; ++ch) q[light + 9 * ch + 1] -= float(0.03 * l[6]);  // a sky that is brighter or darker than the ground
     float const* r = l + 7;
-    for (std::int64_t k = 0; k < 10 && k < model_.reflectances(); ++k) q[reflectance + k] = 0.9f * r[k];
+    for (std::int64_t k = 0; k < 10 && k < model_.reflectances(); ++k) q[reflectance + k] = 0.75f * r[k];
   }
   return p;
 }

@@ -136,12 +136,12 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   Tensor<float> const held_codes = codes.rows(o.pictures, o.held_out);
   Tensor<unsigned char> const held_pictures = pictures.rows(o.pictures, o.held_out);
 
-  nn::Adam<float> adam({.rate = o.rate, .beta1 = 0, .beta2 = 0.99});
+  nn::Adam<float> adam({.rate = o.rate, .beta1 = 0.9, .beta2 = 0.99});
   adam.prepare(world.generator.synthesis);
   std::int64_t step = 0;
   if (!o.checkpoint.empty() && std::filesystem::exists(o.checkpoint)) {
     auto const metadata = io::load(o.checkpoint, io::item("world", world), io::item("adam", adam));
-    step = std::stoll(metadata.at("step"));
+    step = std::stoll(io::metadata_value(metadata, "step", o.checkpoint));
   }
   train::Progress p("fit generator", o.steps, step, shown);
   double smooth = 0;

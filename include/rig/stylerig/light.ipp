@@ -1,0 +1,104 @@
+#pragma once
+#include "rig/stylerig/light.hpp"
+
+namespace rig::inline RIG_ABI::stylerig {
+
+namespace detail {
+inline constexpr double degrees = 57.29577951308232;
+using Basis = render::LightBasis;
+struct ChannelLight {
+  double ambient;       // band 0 as shading
+  double direction[3];  // band 1 as a vector
+};
+inline ChannelLight channel_light(float const* g) {
+  return {(double(g[0]) + Basis::ambient) * Basis::h0, {-Basis::k1 * double(g[3]), -Basis::k1 * double(g[1]), Basis::k1 * double(g[2])}};
+}
+}  // namespace detail
+
+RIG_INLINE Light read_light(float const* gamma) {
+  Light l;
+  double d[3] = {}, ambient[3] = {};
+  for (int c = 0; c < 3; ++c) {
+    detail::ChannelLight const k = detail::channel_light(gamma + 9 * c);
+    ambient[c] = k.ambient;
+    for (int a = 0; a < 3; ++a) d[a] += k.direction[a] / 3;
+  }
+  l.ambient = (ambient[0] + ambient[1] + ambient[2]) / 3;
+  for (int c = 0; c < 3; ++c) l.colour[std::size_t(c)] = std::abs(l.ambient) > 1e-9 ? ambient[c] / l.ambient : 1;
+  l.strength = std::sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+  if (l.strength > 1e-9) {
+    l.azimuth = std::atan2(d[0], d[2]) * detail::degrees;
+    l.elevation = std::asin(std::fmax(-1, std::fmin(1, d[1] / l.strength))) * detail::degrees;
+  }
+  return l;
+}
+
+RIG_INLINE std::array<float, 27> change_light(float const* gamma, LightWish const& wish, LightBands const& bands) {
+  std::array<float, 27> y{};
+  for (std::size_t i = 0; i < 27; ++i) y[i] = gamma[i];
+  if (!wish.any()) return y;
+  Light const now = read_light(gamma);
+  double const azimuth = wish.azimuth.value_or(now.azimuth) / detail::degrees, elevation = wish.elevation.value_or(now.elevation) / detail::degrees;
+  double const strength = wish.strength.value_or(now.strength), ambient = wish.ambient.value_or(now.ambient);
+  std::array<double, 3> const colour = wish.colour.value_or(now.colour);
+  check(strength >= 0, "light: strength must not be negative, got ", strength);
+  double const wanted[3] = {strength * std::cos(elevation) * std::sin(azimuth), strength * std::sin(elevation), strength * std::cos(elevation) * std::cos(azimuth)};
+  double mean[3] = {};
+  for (int c = 0; c < 3; ++c)
+    for (int a = 0; a < 3; ++a) mean[a] += detail::channel_light(gamma + 9 * c).direction[a] / 3;
+  bool const turn = wish.azimuth || wish.elevation || wish.strength;
+  for (int c = 0; c < 3; ++c) {
+    float const* g = gamma + 9 * c;
+    detail::ChannelLight const k = detail::channel_light(g);
+    auto const at = std::size_t(c);
+    float* out = y.data() + 9 * c;
+    // A channel without light of its own in the present state takes the wanted colour as it is.
+    if (wish.ambient || wish.colour) out[0] = float(ambient * colour[at] / detail::Basis::h0 - detail::Basis::ambient);
+    double d[3];
+    double const tint = wish.colour && std::abs(now.colour[at]) > 1e-9 ? colour[at] / now.colour[at] : 1;
+    for (int a = 0; a < 3; ++a) d[a] = tint * (k.direction[a] + (turn ? (wanted[a] - mean[a]) * now.colour[at] : 0));
+    if (!turn && !wish.colour) continue;
+    float const band[3] = {float(-d[1] / detail::Basis::k1), float(d[2] / detail::Basis::k1), float(-d[0] / detail::Basis::k1)};
+    for (int j = 0; j < 5; ++j)
+      for (int a = 0; a < 3; ++a) out[4 + j] += bands.slope.data()[3 * j + a] * (band[a] - g[1 + a]);
+    for (int a = 0; a < 3; ++a) out[1 + a] = band[a];
+  }
+  return y;
+}
+
+RIG_INLINE LightBands light_bands(ParameterLayout const& layout, Tensor<float> const& p) {
+  LightBands bands;
+  Component const* c = layout.find("illumination");
+  if (!c || c->size != 27 || p.dim(0) < 8) return bands;
+  Tensor<float> const x = p.to(cpu());
+  std::int64_t const n = x.dim(0), f = x.dim(1);
+  // Least squares of band 2 on band 1, both centred, pooled over channels: a 3 x 3 system.
+  double mean[3][8] = {}, a[3][3] = {}, b[3][5] = {};
+  for (std::int64_t r = 0; r < n; ++r)
+    for (int k = 0; k < 3; ++k)
+      for (int j = 0; j < 8; ++j) mean[k][j] += x.data()[r * f + c->offset + 9 * k + 1 + j] / double(n);
+  for (std::int64_t r = 0; r < n; ++r)
+    for (int k = 0; k < 3; ++k) {
+      double v[8];
+      for (int j = 0; j < 8; ++j) v[j] = x.data()[r * f + c->offset + 9 * k + 1 + j] - mean[k][j];
+      for (int i = 0; i < 3; ++i) {
+        for (int j = 0; j < 3; ++j) a[i][j] += v[i] * v[j];
+        for (int j = 0; j < 5; ++j) b[i][j] += v[i] * v[3 + j];
+      }
+    }
+  double const ridge = 1e-6 * (a[0][0] + a[1][1] + a[2][2]) + 1e-12;
+  for (int i = 0; i < 3; ++i) a[i][i] += ridge;
+  for (int i = 0; i < 3; ++i)  // Gauss elimination of a symmetric positive matrix needs no pivots
+    for (int r = 0; r < 3; ++r) {
+      if (r == i) continue;
+      double const q = a[r][i] / a[i][i];
+      for (int j = 0; j < 3; ++j) a[r][j] -= q * a[i][j];
+      for (int j = 0; j < 5; ++j) b[r][j] -= q * b[i][j];
+    }
+  float* y = bands.slope.mutate();
+  for (int j = 0; j < 5; ++j)
+    for (int i = 0; i < 3; ++i) y[3 * j + i] = float(b[i][j] / a[i][i]);
+  return bands;
+}
+
+}  // namespace rig::inline RIG_ABI::stylerig
