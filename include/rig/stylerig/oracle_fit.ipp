@@ -144,6 +144,9 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
     step = std::stoll(io::metadata_value(metadata, "step", o.checkpoint));
   }
   train::Progress p("fit generator", o.steps, step, shown);
+  auto keep = [&](std::int64_t next) {
+    if (!o.checkpoint.empty()) io::save(o.checkpoint, {{"step", str(next)}}, io::item("world", world), io::item("adam", adam));
+  };
   double smooth = 0;
   for (; step < o.steps && !train::stop_asked(stop); ++step) {
     adam.rate = o.rate * std::min(1.0, double(step + 1) / 100) * 0.5 * (1 + std::cos(3.14159265358979 * double(step) / double(o.steps)));
@@ -165,11 +168,12 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
     if ((step + 1) % o.check_every == 0 || step + 1 == o.steps) {
       world.psnr = oracle_psnr(world.generator, held_codes, held_pictures);
       log.add("psnr", step + 1, world.psnr);
-      if (!o.checkpoint.empty()) io::save(o.checkpoint, {{"step", str(step + 1)}}, io::item("world", world), io::item("adam", adam));
+      keep(step + 1);
     }
     p.update(step + 1, str("loss ", smooth, "  held out ", world.psnr, " dB"));
   }
   p.finish();
+  if (train::stop_asked(stop)) keep(step);
   if (world.psnr == 0) world.psnr = oracle_psnr(world.generator, held_codes, held_pictures);
   return world;
 }
