@@ -1,8 +1,7 @@
 // A world with known truth (section 15 of our StyleRig study): a generator whose pictures are pictures of the built-in face
-// and whose face parameters are a known function p*(w) of the code. A code of `rows` rows is whitened; every factor (yaw,
-// smile, skin, ...) is read from the few rows its group is tied to, pose from coarse rows, expression from medium ones,
-// colours from fine ones:
-//   u_k = 0.8 a_k . w~ + 0.5 tanh(b_k . tanh(H w~))
+// and whose face parameters are a known function p*(w) of the code. A code is whitened; every group of factors (pose,
+// expression, skin, ...) is read from one row, pose from a coarse one, expression from a medium one, colours from fine ones:
+//   t_k = a_k . w~        u = 0.8 t + 0.5 tanh(B tanh(t))       B mixes the factors of a group
 // and the factors become face parameters, hair and background by fixed smooth formulas. An edit of a code can then be
 // judged against p*(edited code) instead of against another network's opinion.
 #pragma once
@@ -23,7 +22,7 @@ struct OracleOptions {
   std::int64_t width = 32;       ///< numbers in a row
   std::uint64_t seed = 11;       ///< of the function from codes to factors
   int vertices = 5000;           ///< of the face in the pictures
-  int identity = 40, reflectance = 30;  ///< modes of the face model; the truth moves the first 14 and 10
+  int identity = 40, reflectance = 30;  ///< modes of the face model; the truth moves the first 10 and 6
   int hair_vertices = 2500;
   double camera_distance = 11.3; ///< dm
 };
@@ -32,11 +31,10 @@ struct OracleOptions {
 struct OracleTruth {
   std::int64_t rows = 0, width = 0;
   Tensor<float> center, scale;   ///< [width]: whitening of codes
-  Tensor<float> linear;          ///< [K, rows * width]: 0.8 a_k, zero outside the rows of k's group
-  Tensor<float> hidden;          ///< [M, rows * width]: H
-  Tensor<float> output;          ///< [K, M]: b_k
+  Tensor<float> directions;      ///< [K, rows * width]: a_k, zero outside the row of k's group
+  Tensor<float> mixing;          ///< [K, K]: B
 
-  void visit(auto&& f) { f("center", center), f("scale", scale), f("linear", linear), f("hidden", hidden), f("output", output); }
+  void visit(auto&& f) { f("center", center), f("scale", scale), f("directions", directions), f("mixing", mixing); }
   /// u [n, K], each of roughly unit variance, from codes [n, rows, width].
   Tensor<float> factors(Tensor<float> const& codes) const;
 };

@@ -16,17 +16,18 @@
 namespace rig::inline RIG_ABI::stylerig {
 namespace detail {
 
-/// A group of factors and the share of the rows (of ten) that carry it.
+/// A group of factors and the row (of ten) that carries it.
 struct FactorGroup {
   char const* name;
-  int count, first_row, last_row;
+  int count, row;
 };
-// The order is that of the formulas below. Rows follow what StyleGAN's layers do: pose in 4-8 px, shapes to 16 px,
-// expression to 32 px, light from 16 px, colours in the last rows.
-inline constexpr FactorGroup factor_groups[] = {{"pose", 3, 0, 2},        {"translation", 2, 0, 1}, {"identity", 14, 0, 4},  {"expression", 9, 2, 5},
-                                                {"light", 7, 4, 7},       {"reflectance", 10, 5, 8}, {"hair shape", 3, 2, 4}, {"hair colour", 2, 5, 8},
-                                                {"background", 6, 6, 9}};
-inline constexpr int factor_count = 56;
+// The order is that of the formulas below. Rows follow what StyleGAN's layers do: pose in the coarsest, shapes up to 8 px,
+// expression at 16 px, light in the middle, colours in the fine rows. One row a group, because a synthesis layer sees one
+// row alone: a sum over rows would have to be carried from layer to layer.
+inline constexpr FactorGroup factor_groups[] = {{"pose", 3, 0},  {"translation", 2, 0}, {"identity", 10, 1},  {"expression", 8, 3},
+                                                {"light", 6, 5}, {"reflectance", 6, 6}, {"hair shape", 3, 2}, {"hair colour", 2, 7},
+                                                {"background", 6, 8}};
+inline constexpr int factor_count = 46;
 
 /// Where a group's factors begin.
 inline int factor_offset(std::string_view group) {
@@ -41,10 +42,8 @@ inline int factor_offset(std::string_view group) {
 inline double smooth_limit(double reach, double slope, double u) { return reach * std::tanh(slope * u); }
 inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-/// A light whose colours depend on three numbers; brightness stays.
-inline void tint(double warm, double green, double out[3]) {
-  out[0] = std::exp(0.10 * warm), out[1] = std::exp(0.04 * green), out[2] = std::exp(-0.10 * warm);
-}
+/// The colour of a light, from blue (negative) to warm; its brightness stays.
+inline void tint(double warm, double out[3]) { out[0] = std::exp(0.10 * warm), out[1] = 1, out[2] = std::exp(-0.10 * warm); }
 
 }  // namespace detail
 
@@ -54,10 +53,10 @@ RIG_INLINE std::vector<std::string> const& oracle_factor_names() {
     auto numbered = [&](char const* what, int count) {
       for (int i = 0; i < count; ++i) n.push_back(str(what, " ", i));
     };
-    numbered("identity", 14);
-    for (char const* e : {"jaw", "smile", "smile asymmetry", "pucker", "brow up", "brow down", "blink", "wink", "frown"}) n.push_back(e);
-    for (char const* l : {"azimuth", "elevation", "strength", "ambient", "warmth", "green", "sky"}) n.push_back(l);
-    numbered("reflectance", 10);
+    numbered("identity", 10);
+    for (char const* e : {"jaw", "smile", "smile asymmetry", "pucker", "brow up", "brow down", "blink", "frown"}) n.push_back(e);
+    for (char const* l : {"azimuth", "elevation", "strength", "ambient", "warmth", "sky"}) n.push_back(l);
+    numbered("reflectance", 6);
     for (char const* h : {"hair length", "hair volume", "fringe", "hair melanin", "hair redness"}) n.push_back(h);
     numbered("background", 6);
     return n;
@@ -68,8 +67,8 @@ RIG_INLINE std::vector<std::string> const& oracle_factor_names() {
 RIG_INLINE Tensor<float> OracleTruth::factors(Tensor<float> const& codes) const {
   check(codes.rank() == 3 && codes.dim(1) == rows && codes.dim(2) == width, "oracle: codes must be [n, ", rows, ", ", width, "], got ", codes.shape());
   Var<float> const x = reshape((Var<float>(codes) - Var<float>(center)) / Var<float>(scale), {codes.dim(0), rows * width});
-  Var<float> const h = tanh(matmul(x, Var<float>(hidden), {.b = true}));
-  return (matmul(x, Var<float>(linear), {.b = true}) + 0.5f * tanh(matmul(h, Var<float>(output), {.b = true}))).value();
+  Var<float> const t = matmul(x, Var<float>(directions), {.b = true});
+  return (0.8f * t + 0.5f * tanh(matmul(tanh(t), Var<float>(mixing), {.b = true}))).value();
 }
 
 RIG_INLINE OracleTruth make_oracle_truth(OracleOptions const& o, Tensor<float> const& codes) {
@@ -82,28 +81,37 @@ RIG_INLINE OracleTruth make_oracle_truth(OracleOptions const& o, Tensor<float> c
   t.center = center.value();
   t.scale = sqrt(mean(square(c - center), 0)).value();
 
-  constexpr int hidden_each = 12;
-  std::int64_t const dims = o.rows * o.width, k_total = detail::factor_count, m_total = std::int64_t(std::size(detail::factor_groups)) * hidden_each;
-  std::vector<float> linear(std::size_t(k_total * dims), 0.f), hidden(std::size_t(m_total * dims), 0.f), output(std::size_t(k_total * m_total), 0.f);
+  std::int64_t const dims = o.rows * o.width, total = detail::factor_count;
+  std::vector<float> directions(std::size_t(total * dims), 0.f), mixing(std::size_t(total * total), 0.f);
+  std::vector<std::vector<std::vector<double>>> taken(std::size_t(o.rows));  // directions already used, by row
   Rng rng(o.seed);
-  std::int64_t k = 0, m = 0;
+  std::int64_t k = 0;
   for (auto const& g : detail::factor_groups) {
-    // Rows of ten, stretched to the rows there are.
-    std::int64_t const first = g.first_row * o.rows / 10, last = std::min<std::int64_t>(o.rows - 1, (g.last_row + 1) * o.rows / 10 - 1 + (o.rows < 10));
-    std::int64_t const begin = first * o.width, end = (last + 1) * o.width;
-    double const unit = 1 / std::sqrt(double(end - begin));
-    for (int i = 0; i < g.count; ++i)
-      for (std::int64_t d = begin; d < end; ++d) linear[std::size_t((k + i) * dims + d)] = float(0.8 * unit * rng.normal());
-    for (int j = 0; j < hidden_each; ++j)
-      for (std::int64_t d = begin; d < end; ++d) hidden[std::size_t((m + j) * dims + d)] = float(unit * rng.normal());
-    for (int i = 0; i < g.count; ++i)
-      for (int j = 0; j < hidden_each; ++j) output[std::size_t((k + i) * m_total + m + j)] = float(1.5 / std::sqrt(double(hidden_each)) * rng.normal());
-    k += g.count, m += hidden_each;
+    std::int64_t const row = g.row * o.rows / 10;
+    for (int i = 0; i < g.count; ++i) {
+      // A random unit vector, at right angles to the others of its row while there is room: factors are independent.
+      std::vector<double> a(std::size_t(o.width));
+      for (auto& v : a) v = rng.normal();
+      auto& others = taken[std::size_t(row)];
+      if (std::int64_t(others.size()) < o.width)
+        for (auto const& b : others) {
+          double s = 0;
+          for (std::size_t d = 0; d < a.size(); ++d) s += a[d] * b[d];
+          for (std::size_t d = 0; d < a.size(); ++d) a[d] -= s * b[d];
+        }
+      double norm = 0;
+      for (double v : a) norm += v * v;
+      for (auto& v : a) v /= std::sqrt(norm);
+      others.push_back(a);
+      for (std::int64_t d = 0; d < o.width; ++d) directions[std::size_t((k + i) * dims + row * o.width + d)] = float(a[std::size_t(d)]);
+      for (int j = 0; j < g.count; ++j)
+        mixing[std::size_t((k + i) * total + k + j)] = float((i == j ? 0.8 : 0.0) + 0.5 / std::sqrt(double(g.count)) * rng.normal());
+    }
+    k += g.count;
   }
-  check(k == k_total, "oracle: ", k, " factors are described, ", k_total, " expected");
-  t.linear = Tensor<float>({k_total, dims}, linear);
-  t.hidden = Tensor<float>({m_total, dims}, hidden);
-  t.output = Tensor<float>({k_total, m_total}, output);
+  check(k == total, "oracle: ", k, " factors are described, ", total, " expected");
+  t.directions = Tensor<float>({total, dims}, directions);
+  t.mixing = Tensor<float>({total, total}, mixing);
   return t;
 }
 
@@ -238,14 +246,14 @@ RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) c
     float const* u = factors.data() + i * detail::factor_count;
     using detail::sigmoid;
     using detail::smooth_limit;
-    q[rotation] = float(smooth_limit(0.45, 0.45, u[1]));
-    q[rotation + 1] = float(smooth_limit(0.85, 0.5, u[0]));
+    q[rotation] = float(smooth_limit(0.35, 0.45, u[1]));
+    q[rotation + 1] = float(smooth_limit(0.75, 0.5, u[0]));
     q[rotation + 2] = float(0.03 * u[2]);
-    q[translation] = float(0.05 * u[3] + 0.04 * u[0]);
-    q[translation + 1] = float(0.05 * u[4] - 0.06);
+    q[translation] = float(0.03 * u[3] + 0.04 * u[0]);
+    q[translation + 1] = float(0.03 * u[4] - 0.06);
     float const* id = u + 5;
-    for (std::int64_t k = 0; k < 14 && k < model_.identities(); ++k) q[identity + k] = 0.9f * id[k];
-    float const* e = id + 14;
+    for (std::int64_t k = 0; k < 10 && k < model_.identities(); ++k) q[identity + k] = 0.9f * id[k];
+    float const* e = id + 10;
     // Named shapes, mostly small: a mouth is closed more often than open.
     q[jaw] = float(0.9 * sigmoid(1.5 * e[0] - 1.2));
     double const smile = 1.7 * e[1] - 0.5, side = 0.35 * e[2];
@@ -253,17 +261,16 @@ RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) c
     q[pucker] = float(0.9 * sigmoid(1.5 * e[3] - 1.6));
     q[brow_up] = float(0.95 * sigmoid(1.5 * e[4] - 0.8));
     q[down_l] = q[down_r] = float(0.9 * sigmoid(1.5 * e[5] - 1.0));
-    double const blink = 1.6 * e[6] - 1.2, wink = 0.6 * e[7];
-    q[blink_l] = float(0.95 * sigmoid(blink + wink)), q[blink_r] = float(0.95 * sigmoid(blink - wink));
-    q[frown_l] = q[frown_r] = float(0.8 * sigmoid(1.5 * e[8] - 1.6));
-    float const* l = e + 9;
+    q[blink_l] = q[blink_r] = float(0.95 * sigmoid(1.6 * e[6] - 1.2));
+    q[frown_l] = q[frown_r] = float(0.8 * sigmoid(1.5 * e[7] - 1.6));
+    float const* l = e + 8;
     double colour[3];
-    detail::tint(l[4], l[5], colour);
+    detail::tint(l[4], colour);
     lambertian_light(smooth_limit(1.1, 0.6, l[0]), 0.30 + smooth_limit(0.5, 0.6, l[1]), 0.62 + smooth_limit(0.28, 0.7, l[2]),
                      0.46 + smooth_limit(0.14, 0.7, l[3]), colour, q + light);
-    for (int ch = 0; ch < 3; ++ch) q[light + 9 * ch + 1] -= float(0.03 * l[6]);  // a sky that is brighter or darker than the ground
-    float const* r = l + 7;
-    for (std::int64_t k = 0; k < 10 && k < model_.reflectances(); ++k) q[reflectance + k] = 0.75f * r[k];
+    for (int ch = 0; ch < 3; ++ch) q[light + 9 * ch + 1] -= float(0.03 * l[5]);  // a sky that is brighter or darker than the ground
+    float const* r = l + 6;
+    for (std::int64_t k = 0; k < 6 && k < model_.reflectances(); ++k) q[reflectance + k] = 0.75f * r[k];
   }
   return p;
 }
