@@ -79,7 +79,7 @@ VertexTriangles make_vertex_triangles(Tensor<int> const& triangles, std::int64_t
 /// A new vertex is in face_region if both ends are, and interior if either end is.
 MorphableModel subdivide(MorphableModel const& model, int times = 1);
 
-/// The part of a model on the vertices with keep[v] != 0, with the triangles wholly inside, order kept. Landmarks that
+/// The part of a model on the vertices with keep[v] != 0: triangles wholly inside and the vertices they use, order kept. Landmarks that
 /// fall outside are an Error; contour candidates outside and modes that are zero on the part are dropped.
 MorphableModel crop(MorphableModel const& model, std::vector<unsigned char> const& keep);
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "rig/io/hash.hpp"
 #include "rig/render/morphable_model.hpp"
 
 namespace rig::inline RIG_ABI::render {
@@ -12,23 +13,18 @@ namespace rig::inline RIG_ABI::render {
 namespace detail {
 
 struct ModelHash {
-  std::uint64_t h = 0xcbf29ce484222325ull;
-  void bytes(void const* p, std::size_t n) {
-    auto const* b = static_cast<unsigned char const*>(p);
-    for (std::size_t i = 0; i < n; ++i) h = (h ^ b[i]) * 0x100000001b3ull;
-  }
-  void number(std::int64_t v) { bytes(&v, sizeof v); }
+  io::Hash hash;
+  void number(std::int64_t v) { hash.add(std::as_bytes(std::span(&v, 1))); }
   void text(std::string const& s) {
     number(std::int64_t(s.size()));
-    bytes(s.data(), s.size());
+    hash.add(s);
   }
   template <class T>
   void tensor(Tensor<T> const& t) {
     number(t ? t.rank() : -1);
     if (!t) return;
     for (auto d : t.shape()) number(d);
-    Tensor<T> const c = t.to(cpu());
-    bytes(c.data(), std::size_t(c.size()) * sizeof(T));
+    hash.add(t);
   }
 };
 
@@ -164,9 +160,9 @@ RIG_INLINE std::uint64_t hash_model(MorphableModel const& m) {
   h.number(std::int64_t(m.contour.size()));
   for (auto const& c : m.contour) {
     h.number(std::int64_t(c.size()));
-    h.bytes(c.data(), c.size() * sizeof(int));
+    h.hash.add(std::as_bytes(std::span(c.data(), c.size())));
   }
-  return h.h;
+  return h.hash.value();
 }
 
 RIG_INLINE ModelReport check_model(MorphableModel const& m) {
@@ -295,8 +291,14 @@ RIG_INLINE MorphableModel crop(MorphableModel const& m, std::vector<unsigned cha
   std::int64_t const v = m.vertices();
   check(std::int64_t(keep.size()) == v, "crop: keep must have ", v, " entries, got ", keep.size());
   std::vector<int> old, fresh(std::size_t(v), -1);
+  std::vector<unsigned char> used(std::size_t(v), 0);
+  for (std::int64_t f = 0; f < m.faces(); ++f) {
+    int const* const t = m.triangles.data() + 3 * f;
+    if (keep[std::size_t(t[0])] && keep[std::size_t(t[1])] && keep[std::size_t(t[2])])
+      for (int k = 0; k < 3; ++k) used[std::size_t(t[k])] = 1;
+  }
   for (std::int64_t i = 0; i < v; ++i)
-    if (keep[std::size_t(i)]) {
+    if (used[std::size_t(i)]) {
       fresh[std::size_t(i)] = int(old.size());
       old.push_back(int(i));
     }
