@@ -35,12 +35,19 @@ template <class F> std::string message_of(F&& f) {
 }
 bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
-/// A pickle of a dict whose values are None, or the number 1 for the keys named last.
-std::string pickle_of(std::vector<std::string> const& none, std::vector<std::string> const& one) {
-  std::string p = "\x80\x02}(";
-  auto key = [&](std::string const& k) { p += std::string("X") + char(k.size()) + std::string(3, '\0') + k; };
-  for (auto const& k : none) key(k), p += "N";
-  for (auto const& k : one) key(k), p += "K\x01";
+/// A pickle of a dict: the first keys hold None, the others a NumPy number.
+std::string pickle_of(std::vector<std::string> const& none, std::vector<std::string> const& number) {
+  std::string p = "\x80\x03}(";
+  auto text = [&](std::string const& k) { p += std::string("X") + char(k.size()) + std::string(3, '\0') + k; };
+  for (auto const& k : none) text(k), p += "N";
+  for (auto const& k : number) {
+    text(k);
+    p += "cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n(";
+    text("f8");
+    p += std::string("K\0K\1tR(K\3", 9);
+    text("<");
+    p += "NNN" + ("J" + std::string(4, '\xff')) + ("J" + std::string(4, '\xff')) + std::string("K\0tbC\x08", 6) + std::string(8, '\0') + "\x86R";
+  }
   return p + "u.";
 }
 
@@ -119,7 +126,7 @@ TEST_CASE("loader: pickles without a generator") {
   std::string const path = temporary("rig_loader_test.pkl");
   io::write_file(path, pickle_of({"G", "G_ema"}, {"D"}));
   CHECK(contains(message_of([&] { nn::load_stylegan2(path); }), "holds only a discriminator (D)"));
-  io::write_file(path, pickle_of({"G", "G_ema", "D"}, {}));
+  io::write_file(path, pickle_of({"G", "G_ema", "D"}, {"snapshot"}));
   CHECK(contains(message_of([&] { nn::load_stylegan2(path); }), "holds no generator"));
   io::write_file(path, pickle_of({}, {"G_ema"}));
   CHECK(contains(message_of([&] { nn::load_stylegan2(path); }), "G_ema should be a network"));
