@@ -50,9 +50,11 @@ class Case {
   void compare(std::string const& name, Tensor<float> const& ours, std::string const& group = "") {
     if (!has(name)) return;
     std::vector<double> const stored = at(name).as<double>().host();
-    check(!ours || ours.size() == std::int64_t(stored.size()), path_, ": ", name, " has ", stored.size(), " values, rig computes ", ours.shape());
+    check(!ours || ours.size() == std::int64_t(stored.size()), path_, ": ", name, " has ", stored.size(), " values, rig computes ",
+          ours.shape());
     std::size_t const dot = name.find('.');  // cases of operators: c00.floor.y
-    std::string const floor_name = has("floor." + name) || dot == std::string::npos ? "floor." + name : name.substr(0, dot) + ".floor" + name.substr(dot);
+    std::string const floor_name =
+        has("floor." + name) || dot == std::string::npos ? "floor." + name : name.substr(0, dot) + ".floor" + name.substr(dot);
     std::vector<double> const floor = at(floor_name).as<double>().host();
     check(floor.size() == 3, path_, ": ", floor_name, " should hold three numbers");
     Result r{name, group, 0, floor[2], 0};
@@ -274,7 +276,10 @@ void verify_operators(Case& k, std::string const& file) {
     Tensor<float> const filter = k.has(c + "f") ? k.tensor(c + "f") : Tensor<float>{};
     if (is("ops_bias_act")) {
       int const axis = int(k.number(c + "dim"));
-      BiasActOptions const o{.activation = Activation(int(k.number(c + "act"))), .alpha = k.number(c + "alpha"), .gain = k.number(c + "gain"), .clamp = k.number(c + "clamp")};
+      BiasActOptions const o{.activation = Activation(int(k.number(c + "act"))),
+                             .alpha = k.number(c + "alpha"),
+                             .gain = k.number(c + "gain"),
+                             .clamp = k.number(c + "clamp")};
       verify_operator(k, c, {"x", "b"}, [&](std::map<std::string, V>& in) {
         std::vector<int> order, back(std::size_t(in["x"].rank()));
         for (int a = 0; a < in["x"].rank(); ++a)
@@ -289,12 +294,18 @@ void verify_operators(Case& k, std::string const& file) {
       o.up = {p[0], p[1]}, o.down = {p[2], p[3]}, o.padding = {p[4], p[5], p[6], p[7]}, o.flip = p[8] != 0, o.gain = k.number(c + "gain");
       verify_operator(k, c, {"x"}, [&](std::map<std::string, V>& in) {
         V const x = to_last(in["x"]);
-        return to_first(kind == 0 ? upfirdn2d(x, filter, o) : kind == 1 ? filter2d(x, filter, o) : kind == 2 ? upsample2d(x, filter, o) : downsample2d(x, filter, o));
+        return to_first(kind == 0   ? upfirdn2d(x, filter, o)
+                        : kind == 1 ? filter2d(x, filter, o)
+                        : kind == 2 ? upsample2d(x, filter, o)
+                                    : downsample2d(x, filter, o));
       });
     } else if (is("ops_conv2d_resample")) {
       ConvResampleOptions o;
-      o.up = p[0], o.down = p[1], o.padding = {p[2], p[3], p[4], p[5]}, o.groups = p[6], o.flip_weight = p[7] != 0, o.flip_filter = p[8] != 0;
-      verify_operator(k, c, {"x", "w"}, [&](std::map<std::string, V>& in) { return to_first(conv2d_resample(to_last(in["x"]), to_last(in["w"]), filter, o)); });
+      o.up = p[0], o.down = p[1], o.padding = {p[2], p[3], p[4], p[5]}, o.groups = p[6], o.flip_weight = p[7] != 0,
+      o.flip_filter = p[8] != 0;
+      verify_operator(k, c, {"x", "w"}, [&](std::map<std::string, V>& in) {
+        return to_first(conv2d_resample(to_last(in["x"]), to_last(in["w"]), filter, o));
+      });
     } else if (is("ops_modulated_conv2d")) {
       ModulatedConvOptions<float> o;
       o.up = p[0], o.down = p[1], o.padding = p[2], o.demodulate = p[3] != 0, o.flip_weight = p[4] != 0, o.filter = filter;
@@ -304,12 +315,13 @@ void verify_operators(Case& k, std::string const& file) {
       });
     } else if (is("ops_norms")) {
       int const kind = int(k.number(c + "kind"));
-      if (kind == 3)
-        verify_operator(k, c, {"x"}, [&](std::map<std::string, V>& in) { return nn::normalize_second_moment(in["x"]); });
+      if (kind == 3) verify_operator(k, c, {"x"}, [&](std::map<std::string, V>& in) { return nn::normalize_second_moment(in["x"]); });
       if (kind == 4) {
         double const lr = k.number(c + "lr");
         auto const act = Activation(int(k.number(c + "act")));
-        verify_operator(k, c, {"x", "w", "b"}, [&](std::map<std::string, V>& in) { return nn::dense(in["x"], in["w"], in["b"], act, lr / std::sqrt(double(in["w"].dim(1))), lr); });
+        verify_operator(k, c, {"x", "w", "b"}, [&](std::map<std::string, V>& in) {
+          return nn::dense(in["x"], in["w"], in["b"], act, lr / std::sqrt(double(in["w"].dim(1))), lr);
+        });
       }
     }
   }

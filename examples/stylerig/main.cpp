@@ -1,0 +1,89 @@
+// The program: reads the command line, runs one verb, and turns whatever went wrong into one line and an exit status.
+#include <signal.h>
+
+#include <iostream>
+
+#include "program.hpp"
+
+namespace {
+rig::train::StopFlag stop_asked_for{false};
+
+// The first Ctrl-C asks the job to finish its step and write its checkpoint; a second one ends the program.
+extern "C" void on_interrupt(int number) {
+  stop_asked_for.store(true, std::memory_order_relaxed);
+  signal(number, SIG_DFL);
+}
+
+std::string one_line(std::string s) {
+  for (char& c : s)
+    if (c == '\n' || c == '\r') c = ' ';
+  while (!s.empty() && s.back() == ' ') s.pop_back();
+  return s;
+}
+
+std::string typed(int argc, char** argv) {
+  std::string s = "stylerig";
+  for (int i = 1; i < argc; ++i) s += std::string(" ") + argv[i];
+  return s;
+}
+
+int fail(std::string const& message, int status) {
+  std::cerr << "stylerig: " << one_line(message) << "\n";
+  return status;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGINT, on_interrupt);
+  signal(SIGTERM, on_interrupt);
+  signal(SIGPIPE, SIG_IGN);
+
+  program::Context context;
+  context.stop = &stop_asked_for;
+  context.command = typed(argc, argv);
+  CLI::App app{"stylerig gives a pretrained StyleGAN2 the controls of a face model: turn the head, change the\n"
+               "expression, move the light, and keep the person.",
+               "stylerig"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "stylerig " + std::to_string(RIG_VERSION_MAJOR) + "." + std::to_string(RIG_VERSION_MINOR) + "." + std::to_string(RIG_VERSION_PATCH));
+  app.get_formatter()->column_width(34);
+  app.footer("\nThe usual order, for a generator G.pkl and a face model (both from files, or the ones that are built in):\n"
+             "  stylerig corpus G.pkl --out corpus             pictures to learn from\n"
+             "  stylerig train-face G.pkl --corpus corpus --run run    F: from codes to face parameters\n"
+             "  stylerig train-rig  G.pkl --corpus corpus --run run    RigNet: from codes and wishes to codes\n"
+             "  stylerig transfer   G.pkl --run run            a sheet of transfers\n"
+             "  stylerig edit       G.pkl --run run --yaw 20 --expression jawOpen=0.6\n"
+             "  stylerig evaluate   G.pkl --corpus corpus --run run\n"
+             "stylerig demo does all of it on the generator in the repository. stylerig VERB --help explains a verb.\n"
+             "Exit status: 0 done, 1 something is wrong (one line on standard error says what), 2 wrong usage, 130 stopped by Ctrl-C.");
+  program::add_demo(app, context);
+  program::add_info(app, context);
+  program::add_convert(app, context);
+  program::add_sample(app, context);
+  program::add_verify(app, context);
+  program::add_corpus(app, context);
+  program::add_train_face(app, context);
+  program::add_train_rig(app, context);
+  program::add_transfer(app, context);
+  program::add_edit(app, context);
+  program::add_evaluate(app, context);
+  program::add_fit_photo(app, context);
+  program::add_make_oracle(app, context);
+
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::ParseError const& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    return fail(std::string(e.what()) + " (see stylerig --help)", program::wrong_usage);
+  }
+  try {
+    rig::set_threads(context.threads);
+    return context.action();
+  } catch (program::Usage const& e) {
+    return fail(e.what(), program::wrong_usage);
+  } catch (std::bad_alloc const&) {
+    return fail("out of memory", program::failure);
+  } catch (std::exception const& e) {
+    return fail(e.what(), program::failure);
+  }
+}

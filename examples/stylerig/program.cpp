@@ -1,0 +1,146 @@
+#include "program.hpp"
+
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "rig/io/atomic_file.hpp"
+#include "rig/io/bytes.hpp"
+
+namespace program {
+namespace fs = std::filesystem;
+
+void Context::answer(Json const& object, std::string const& text) const {
+  if (json)
+    std::cout << object.dump(2) << "\n";
+  else
+    std::cout << text << (text.empty() || text.back() == '\n' ? "" : "\n");
+  std::cout.flush();
+  rig::check(bool(std::cout), "standard output: cannot be written");
+}
+
+std::function<void(std::int64_t, std::int64_t, std::string const&)> Context::progress(std::string title) const {
+  auto line = std::make_shared<std::unique_ptr<rig::train::Progress>>();
+  return [line, title = std::move(title)](std::int64_t done, std::int64_t total, std::string const& note) {
+    if (!*line) *line = std::make_unique<rig::train::Progress>(title, total, done > 0 ? done - 1 : 0);
+    (*line)->update(done, note);
+    if (done >= total) (*line)->finish();
+  };
+}
+
+int Context::stopped(std::string const& what) const {
+  std::cerr << "\nstylerig: stopped; " << what << "\n";
+  return interrupted;
+}
+
+void add_common(CLI::App& verb, Context& context, std::string const& out_default, std::string const& out_help) {
+  if (!out_help.empty()) verb.add_option("-o,--out", context.out, out_help + (out_default.empty() ? "" : " (default " + out_default + ")"));
+  verb.add_flag("--json", context.json, "Print the result as one JSON object on standard output");
+  verb.add_option("--seed", context.seed, "Seed of everything random (default 1)");
+  verb.add_option("--device", context.device, "cpu, cuda or cuda:1 (default cpu)");
+  verb.add_option("--threads", context.threads, "Threads on the CPU, 0 for all; results do not depend on it (default 0)")->check(CLI::NonNegativeNumber);
+}
+
+namespace {
+template <class T> bool parse_whole(std::string_view s, T& value) {
+  auto const [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
+  return error == std::errc() && end == s.data() + s.size();
+}
+}  // namespace
+
+std::vector<std::string> split(std::string const& text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at <= text.size();) {
+    std::size_t const end = std::min(text.find(separator, at), text.size());
+    std::string part = text.substr(at, end - at);
+    auto const first = part.find_first_not_of(' '), last = part.find_last_not_of(' ');
+    if (first != std::string::npos) parts.push_back(part.substr(first, last - first + 1));
+    at = end + 1;
+  }
+  return parts;
+}
+
+std::string join(std::vector<std::string> const& parts, std::string const& separator) {
+  std::string s;
+  for (auto const& p : parts) s += (s.empty() ? "" : separator) + p;
+  return s;
+}
+
+std::vector<std::uint32_t> seed_list(std::string const& text, std::string const& option) {
+  std::vector<std::uint32_t> seeds;
+  for (auto const& part : split(text)) {
+    auto const dash = part.find('-');
+    std::uint32_t first = 0, last = 0;
+    bool const fine = dash == std::string::npos ? parse_whole(part, first) && (last = first, true)
+                                                : parse_whole(part.substr(0, dash), first) && parse_whole(part.substr(dash + 1), last) && last >= first;
+    if (!fine || last - first >= 10000) throw Usage(option + ": expected seeds like 0-7,85 (each from 0 to 4294967295), found '" + part + "'");
+    for (std::uint32_t s = first;; ++s) {
+      seeds.push_back(s);
+      if (s == last) break;
+    }
+  }
+  if (seeds.empty()) throw Usage(option + ": expected at least one seed");
+  return seeds;
+}
+
+std::vector<double> number_list(std::string const& text, std::string const& option) {
+  std::vector<double> numbers;
+  for (auto const& part : split(text)) {
+    char* end = nullptr;
+    numbers.push_back(std::strtod(part.c_str(), &end));
+    if (end != part.c_str() + part.size()) throw Usage(option + ": expected numbers like 0,0.5,1, found '" + part + "'");
+  }
+  if (numbers.empty()) throw Usage(option + ": expected at least one number");
+  return numbers;
+}
+
+void make_folder(std::string const& folder) {
+  if (folder.empty()) return;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  rig::check(!error && fs::is_directory(folder), folder, ": cannot make this folder: ", error ? error.message() : std::string("a file of that name is in the way"));
+}
+void make_folder_of(std::string const& file) { make_folder(fs::path(file).parent_path().string()); }
+
+void save_canvas(std::string const& path, Canvas const& picture, rig::io::Texts const& texts) {
+  make_folder_of(path);
+  rig::io::save_png(path, picture.tensor(), texts);
+}
+
+rig::io::Texts provenance(Context const& context, rig::io::Texts more) {
+  rig::io::Texts texts{{"Software", "rig stylerig " + std::to_string(RIG_VERSION_MAJOR) + "." + std::to_string(RIG_VERSION_MINOR) + "." + std::to_string(RIG_VERSION_PATCH)},
+                       {"Command", context.command},
+                       {"Seed", std::to_string(context.seed)}};
+  texts.insert(texts.end(), more.begin(), more.end());
+  return texts;
+}
+
+Json load_json(std::string const& path) {
+  rig::io::MappedFile const file(path);
+  try {
+    return Json::parse(file.bytes().text());
+  } catch (nlohmann::json::exception const& e) {
+    throw rig::Error(path + ": expected a JSON file, found something else: " + e.what());
+  }
+}
+Json const& member(Json const& object, std::string const& key, std::string const& where) {
+  rig::check(object.is_object() && object.contains(key), where, ": expected an entry \"", key, "\", found none");
+  return object.at(key);
+}
+void save_json(std::string const& path, Json const& value) {
+  make_folder_of(path);
+  rig::io::write_file(path, value.dump(2) + "\n");
+}
+
+std::int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace program

@@ -1,0 +1,88 @@
+// What the verbs of the program share: options that every verb has, how results are said, how files are named, and how a
+// run is stopped. One file a verb beside this; main.cpp lists them.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "rig/core/device.hpp"
+#include "rig/io/image.hpp"
+#include "rig/train/progress.hpp"
+#include "sheet.hpp"
+
+namespace program {
+
+using Json = nlohmann::ordered_json;
+
+/// A wrong command line: exit status 2.
+struct Usage : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Exit statuses. Everything that is not the caller's typing is a failure.
+inline constexpr int success = 0, failure = 1, wrong_usage = 2, interrupted = 130;
+
+struct Context {
+  bool json = false;
+  std::uint64_t seed = 1;
+  std::string device = "cpu";
+  int threads = 0;
+  std::string out;
+  std::string command;                 ///< as it was typed, for provenance
+  rig::train::StopFlag const* stop = nullptr;
+  std::function<int()> action;         ///< of the verb that was named
+
+  rig::Device target() const { return rig::device_from_name(device); }
+  /// The line for people, or the object for programs.
+  void answer(Json const& object, std::string const& text) const;
+  /// A progress line on stderr, for hooks that are called once a step.
+  std::function<void(std::int64_t, std::int64_t, std::string const&)> progress(std::string title) const;
+  /// After an interrupted job: one line on stderr that says how to go on, and the exit status.
+  int stopped(std::string const& what) const;
+};
+
+/// Adds --json, --seed, --device, --threads and, if `out_help` is not empty, --out with that default.
+void add_common(CLI::App& verb, Context& context, std::string const& out_default = {}, std::string const& out_help = {});
+
+// One function a verb: describes its options and sets context.action when it is named.
+void add_info(CLI::App& app, Context& context);
+void add_convert(CLI::App& app, Context& context);
+void add_sample(CLI::App& app, Context& context);
+void add_verify(CLI::App& app, Context& context);
+void add_corpus(CLI::App& app, Context& context);
+void add_train_face(CLI::App& app, Context& context);
+void add_train_rig(CLI::App& app, Context& context);
+void add_transfer(CLI::App& app, Context& context);
+void add_edit(CLI::App& app, Context& context);
+void add_evaluate(CLI::App& app, Context& context);
+void add_fit_photo(CLI::App& app, Context& context);
+void add_make_oracle(CLI::App& app, Context& context);
+void add_demo(CLI::App& app, Context& context);
+
+/// "0-3,85" as 0, 1, 2, 3, 85. Anything else is Usage, naming the option.
+std::vector<std::uint32_t> seed_list(std::string const& text, std::string const& option);
+/// "0.5,1" as numbers.
+std::vector<double> number_list(std::string const& text, std::string const& option);
+/// Parts of a text between separators, spaces round them dropped, empty ones too.
+std::vector<std::string> split(std::string const& text, char separator = ',');
+std::string join(std::vector<std::string> const& parts, std::string const& separator = ", ");
+
+/// Makes the folder of a file that will be written; Error if that is not possible.
+void make_folder_of(std::string const& file);
+void make_folder(std::string const& folder);
+/// Writes a picture with its texts; makes the folder.
+void save_canvas(std::string const& path, Canvas const& picture, rig::io::Texts const& texts);
+/// The texts every picture carries: program, command, seed and what else is given.
+rig::io::Texts provenance(Context const& context, rig::io::Texts more = {});
+
+/// Reads and writes JSON files; a file that is not JSON, or lacks a key, is an Error that says so.
+Json load_json(std::string const& path);
+Json const& member(Json const& object, std::string const& key, std::string const& where);
+void save_json(std::string const& path, Json const& value);
+
+/// Peak memory of this process so far, in bytes.
+std::int64_t peak_memory();
+
+}  // namespace program

@@ -1,0 +1,36 @@
+#include "run.hpp"
+
+#include <filesystem>
+
+namespace program {
+using namespace rig;
+namespace fs = std::filesystem;
+
+void save_setup(std::string const& folder, FaceSetup const& setup, World const& world, stylerig::Corpus const& corpus) {
+  Json j = setup.json();
+  j["generator"] = world.handle.hash;
+  j["corpus"] = corpus.provenance();
+  save_json(folder + "/setup.json", j);
+}
+
+Run load_run(std::string const& folder, World const& world, Device const& device) {
+  Run run{folder, {}, {}};
+  check(fs::exists(run.file("setup.json")), folder, ": expected the folder of a run with setup.json and face.safetensors in it, as train-face writes it; found ",
+        fs::exists(folder) ? "no setup.json" : "no such folder");
+  Json const j = load_json(run.file("setup.json"));
+  run.setup = FaceSetup::from(j, run.file("setup.json"));
+  run.reconstruction = stylerig::load_reconstruction(run.file("face.safetensors"), world.handle.hash, {}, device);
+  return run;
+}
+
+stylerig::TrainingHooks training_hooks(Context const& context, std::string const& title, std::string const& checkpoint, std::int64_t every, train::Log& log) {
+  stylerig::TrainingHooks h;
+  h.stop = context.stop;
+  h.log = &log;
+  h.progress = context.progress(title);
+  h.checkpoint = checkpoint;
+  h.checkpoint_every = every;
+  return h;
+}
+
+}  // namespace program
