@@ -25,7 +25,8 @@ bool present(std::string const& file) {
   return false;
 }
 std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
-template <class F> std::string message_of(F&& f) {
+template <class F>
+std::string message_of(F&& f) {
   try {
     f();
   } catch (Error const& e) {
@@ -46,7 +47,8 @@ std::string pickle_of(std::vector<std::string> const& none, std::vector<std::str
     text("f8");
     p += std::string("K\0K\1tR(K\3", 9);
     text("<");
-    p += "NNN" + ("J" + std::string(4, '\xff')) + ("J" + std::string(4, '\xff')) + std::string("K\0tbC\x08", 6) + std::string(8, '\0') + "\x86R";
+    p += "NNN" + ("J" + std::string(4, '\xff')) + ("J" + std::string(4, '\xff')) + std::string("K\0tbC\x08", 6) + std::string(8, '\0') +
+         "\x86R";
   }
   return p + "u.";
 }
@@ -54,7 +56,8 @@ std::string pickle_of(std::vector<std::string> const& none, std::vector<std::str
 }  // namespace
 
 TEST_CASE("parity: networks") {
-  for (char const* name : {"sg2ada_skip64", "sg2ada_skip256", "sg2ada_cond32", "sg2ada_resnet32", "sg2ada_orig32", "sg2ada_fp16flag64", "sg2ada_misc16", "sg3repo_sg2_32"}) {
+  for (char const* name : {"sg2ada_skip64", "sg2ada_skip256", "sg2ada_cond32", "sg2ada_resnet32", "sg2ada_orig32", "sg2ada_fp16flag64",
+                           "sg2ada_misc16", "sg3repo_sg2_32"}) {
     std::string const file = name;
     if (!present(file + ".pkl") || !present(file + ".npz")) continue;
     std::ostringstream report;
@@ -100,7 +103,8 @@ TEST_CASE("loader: averaged or trained generator, initial networks of a training
     CHECK(averaged.num_ws() == 10);
   }
   if (present("sg2ada_skip256.pkl"))
-    CHECK(contains(message_of([] { nn::load_stylegan2(folder() + "sg2ada_skip256.pkl", {}, nn::GeneratorChoice::trained); }), "has no G, only G_ema"));
+    CHECK(contains(message_of([] { nn::load_stylegan2(folder() + "sg2ada_skip256.pkl", {}, nn::GeneratorChoice::trained); }),
+                   "has no G, only G_ema"));
   if (present("sg2ada_train16.pkl")) {
     auto g = nn::load_stylegan2(folder() + "sg2ada_train16.pkl");
     CHECK(g.resolution == 16);
@@ -117,7 +121,10 @@ TEST_CASE("loader: averaged or trained generator, initial networks of a training
 TEST_CASE("loader: other families have a sentence of their own") {
   struct {
     char const *file, *says;
-  } const cases[] = {{"sg3t_64.pkl", "StyleGAN3"}, {"sg2tf_skip32.tf.pkl", "TensorFlow"}, {"ros_32.pt", "official .pkl"}, {"sg2ada_skip64.npz", "official .pkl"}};
+  } const cases[] = {{"sg3t_64.pkl", "StyleGAN3"},
+                     {"sg2tf_skip32.tf.pkl", "TensorFlow"},
+                     {"ros_32.pt", "official .pkl"},
+                     {"sg2ada_skip64.npz", "official .pkl"}};
   for (auto const& c : cases)
     if (present(c.file)) CHECK_MESSAGE(contains(message_of([&] { nn::load_stylegan2(folder() + c.file); }), c.says), c.file);
 }
@@ -135,7 +142,14 @@ TEST_CASE("loader: pickles without a generator") {
 
 TEST_CASE("loader: own files; missing, misshapen and unknown tensors and attributes are named") {
   Rng rng(2);
-  nn::Generator<float> g({.z_dim = 4, .w_dim = 6, .resolution = 8, .channel_base = 32, .channel_max = 5, .architecture = nn::Architecture::resnet, .mapping_layers = 2}, rng);
+  nn::Generator<float> g({.z_dim = 4,
+                          .w_dim = 6,
+                          .resolution = 8,
+                          .channel_base = 32,
+                          .channel_max = 5,
+                          .architecture = nn::Architecture::resnet,
+                          .mapping_layers = 2},
+                         rng);
   std::string const path = temporary("rig_loader_test.safetensors");
   nn::save_stylegan2(path, g, {{"note", "mine"}});
   auto back = nn::load_stylegan2(path);
@@ -161,9 +175,13 @@ TEST_CASE("loader: own files; missing, misshapen and unknown tensors and attribu
   };
   CHECK(contains(changed([&](io::Safetensors& s) { s.tensors.erase(find(s, "synthesis.b8.conv1.affine.weight")); }),
                  "tensor synthesis.b8.conv1.affine.weight is missing (expected [4, 6])"));
-  CHECK(contains(changed([&](io::Safetensors& s) { find(s, "synthesis.b8.conv0.noise_const")->tensor = Tensor<float>({4, 4}, std::vector<float>(16)); }),
+  CHECK(contains(changed([&](io::Safetensors& s) {
+                   find(s, "synthesis.b8.conv0.noise_const")->tensor = Tensor<float>({4, 4}, std::vector<float>(16));
+                 }),
                  "synthesis.b8.conv0.noise_const should be [8, 8], the file has [4, 4]"));
-  CHECK(contains(changed([&](io::Safetensors& s) { s.tensors.push_back({"synthesis.b16.torgb.bias", Tensor<float>({3}, std::vector<float>(3))}); }),
+  CHECK(contains(changed([&](io::Safetensors& s) {
+                   s.tensors.push_back({"synthesis.b16.torgb.bias", Tensor<float>({3}, std::vector<float>(3))});
+                 }),
                  "tensor synthesis.b16.torgb.bias [3] belongs to no layer"));
   auto attribute = [&](std::string const& key, std::string const& value) {
     return changed([&](io::Safetensors& s) {

@@ -12,9 +12,17 @@ using namespace rig;
 namespace {
 
 nn::StyleGAN2Options tiny(nn::Architecture a) {
-  return {.z_dim = 5, .w_dim = 7, .resolution = 16, .image_channels = 3, .channel_base = 80, .channel_max = 9, .architecture = a, .mapping_layers = 2};
+  return {.z_dim = 5,
+          .w_dim = 7,
+          .resolution = 16,
+          .image_channels = 3,
+          .channel_base = 80,
+          .channel_max = 9,
+          .architecture = a,
+          .mapping_layers = 2};
 }
-template <class T> void loud(nn::Generator<T>& g, Rng& rng) {  // initial noise strengths are zero
+template <class T>
+void loud(nn::Generator<T>& g, Rng& rng) {  // initial noise strengths are zero
   nn::parameters(g, [&](std::string const& name, Param<T>& p) {
     if (name.find("noise_strength") != std::string::npos) p.tensor().mutate()[0] = T(rng.uniform(0.1, 0.5));
   });
@@ -37,9 +45,11 @@ TEST_CASE("StyleGAN2: names, sizes and rows") {
   nn::tensors(g, [&](std::string const& name, auto& leaf) {
     if (leaf) names.insert(name + " " + str(leaf.shape()));
   });
-  for (char const* expected : {"mapping.fc0.weight [512, 512]", "mapping.w_avg [512]", "synthesis.b4.const [4, 4, 16]", "synthesis.b4.conv1.weight [16, 3, 3, 16]",
-                               "synthesis.b64.conv0.weight [8, 3, 3, 16]", "synthesis.b64.conv0.affine.weight [16, 512]", "synthesis.b64.conv0.noise_const [64, 64]",
-                               "synthesis.b64.conv0.noise_strength []", "synthesis.b64.torgb.weight [3, 1, 1, 8]", "synthesis.b64.resample_filter [4, 4]"})
+  for (char const* expected :
+       {"mapping.fc0.weight [512, 512]", "mapping.w_avg [512]", "synthesis.b4.const [4, 4, 16]", "synthesis.b4.conv1.weight [16, 3, 3, 16]",
+        "synthesis.b64.conv0.weight [8, 3, 3, 16]", "synthesis.b64.conv0.affine.weight [16, 512]",
+        "synthesis.b64.conv0.noise_const [64, 64]", "synthesis.b64.conv0.noise_strength []", "synthesis.b64.torgb.weight [3, 1, 1, 8]",
+        "synthesis.b64.resample_filter [4, 4]"})
     CHECK_MESSAGE(names.count(expected) == 1, expected);
   auto const sites = g.synthesis.sites();
   CHECK(sites.size() == 14);
@@ -95,7 +105,8 @@ TEST_CASE("StyleGAN2: a smooth one can be differentiated twice") {
   o.resolution = 8, o.activation = Activation::swish, o.resample_filter = {1, 3, 4, 2};
   nn::Generator<double> g(o, rng);
   loud(g, rng);
-  auto const r = gradcheck([&](auto const& x) { return g.synthesis(x[0]); }, {randn<double>({1, g.num_ws(), g.w_dim()}, rng)}, {.order = 2, .step = 1e-4});
+  auto const r = gradcheck([&](auto const& x) { return g.synthesis(x[0]); }, {randn<double>({1, g.num_ws(), g.w_dim()}, rng)},
+                           {.order = 2, .step = 1e-4});
   CHECK_MESSAGE(r.worst < 1e-6, r.worst);
 }
 

@@ -13,18 +13,22 @@ using namespace rig;
 
 namespace {
 
-template <class T> struct TwoLayers {
+template <class T>
+struct TwoLayers {
   nn::Linear<T> first, second;
   std::vector<Tensor<T>> tables;
   std::int64_t count = 0;
   double level = 0;
-  TwoLayers(std::int64_t width, Rng& rng) : first({3, width}, rng), second({width, 2, false}, rng) { tables = {randn<T>({2, 2}, rng), randn<T>({5}, rng)}; }
+  TwoLayers(std::int64_t width, Rng& rng) : first({3, width}, rng), second({width, 2, false}, rng) {
+    tables = {randn<T>({2, 2}, rng), randn<T>({5}, rng)};
+  }
   void visit(auto&& f) { f("first", first), f("second", second), f("tables", tables), f("count", count), f("level", level); }
 };
 
 std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
 
-template <class F> std::string message_of(F&& f) {
+template <class F>
+std::string message_of(F&& f) {
   try {
     f();
   } catch (Error const& e) {
@@ -81,7 +85,8 @@ TEST_CASE("checkpoint: what does not fit is named, and nothing is changed") {
   CHECK(nn::content_hash(wide) == before);
 
   TwoLayers<double> other(4, rng);
-  CHECK(contains(message_of([&] { io::load(path, io::item("F", other)); }), "F.first.weight should be F64 [4, 3], the file has F32 [4, 3]"));
+  CHECK(
+      contains(message_of([&] { io::load(path, io::item("F", other)); }), "F.first.weight should be F64 [4, 3], the file has F32 [4, 3]"));
   CHECK(contains(message_of([&] { io::load(path, io::item("N", a)); }), "N.first.weight is missing"));
   CHECK(contains(message_of([&] { io::load(path, io::item("F", a.first)); }), "is in the file but not expected"));
   CHECK(message_of([&] { io::load(path + ".none", io::item("F", a)); }) != "");

@@ -17,7 +17,8 @@ struct LinearOptions {
 };
 
 /// y [n, out] = x [n, in] weight^T + bias. Any order.
-template <class T> struct Linear {
+template <class T>
+struct Linear {
   LinearOptions options;
   Param<T> weight, bias;
 
@@ -47,14 +48,16 @@ struct EqualLinearOptions {
 
 /// bias_act(x (w weight_gain)^T, b bias_gain, activation) with the activation's default gain. x [n, in], w [out, in],
 /// b [out] or empty. Orders as in bias_act.
-template <class T> Var<T> dense(Var<T> const& x, Var<T> const& w, Var<T> const& b, Activation activation, double weight_gain, double bias_gain) {
+template <class T>
+Var<T> dense(Var<T> const& x, Var<T> const& w, Var<T> const& b, Activation activation, double weight_gain, double bias_gain) {
   Var<T> const y = matmul(weight_gain == 1 ? x : T(weight_gain) * x, w, {.b = true});
   if (!b && activation == Activation::linear) return y;
   return bias_act(y, b && bias_gain != 1 ? T(bias_gain) * b : b, {.activation = activation});
 }
 
 /// The layer of dense(). The gains are members because a file may carry other values than the formulas give.
-template <class T> struct EqualLinear {
+template <class T>
+struct EqualLinear {
   Activation activation = Activation::linear;
   double weight_gain = 1, bias_gain = 1;
   Param<T> weight, bias;

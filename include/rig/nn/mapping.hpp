@@ -6,7 +6,8 @@
 namespace rig::inline RIG_ABI::nn {
 
 /// x rsqrt(mean of squares + 1e-8), along the last axis of x [n, c]. Any order.
-template <class T> Var<T> normalize_second_moment(Var<T> const& x) {
+template <class T>
+Var<T> normalize_second_moment(Var<T> const& x) {
   check(x.rank() == 2, "normalize_second_moment: x must be [n, c], got ", x.shape());
   return x * rsqrt(mean(square(x), 1, true) + T(1e-8));
 }
@@ -25,7 +26,8 @@ struct MappingOptions {
   bool average = true;  ///< keeps w_avg
 };
 
-template <class T> struct Mapping {
+template <class T>
+struct Mapping {
   std::int64_t z_dim = 0, c_dim = 0, w_dim = 0, num_ws = 1;
   std::optional<EqualLinear<T>> embed;
   std::vector<EqualLinear<T>> layers;
@@ -33,8 +35,8 @@ template <class T> struct Mapping {
 
   Mapping() = default;
   Mapping(MappingOptions const& o, Rng& rng, Device device = {}) : z_dim(o.z_dim), c_dim(o.c_dim), w_dim(o.w_dim), num_ws(o.num_ws) {
-    check(z_dim + c_dim > 0 && w_dim > 0 && num_ws > 0 && o.layers > 0, "Mapping: needs z or labels, w_dim, num_ws and layers, got z ", z_dim, ", labels ", c_dim, ", w ",
-          w_dim, ", rows ", num_ws, ", layers ", o.layers);
+    check(z_dim + c_dim > 0 && w_dim > 0 && num_ws > 0 && o.layers > 0, "Mapping: needs z or labels, w_dim, num_ws and layers, got z ",
+          z_dim, ", labels ", c_dim, ", w ", w_dim, ", rows ", num_ws, ", layers ", o.layers);
     std::int64_t const e = o.embed_features ? o.embed_features : w_dim, width = o.layer_features ? o.layer_features : w_dim;
     if (c_dim) embed.emplace(EqualLinearOptions{.in = c_dim, .out = e}, rng, device);
     for (int i = 0; i < o.layers; ++i)
@@ -49,10 +51,13 @@ template <class T> struct Mapping {
   /// w [n, w_dim] before it is repeated and truncated. z [n, z_dim], c [n, c_dim]; leave out what the network does not have.
   Var<T> code(Var<T> const& z, Var<T> const& c = {}) const {
     check(!z_dim || (z && z.rank() == 2 && z.dim(1) == z_dim), "mapping: z must be [n, ", z_dim, "], got ", z.shape());
-    check(bool(c) == (c_dim > 0), "mapping: ", c_dim ? "this network needs labels c [n, " : "this network has no labels, but c was given (c_dim is ", c_dim, c_dim ? "]" : ")");
+    check(bool(c) == (c_dim > 0),
+          "mapping: ", c_dim ? "this network needs labels c [n, " : "this network has no labels, but c was given (c_dim is ", c_dim,
+          c_dim ? "]" : ")");
     Var<T> x = z_dim ? normalize_second_moment(z) : Var<T>{};
     if (c_dim) {
-      check(c.rank() == 2 && c.dim(1) == c_dim && (!x || c.dim(0) == x.dim(0)), "mapping: labels must be [", x ? x.dim(0) : c.dim(0), ", ", c_dim, "], got ", c.shape());
+      check(c.rank() == 2 && c.dim(1) == c_dim && (!x || c.dim(0) == x.dim(0)), "mapping: labels must be [", x ? x.dim(0) : c.dim(0), ", ",
+            c_dim, "], got ", c.shape());
       Var<T> const y = normalize_second_moment((*embed)(c));
       x = x ? concat(std::vector<Var<T>>{x, y}, 1) : y;
     }
@@ -87,7 +92,8 @@ template <class T> struct Mapping {
 };
 
 /// Codes for style mixing: rows below `cut` from a, the others from b. Both [n, rows, w_dim].
-template <class T> Var<T> mix(Var<T> const& a, Var<T> const& b, std::int64_t cut) {
+template <class T>
+Var<T> mix(Var<T> const& a, Var<T> const& b, std::int64_t cut) {
   check(a.rank() == 3 && a.shape() == b.shape(), "mix: codes must be two [n, rows, w_dim], got ", a.shape(), " and ", b.shape());
   check(cut >= 0 && cut <= a.dim(1), "mix: the cut must be in [0, ", a.dim(1), "], got ", cut);
   if (cut == 0) return b;

@@ -43,14 +43,16 @@ struct StyleGAN2Options {
 inline std::int64_t rows_for_resolution(std::int64_t resolution) {
   std::int64_t log2 = 0;
   while ((std::int64_t(1) << log2) < resolution) ++log2;
-  check(resolution >= 4 && (std::int64_t(1) << log2) == resolution, "StyleGAN2: the resolution must be a power of two from 4 up, got ", resolution);
+  check(resolution >= 4 && (std::int64_t(1) << log2) == resolution, "StyleGAN2: the resolution must be a power of two from 4 up, got ",
+        resolution);
   return 2 * log2 - 2;
 }
 /// Rows 0 to 3 steer what is seen at 4 and 8 pixels (pose, shape), 4 to 7 at 16 and 32, the others finer things (colour).
 inline char const* row_name(std::int64_t row) { return row < 4 ? "coarse" : row < 8 ? "medium" : "fine"; }
 
 /// A 3x3 convolution modulated by a style, with noise, bias and activation; "conv0" doubles the size, "conv1" keeps it.
-template <class T> struct SynthesisLayer {
+template <class T>
+struct SynthesisLayer {
   std::int64_t resolution = 0;
   int up = 1;
   Activation activation = Activation::lrelu;
@@ -65,7 +67,8 @@ template <class T> struct SynthesisLayer {
   Var<T> operator()(Var<T> const& x, Var<T> const& style, Var<T> const& noise, double gain = 1) const {
     BiasActOptions const act{.activation = activation, .gain = act_gain * gain, .clamp = conv_clamp < 0 ? -1 : conv_clamp * gain};
     // Enlarging layers store their weight for convolution, the others for correlation.
-    Var<T> const y = modulated_conv2d(x, weight, style, {.up = up, .padding = int(weight.dim(1) / 2), .flip_weight = up == 1, .filter = resample_filter});
+    Var<T> const y = modulated_conv2d(x, weight, style,
+                                      {.up = up, .padding = int(weight.dim(1) / 2), .flip_weight = up == 1, .filter = resample_filter});
     if (!noise) return noise_bias_act(y, Var<T>{}, Var<T>{}, bias, act);
     return noise_bias_act(y, noise.rank() == 2 ? reshape(noise, {1, resolution, resolution, 1}) : noise, strength(), bias, act);
   }
@@ -80,7 +83,8 @@ template <class T> struct SynthesisLayer {
 };
 
 /// A 1x1 convolution to colours, modulated but not demodulated.
-template <class T> struct ToRgb {
+template <class T>
+struct ToRgb {
   double conv_clamp = -1, weight_gain = 1;
   EqualLinear<T> affine;
   Param<T> weight, bias;  ///< [colours, 1, 1, in], [colours]
@@ -93,7 +97,8 @@ template <class T> struct ToRgb {
 };
 
 /// The branch of a resnet block: 1x1 convolution, then doubled in size.
-template <class T> struct SkipBranch {
+template <class T>
+struct SkipBranch {
   double weight_gain = 1, act_gain = 1;
   Param<T> weight;  ///< [out, 1, 1, in]
   Tensor<T> resample_filter;
@@ -104,7 +109,8 @@ template <class T> struct SkipBranch {
   void visit(auto&& f) { f("weight", weight), f("resample_filter", resample_filter); }
 };
 
-template <class T> struct SynthesisBlock {
+template <class T>
+struct SynthesisBlock {
   std::string name;  ///< "b8"
   std::int64_t resolution = 0;
   Architecture architecture = Architecture::skip;
@@ -132,14 +138,16 @@ struct StyleSite {
   bool has_noise;
 };
 
-template <class T> struct SynthesisOptions {
+template <class T>
+struct SynthesisOptions {
   Noise noise = Noise::stored;
   Rng* rng = nullptr;         ///< for Noise::random
   std::vector<Var<T>> given;  ///< for Noise::random: one map [n, r, r, 1] a layer with noise, in order, instead of drawn ones
   std::function<void(std::string const&, Var<T> const&)> observe;  ///< sees every layer's result: "b8.conv0", "b8.torgb", "b8.img", ...
 };
 
-template <class T> struct Synthesis {
+template <class T>
+struct Synthesis {
   std::int64_t w_dim = 0, num_ws = 0;
   std::vector<SynthesisBlock<T>> blocks;
 
@@ -156,7 +164,8 @@ template <class T> struct Synthesis {
   }
   /// Styles [n, channels], one a site, from codes [n, num_ws, w_dim].
   std::vector<Var<T>> styles(Var<T> const& ws) const {
-    check(ws.rank() == 3 && ws.dim(1) == num_ws && ws.dim(2) == w_dim, "synthesis: codes must be [n, ", num_ws, ", ", w_dim, "], got ", ws.shape());
+    check(ws.rank() == 3 && ws.dim(1) == num_ws && ws.dim(2) == w_dim, "synthesis: codes must be [n, ", num_ws, ", ", w_dim, "], got ",
+          ws.shape());
     std::vector<Var<T>> s;
     std::int64_t row = 0;
     auto code = [&](std::int64_t r) { return reshape(slice(ws, 1, r, 1), {ws.dim(0), w_dim}); };
@@ -168,6 +177,7 @@ template <class T> struct Synthesis {
     return s;
   }
   /// The picture [n, h, w, channels] of codes [n, num_ws, w_dim]. Any order; the same bits for any number of threads.
+  /// For a first gradient alone, codes in a watched Param and Tape::backward need half the memory of Tape::grad.
   Var<T> operator()(Var<T> const& ws, SynthesisOptions<T> const& options = {}) const { return from_styles(styles(ws), options); }
 
   /// The same from explicit styles, in the order of sites(); gradients reach them.
@@ -177,8 +187,8 @@ template <class T> struct Synthesis {
     std::int64_t const n = styles[0].dim(0);
     std::size_t noises = 0;
     for (std::size_t i = 0; i < places.size(); ++i) {
-      check(styles[i].shape() == Shape{n, places[i].channels}, "synthesis: style ", places[i].name, " must be [", n, ", ", places[i].channels, "], got ",
-            styles[i].shape());
+      check(styles[i].shape() == Shape{n, places[i].channels}, "synthesis: style ", places[i].name, " must be [", n, ", ",
+            places[i].channels, "], got ", styles[i].shape());
       noises += places[i].has_noise;
     }
     check(o.given.empty() || o.given.size() == noises, "synthesis: expected ", noises, " noise maps, got ", o.given.size());
@@ -195,7 +205,8 @@ template <class T> struct Synthesis {
         x = layer(x, styles[next_style++], noise, gain);
         see(b.name + name, x);
       };
-      if (b.constant) x = broadcast_to(reshape(static_cast<Var<T> const&>(b.constant), {1, 4, 4, b.constant.dim(2)}), {n, 4, 4, b.constant.dim(2)});
+      if (b.constant)
+        x = broadcast_to(reshape(static_cast<Var<T> const&>(b.constant), {1, 4, 4, b.constant.dim(2)}), {n, 4, 4, b.constant.dim(2)});
       if (b.skip) {
         Var<T> branch = (*b.skip)(x, std::sqrt(0.5));
         see(b.name + ".skip", branch);
@@ -222,14 +233,15 @@ template <class T> struct Synthesis {
   }
 
  private:
-  Var<T> noise_for(SynthesisLayer<T> const& layer, std::string const& name, std::int64_t n, SynthesisOptions<T> const& o, std::size_t& next) const {
+  Var<T> noise_for(SynthesisLayer<T> const& layer, std::string const& name, std::int64_t n, SynthesisOptions<T> const& o,
+                   std::size_t& next) const {
     if (!layer.noise_const || o.noise == Noise::none) return {};
     std::int64_t const r = layer.resolution;
     if (o.noise == Noise::stored) return Var<T>(layer.noise_const);
     if (!o.given.empty()) {
       Var<T> const& m = o.given[next++];
-      check(m.rank() == 4 && (m.dim(0) == n || m.dim(0) == 1) && m.dim(1) == r && m.dim(2) == r && m.dim(3) == 1, "synthesis: noise of ", name, " must be [", n, ", ",
-            r, ", ", r, ", 1], got ", m.shape());
+      check(m.rank() == 4 && (m.dim(0) == n || m.dim(0) == 1) && m.dim(1) == r && m.dim(2) == r && m.dim(3) == 1, "synthesis: noise of ",
+            name, " must be [", n, ", ", r, ", ", r, ", 1], got ", m.shape());
       return m;
     }
     check(o.rng != nullptr, "synthesis: random noise needs an Rng or given maps");
@@ -237,7 +249,8 @@ template <class T> struct Synthesis {
   }
 };
 
-template <class T> struct Generator {
+template <class T>
+struct Generator {
   using scalar = T;
   std::int64_t resolution = 0, image_channels = 0;
   Mapping<T> mapping;
@@ -262,12 +275,20 @@ template <class T> struct Generator {
 
 template <class T>
 Generator<T>::Generator(StyleGAN2Options const& o, Rng& rng, Device device) : resolution(o.resolution), image_channels(o.image_channels) {
-  check(o.image_channels > 0 && o.channel_base >= o.resolution && o.channel_max > 0, "StyleGAN2: needs image channels and channel_base of at least the resolution, got ",
-        o.image_channels, " and ", o.channel_base);
+  check(o.image_channels > 0 && o.channel_base >= o.resolution && o.channel_max > 0,
+        "StyleGAN2: needs image channels and channel_base of at least the resolution, got ", o.image_channels, " and ", o.channel_base);
   synthesis.w_dim = o.w_dim;
   synthesis.num_ws = rows_for_resolution(o.resolution);
-  mapping = Mapping<T>({.z_dim = o.z_dim, .c_dim = o.c_dim, .w_dim = o.w_dim, .num_ws = synthesis.num_ws, .layers = o.mapping_layers, .embed_features = o.embed_features,
-                        .layer_features = o.layer_features, .lr_multiplier = o.mapping_lr_multiplier, .activation = o.mapping_activation, .average = o.average},
+  mapping = Mapping<T>({.z_dim = o.z_dim,
+                        .c_dim = o.c_dim,
+                        .w_dim = o.w_dim,
+                        .num_ws = synthesis.num_ws,
+                        .layers = o.mapping_layers,
+                        .embed_features = o.embed_features,
+                        .layer_features = o.layer_features,
+                        .lr_multiplier = o.mapping_lr_multiplier,
+                        .activation = o.mapping_activation,
+                        .average = o.average},
                        rng, device);
   Tensor<T> const filter = setup_filter<T>(o.resample_filter, {}, device);
   auto channels = [&](std::int64_t r) { return std::min(o.channel_base / r, o.channel_max); };

@@ -55,7 +55,8 @@ class StoredGenerator {
   Tensor<float> filter(std::string const& name) {
     auto it = tensors_.find(name);
     require(it != tensors_.end(), "tensor ", name, " is missing (expected a filter [t, t] or [t])");
-    require(it->second->rank() == 1 || it->second->rank() == 2, name, " should be a filter [t, t] or [t], the file has ", it->second->shape());
+    require(it->second->rank() == 1 || it->second->rank() == 2, name, " should be a filter [t, t] or [t], the file has ",
+            it->second->shape());
     used_.insert(name);
     return it->second->as<float>();
   }
@@ -72,7 +73,8 @@ class StoredGenerator {
       require(filter || used_.count(t.name), "tensor ", t.name, " ", t.tensor.shape(), " belongs to no layer of this generator");
     }
   }
-  template <class... A> void require(bool ok, A const&... parts) const {
+  template <class... A>
+  void require(bool ok, A const&... parts) const {
     if (!ok) throw Error(str(file_, ": ", parts...));
   }
   std::string const& file() const { return file_; }
@@ -91,7 +93,8 @@ class StoredGenerator {
 
 class PickledGenerator final : public StoredGenerator {
  public:
-  PickledGenerator(std::string const& file, io::Value generator) : StoredGenerator(file, io::module_tensors(generator)), root_(std::move(generator)) {}
+  PickledGenerator(std::string const& file, io::Value generator)
+      : StoredGenerator(file, io::module_tensors(generator)), root_(std::move(generator)) {}
   std::optional<double> number(std::string const& path, char const* key) const override {
     io::Value const v = attribute(path, key);
     if (v.is_none()) return {};
@@ -174,11 +177,13 @@ inline EqualLinear<float> build_dense(StoredGenerator& s, std::string const& pat
   return l;
 }
 
-inline SynthesisLayer<float> build_layer(StoredGenerator& s, std::string const& path, std::int64_t w_dim, std::int64_t r, std::int64_t in, std::int64_t out, int up) {
+inline SynthesisLayer<float> build_layer(StoredGenerator& s, std::string const& path, std::int64_t w_dim, std::int64_t r, std::int64_t in,
+                                         std::int64_t out, int up) {
   SynthesisLayer<float> l;
   l.resolution = s.integer(path, "resolution");
   l.up = int(s.integer(path, "up"));
-  s.require(l.resolution == r && l.up == up, path, " should enlarge by ", up, " to ", r, " pixels, the file has ", l.up, " and ", l.resolution);
+  s.require(l.resolution == r && l.up == up, path, " should enlarge by ", up, " to ", r, " pixels, the file has ", l.up, " and ",
+            l.resolution);
   l.activation = activation_of(s, path);
   l.act_gain = s.real(path, "act_gain");
   l.conv_clamp = clamp_of(s, path);
@@ -200,14 +205,15 @@ inline Generator<float> build_generator(StoredGenerator& s) {
   g.synthesis.w_dim = s.integer("", "w_dim");
   std::int64_t log2 = 0;
   while (log2 < 20 && (std::int64_t(1) << log2) < g.resolution) ++log2;
-  s.require(g.resolution >= 4 && (std::int64_t(1) << log2) == g.resolution && log2 < 20, "the resolution should be a power of two, the file has ", g.resolution);
+  s.require(g.resolution >= 4 && (std::int64_t(1) << log2) == g.resolution && log2 < 20,
+            "the resolution should be a power of two, the file has ", g.resolution);
   g.synthesis.num_ws = rows_for_resolution(g.resolution);
 
   Mapping<float>& m = g.mapping;
   m.z_dim = s.integer("mapping", "z_dim"), m.c_dim = s.integer("mapping", "c_dim"), m.w_dim = s.integer("mapping", "w_dim");
   m.num_ws = s.integer("mapping", "num_ws");
-  s.require(m.num_ws == g.synthesis.num_ws && m.w_dim == g.synthesis.w_dim, "the mapping should give ", g.synthesis.num_ws, " rows of ", g.synthesis.w_dim,
-            ", the file says ", m.num_ws, " of ", m.w_dim);
+  s.require(m.num_ws == g.synthesis.num_ws && m.w_dim == g.synthesis.w_dim, "the mapping should give ", g.synthesis.num_ws, " rows of ",
+            g.synthesis.w_dim, ", the file says ", m.num_ws, " of ", m.w_dim);
   std::int64_t width = m.z_dim;
   if (m.c_dim) {
     m.embed = build_dense(s, "mapping.embed", m.c_dim, -1);
@@ -266,11 +272,13 @@ inline io::Value find_generator(io::Value const& root, std::string const& file, 
   if (root.is(io::ValueKind::object) && root.class_name() == "Generator") return root;
   check(!(root.is(io::ValueKind::tuple) || root.is(io::ValueKind::list)), file,
         ": this is a pickle of the TensorFlow era (a triple of networks), not one of stylegan2-ada-pytorch");
-  check(root.is(io::ValueKind::dict), file, ": expected a dict with G, D and G_ema as stylegan2-ada-pytorch writes it, found a ", name_of(root.kind()));
+  check(root.is(io::ValueKind::dict), file, ": expected a dict with G, D and G_ema as stylegan2-ada-pytorch writes it, found a ",
+        name_of(root.kind()));
   char const* wanted = choice == GeneratorChoice::averaged ? "G_ema" : "G";
   io::Value const g = root.find(wanted), other = root.find(choice == GeneratorChoice::averaged ? "G" : "G_ema");
   if (!present(g)) {
-    check(!present(other), file, ": has no ", wanted, ", only ", choice == GeneratorChoice::averaged ? "G, the generator that was being trained" : "G_ema, the averaged generator",
+    check(!present(other), file, ": has no ", wanted, ", only ",
+          choice == GeneratorChoice::averaged ? "G, the generator that was being trained" : "G_ema, the averaged generator",
           "; ask for that one");
     check(!present(root.find("D")), file, ": holds only a discriminator (D); a generator (G_ema) is needed");
     check(!present(root.find("g_ema")), file, ": this is a checkpoint of a community port (g_ema), not one of stylegan2-ada-pytorch");
@@ -281,7 +289,8 @@ inline io::Value find_generator(io::Value const& root, std::string const& file, 
   io::Value const modules = g.find("_modules");
   check(modules.is(io::ValueKind::dict), file, ": ", wanted, " has no modules");
   io::Value const synthesis = modules.find("synthesis");
-  check(synthesis.is(io::ValueKind::object) && present(modules.find("mapping")), file, ": ", wanted, " should have the modules mapping and synthesis");
+  check(synthesis.is(io::ValueKind::object) && present(modules.find("mapping")), file, ": ", wanted,
+        " should have the modules mapping and synthesis");
   io::Value const parts = synthesis.find("_modules");
   check(!(parts.is(io::ValueKind::dict) && present(parts.find("input"))), file, ": this is a StyleGAN3 generator; StyleGAN2 was asked for");
   return g;
@@ -295,10 +304,13 @@ inline std::string exact(double v) {
 
 /// The attributes that build_generator reads, as text.
 inline void describe(io::Metadata& m, Generator<float> const& g) {
-  auto put = [&](std::string const& path, char const* key, std::string value) { m.emplace_back(OwnGenerator::name(path, key), std::move(value)); };
+  auto put = [&](std::string const& path, char const* key, std::string value) {
+    m.emplace_back(OwnGenerator::name(path, key), std::move(value));
+  };
   auto integer = [&](std::string const& path, char const* key, std::int64_t v) { put(path, key, std::to_string(v)); };
   auto dense = [&](std::string const& path, EqualLinear<float> const& l) {
-    put(path, "activation", to_string(l.activation)), put(path, "weight_gain", exact(l.weight_gain)), put(path, "bias_gain", exact(l.bias_gain));
+    put(path, "activation", to_string(l.activation)), put(path, "weight_gain", exact(l.weight_gain)),
+        put(path, "bias_gain", exact(l.bias_gain));
   };
   auto clamp = [&](std::string const& path, double c) { put(path, "conv_clamp", c < 0 ? std::string("none") : exact(c)); };
   auto layer = [&](std::string const& path, SynthesisLayer<float> const& l) {
@@ -342,7 +354,8 @@ RIG_INLINE Generator<float> stylegan2_from(io::Document const& file, std::string
     detail::OwnGenerator s(name, file);
     g = detail::build_generator(s);
   } else {
-    check(file.kind == io::Kind::pickle, name, ": a StyleGAN2 generator is read from an official .pkl or rig's .safetensors, this is a ", name_of(file.kind));
+    check(file.kind == io::Kind::pickle, name, ": a StyleGAN2 generator is read from an official .pkl or rig's .safetensors, this is a ",
+          name_of(file.kind));
     detail::PickledGenerator s(name, detail::find_generator(file.root, name, choice));
     g = detail::build_generator(s);
   }

@@ -28,13 +28,15 @@ RIG_INLINE Metadata fill_targets(std::string const& path, std::vector<std::strin
     if (it == found.end()) {
       if (t.present) wrong.push_back(str(t.name, " is missing (expected ", t.dtype, " ", t.shape, ")"));
     } else if (it->second->dtype() != t.dtype || (t.present && it->second->shape() != t.shape)) {
-      wrong.push_back(t.present ? str(t.name, " should be ", t.dtype, " ", t.shape, ", the file has ", it->second->dtype(), " ", it->second->shape())
-                                : str(t.name, " should be ", t.dtype, ", the file has ", it->second->dtype()));
+      wrong.push_back(
+          t.present ? str(t.name, " should be ", t.dtype, " ", t.shape, ", the file has ", it->second->dtype(), " ", it->second->shape())
+                    : str(t.name, " should be ", t.dtype, ", the file has ", it->second->dtype()));
     }
   }
   for (auto const& t : file.tensors) {
     bool ours = false;
-    for (auto const& i : items) ours = ours || i.empty() || (t.name.size() > i.size() && t.name.compare(0, i.size(), i) == 0 && t.name[i.size()] == '.');
+    for (auto const& i : items)
+      ours = ours || i.empty() || (t.name.size() > i.size() && t.name.compare(0, i.size(), i) == 0 && t.name[i.size()] == '.');
     if (ours && !known.count(t.name)) wrong.push_back(str(t.name, " ", t.tensor.shape(), " is in the file but not expected"));
   }
   if (!wrong.empty()) {

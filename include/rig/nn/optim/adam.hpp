@@ -12,7 +12,8 @@ struct AdamOptions {
 };
 
 namespace detail {
-template <class T> struct AdamKernel {
+template <class T>
+struct AdamKernel {
   T *p, *m, *v;
   T const* g;
   T step, beta1, beta2, correction2, epsilon, keep;
@@ -26,12 +27,15 @@ template <class T> struct AdamKernel {
 
 /// m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, p <- p - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps).
 /// A parameter without a gradient is left alone and does not count the step.
-template <class T> struct Adam {
+template <class T>
+struct Adam {
   struct State {
     std::string name;
     std::int64_t steps = 0;
     Tensor<T> first, second;
-    static State zero(std::string const& n, Tensor<T> const& p) { return {n, 0, zeros<T>(p.shape(), p.device()), zeros<T>(p.shape(), p.device())}; }
+    static State zero(std::string const& n, Tensor<T> const& p) {
+      return {n, 0, zeros<T>(p.shape(), p.device()), zeros<T>(p.shape(), p.device())};
+    }
     Shape const& shape() const { return first.shape(); }
     void visit(auto&& f) { f("steps", steps), f("first", first), f("second", second); }
   };
@@ -40,18 +44,21 @@ template <class T> struct Adam {
 
   explicit Adam(AdamOptions o = {}) : rate(o.rate), beta1(o.beta1), beta2(o.beta2), epsilon(o.epsilon), decay(o.decay) {}
   /// Makes the state of a module, so that it can be loaded before the first step.
-  template <class M> void prepare(M& module) {
+  template <class M>
+  void prepare(M& module) {
     detail::with_states<T>("Adam", states, module, [](Param<T>&, State&) {});
   }
   /// Uses up the gradients.
-  template <class M> void step(M& module) {
+  template <class M>
+  void step(M& module) {
     detail::with_states<T>("Adam", states, module, [&](Param<T>& p, State& s) {
       Tensor<T> const g = p.gradient();
       if (!g) return;
       ++s.steps;
       double const c1 = 1 - std::pow(beta1, double(s.steps)), c2 = std::sqrt(1 - std::pow(beta2, double(s.steps)));
-      for_each(g.device(), g.size(), detail::AdamKernel<T>{p.tensor().mutate(), s.first.mutate(), s.second.mutate(), g.data(), T(rate / c1), T(beta1),
-                                                           T(beta2), T(c2), T(epsilon), T(1 - rate * decay)});
+      for_each(g.device(), g.size(),
+               detail::AdamKernel<T>{p.tensor().mutate(), s.first.mutate(), s.second.mutate(), g.data(), T(rate / c1), T(beta1), T(beta2),
+                                     T(c2), T(epsilon), T(1 - rate * decay)});
       p.gradient() = {};
     });
   }

@@ -7,7 +7,8 @@
 namespace rig::inline RIG_ABI::nn {
 
 namespace detail {
-template <class T> struct AverageKernel {
+template <class T>
+struct AverageKernel {
   T* average;
   T const* value;
   T rest;
@@ -16,7 +17,8 @@ template <class T> struct AverageKernel {
 }  // namespace detail
 
 /// average <- module + decay (average - module) for parameters; buffers are copied. Both have the same visit lines.
-template <class M> void update_average(M& average, M& module, double decay) {
+template <class M>
+void update_average(M& average, M& module, double decay) {
   std::vector<std::pair<std::string, void*>> current;
   tensors(module, [&](std::string const& name, auto& leaf) { current.emplace_back(name, &leaf); });
   std::size_t i = 0;
@@ -24,7 +26,8 @@ template <class M> void update_average(M& average, M& module, double decay) {
     using L = std::remove_cvref_t<decltype(leaf)>;
     check(i < current.size() && current[i].first == name, "update_average: the average has ", name, ", the module does not");
     L& now = *static_cast<L*>(current[i++].second);
-    check(leaf.shape() == now.shape(), "update_average: ", name, " is ", leaf.shape(), " in the average and ", now.shape(), " in the module");
+    check(leaf.shape() == now.shape(), "update_average: ", name, " is ", leaf.shape(), " in the average and ", now.shape(),
+          " in the module");
     if (!detail::tensor_of(leaf)) return;
     auto t = detail::tensor_of(leaf);  // shares the block
     using T = typename L::scalar;
