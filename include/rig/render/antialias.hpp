@@ -58,7 +58,7 @@ struct MotionForceKernel {
       if (i > 0) w -= share(n, i, j, i - 1, j) * jump(at - size.width, at);
       if (i + 1 < size.height) w -= share(n, i, j, i + 1, j) * jump(at, at + size.width);
     }
-    force[2 * at] = finite(u) ? u : T(0), force[2 * at + 1] = finite(w) ? w : T(0);
+    force[2 * at] = or_zero(u), force[2 * at + 1] = or_zero(w);
   }
 };
 

@@ -127,7 +127,7 @@ struct ProjectVertexBackwardKernel {
   T const* r;
   ProjectForce<T> force;
   RIG_HD void operator()(std::int64_t image, std::int64_t i) const {
-    Mat3<T>::load(r + 9 * image).transposed_times(force(image, i)).store(gv + 3 * (image * force.vertices + i));
+    or_zero(Mat3<T>::load(r + 9 * image).transposed_times(force(image, i))).store(gv + 3 * (image * force.vertices + i));
   }
 };
 /// Sums of force x vertex^T (9) and force (3).
@@ -138,7 +138,7 @@ struct PoseSumLeaf {
   RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, T* out) const {
     T s[12] = {};
     for (std::int64_t i = begin; i < end; ++i) {
-      Vec3<T> const h = force(image, i), p = Vec3<T>::load(v + 3 * (image * force.vertices + i));
+      Vec3<T> const h = or_zero(force(image, i)), p = or_zero(Vec3<T>::load(v + 3 * (image * force.vertices + i)));
       s[0] += h.x * p.x, s[1] += h.x * p.y, s[2] += h.x * p.z;
       s[3] += h.y * p.x, s[4] += h.y * p.y, s[5] += h.y * p.z;
       s[6] += h.z * p.x, s[7] += h.z * p.y, s[8] += h.z * p.z;
@@ -153,8 +153,8 @@ struct SplitPoseKernel {
   T *gr, *gt;
   T const* sum;
   RIG_HD void operator()(std::int64_t i) const {
-    for (int k = 0; k < 9; ++k) gr[9 * i + k] = finite(sum[12 * i + k]) ? sum[12 * i + k] : T(0);
-    for (int k = 0; k < 3; ++k) gt[3 * i + k] = sum[12 * i + 9 + k];
+    for (int k = 0; k < 9; ++k) gr[9 * i + k] = or_zero(sum[12 * i + k]);
+    for (int k = 0; k < 3; ++k) gt[3 * i + k] = or_zero(sum[12 * i + 9 + k]);
   }
 };
 
@@ -220,7 +220,7 @@ struct RotateVertexBackwardKernel {
   std::int64_t vertices;
   RIG_HD void operator()(std::int64_t image, std::int64_t i) const {
     std::int64_t const k = 3 * (image * vertices + i);
-    Mat3<T>::load(r + 9 * image).transposed_times(Vec3<T>::load(gy + k)).store(gv + k);
+    or_zero(Mat3<T>::load(r + 9 * image).transposed_times(Vec3<T>::load(gy + k))).store(gv + k);
   }
 };
 template <class T>
@@ -276,7 +276,7 @@ struct OrthographicVertexBackwardKernel {
   RIG_HD void operator()(std::int64_t image, std::int64_t i) const {
     Vec3<T> h = force(image, i);
     h.x *= stt[3 * image], h.y *= stt[3 * image];
-    Mat3<T>::load(r + 9 * image).transposed_times(h).store(gv + 3 * (image * force.vertices + i));
+    or_zero(Mat3<T>::load(r + 9 * image).transposed_times(h)).store(gv + 3 * (image * force.vertices + i));
   }
 };
 /// With h the force and S = sum h v^T: dL/dt = s sum h, and dL/ds = sum over x and y of h . (R v + t).

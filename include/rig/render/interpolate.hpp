@@ -140,7 +140,7 @@ struct GatherCornersKernel {
       if (!owns[image * mesh.faces + f]) continue;
       int const corner = t[0] == i ? 0 : t[1] == i ? 1 : 2;
       T const* s = sum + ((image * mesh.faces + f) * 3 + corner) * row + begin;
-      for (std::int64_t c = 0; c < width; ++c) out[c] += finite(s[c]) ? s[c] : T(0);
+      for (std::int64_t c = 0; c < width; ++c) out[c] += or_zero(s[c]);
     }
   }
 };

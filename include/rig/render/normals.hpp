@@ -86,8 +86,7 @@ struct NormalSumBackwardKernel {
     Vec3<T> r{T(0), T(0), T(0)};
     auto const g = Vec3<T>::load(gy + at), n = Vec3<T>::load(y + at);
     if (l > no_direction<T>() && finite(l)) r = (T(1) / l) * (g - dot(n, g) * n);
-    if (!finite(r.x) || !finite(r.y) || !finite(r.z)) r = {T(0), T(0), T(0)};
-    r.store(k + at);
+    or_zero(r).store(k + at);
   }
 };
 /// s = sum of k over the triangle's vertices, brought back through the normalisation of the face normal if there was one.
@@ -130,8 +129,7 @@ struct NormalVertexBackwardKernel {
       int const corner = t[0] == i ? 0 : t[1] == i ? 1 : 2;
       g += cross(Vec3<T>::load(p + 3 * f), Vec3<T>::load(x + 3 * t[(corner + 2) % 3]) - Vec3<T>::load(x + 3 * t[(corner + 1) % 3]));
     }
-    if (!finite(g.x) || !finite(g.y) || !finite(g.z)) g = {T(0), T(0), T(0)};
-    g.store(gv + 3 * (image * mesh.vertices + i));
+    or_zero(g).store(gv + 3 * (image * mesh.vertices + i));
   }
 };
 

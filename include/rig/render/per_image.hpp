@@ -7,6 +7,7 @@
 
 #include "rig/core/launch.hpp"
 #include "rig/core/tensor.hpp"
+#include "rig/core/vec.hpp"
 
 namespace rig::inline RIG_ABI::render {
 
@@ -25,6 +26,15 @@ RIG_HD T mul_add(T a, T b, T c) {
 template <class T>
 RIG_HD bool finite(T v) {
   return v - v == T(0);
+}
+/// Gradients that are not finite are dropped where they arise: bad input must not spread over a whole batch.
+template <class T>
+RIG_HD T or_zero(T v) {
+  return finite(v) ? v : T(0);
+}
+template <class T>
+RIG_HD Vec3<T> or_zero(Vec3<T> v) {
+  return finite(v.x) && finite(v.y) && finite(v.z) ? v : Vec3<T>{T(0), T(0), T(0)};
 }
 
 template <class K>

@@ -90,11 +90,11 @@ struct VertexPhotometricBackwardKernel {
     }
     Bilinear<T> const picture{photo + image * h * w * 3, h, w};
     T const u = projected[3 * k], v = projected[3 * k + 1];
-    Vec3<T> const g = (gy[image] * weight[k]) * rho.gradient(picture.value(u, v) - Vec3<T>::load(color + 3 * k));
+    Vec3<T> const g = or_zero((gy[image] * weight[k]) * rho.gradient(picture.value(u, v) - Vec3<T>::load(color + 3 * k)));
     Vec3<T> du, dv;
     picture.slope(u, v, du, dv);
     (-g).store(gc + 3 * k);
-    gp[3 * k] = dot(g, du), gp[3 * k + 1] = dot(g, dv), gp[3 * k + 2] = T(0);
+    gp[3 * k] = or_zero(dot(g, du)), gp[3 * k + 1] = or_zero(dot(g, dv)), gp[3 * k + 2] = T(0);
   }
 };
 template <class T>
@@ -148,7 +148,7 @@ struct PixelPhotometricBackwardKernel {
   RIG_HD void operator()(std::int64_t n, std::int64_t i) const {
     std::int64_t const k = n * pixels + i;
     Vec3<T> r{T(0), T(0), T(0)};
-    if (weight[k] > T(0)) r = (gy[n] * weight[k]) * rho.gradient(Vec3<T>::load(image + 3 * k) - Vec3<T>::load(photo + 3 * k));
+    if (weight[k] > T(0)) r = or_zero((gy[n] * weight[k]) * rho.gradient(Vec3<T>::load(image + 3 * k) - Vec3<T>::load(photo + 3 * k)));
     r.store(g + 3 * k);
   }
 };

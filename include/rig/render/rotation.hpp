@@ -51,9 +51,9 @@ struct EulerBackwardKernel {
     Vec3<double> const tau = torque(g + 9 * i, r + 9 * i);
     double const y = double(angles[3 * i + 1]), z = double(angles[3 * i + 2]);
     double const sy = std::sin(y), cy = std::cos(y), sz = std::sin(z), cz = std::cos(z);
-    ga[3 * i] = T(tau.x * cz * cy + tau.y * sz * cy - tau.z * sy);
-    ga[3 * i + 1] = T(-tau.x * sz + tau.y * cz);
-    ga[3 * i + 2] = T(tau.z);
+    ga[3 * i] = or_zero(T(tau.x * cz * cy + tau.y * sz * cy - tau.z * sy));
+    ga[3 * i + 1] = or_zero(T(-tau.x * sz + tau.y * cz));
+    ga[3 * i + 2] = or_zero(T(tau.z));
   }
 };
 
@@ -97,7 +97,7 @@ struct AxisAngleBackwardKernel {
     AngleSeries const s(dot(v, v));
     // J^T tau with J = a I + c r r^T + b [r]x
     Vec3<double> const k = s.a * tau + (s.c * dot(v, tau)) * v - s.b * cross(v, tau);
-    gw[3 * i] = T(k.x), gw[3 * i + 1] = T(k.y), gw[3 * i + 2] = T(k.z);
+    gw[3 * i] = or_zero(T(k.x)), gw[3 * i + 1] = or_zero(T(k.y)), gw[3 * i + 2] = or_zero(T(k.z));
   }
 };
 
@@ -125,7 +125,8 @@ struct QuaternionBackwardKernel {
     Vec3<double> const v{double(q[4 * i + 1]), double(q[4 * i + 2]), double(q[4 * i + 3])};
     double const k = 2 / (w * w + dot(v, v));
     Vec3<double> const gv = k * (w * tau + cross(tau, v));
-    gq[4 * i] = T(-k * dot(tau, v)), gq[4 * i + 1] = T(gv.x), gq[4 * i + 2] = T(gv.y), gq[4 * i + 3] = T(gv.z);
+    gq[4 * i] = or_zero(T(-k * dot(tau, v))), gq[4 * i + 1] = or_zero(T(gv.x)), gq[4 * i + 2] = or_zero(T(gv.y)),
+           gq[4 * i + 3] = or_zero(T(gv.z));
   }
 };
 
@@ -173,6 +174,7 @@ struct SixDBackwardKernel {
     Vec3<double> const k1 = (1 / s.l1) * (h1 - dot(s.b1, h1) * s.b1);
     T* y = ga + 6 * i;
     y[0] = T(k1.x), y[1] = T(k1.y), y[2] = T(k1.z), y[3] = T(k.x), y[4] = T(k.y), y[5] = T(k.z);
+    for (int e = 0; e < 6; ++e) y[e] = or_zero(y[e]);
   }
 };
 

@@ -167,8 +167,8 @@ struct ShadeBackwardKernel {
     Vec3<T> g{T(0), T(0), T(0)};
     for (int ch = 0; ch < 3; ++ch) {
       auto const& l = light[3 * image + ch];
-      ga[k + ch] = gy[k + ch] * l(n);
-      g += (gy[k + ch] * albedo[k + ch]) * l.gradient(n);
+      ga[k + ch] = or_zero(gy[k + ch] * l(n));
+      g += or_zero((gy[k + ch] * albedo[k + ch]) * l.gradient(n));
     }
     g.store(gn + k);
   }
@@ -182,10 +182,10 @@ struct LightSumLeaf {
     T s[27] = {};
     for (std::int64_t i = begin; i < end; ++i) {
       std::int64_t const k = 3 * (image * points + i);
-      auto const n = Vec3<T>::load(normal + k);
+      auto const n = or_zero(Vec3<T>::load(normal + k));
       T const h[9] = {T(1), n.y, n.z, n.x, n.x * n.y, n.y * n.z, 2 * n.z * n.z - n.x * n.x - n.y * n.y, n.x * n.z, n.x * n.x - n.y * n.y};
       for (int ch = 0; ch < 3; ++ch) {
-        T const g = gy[k + ch] * albedo[k + ch];
+        T const g = or_zero(gy[k + ch] * albedo[k + ch]);
         for (int b = 0; b < 9; ++b) s[9 * ch + b] += g * h[b];
       }
     }
