@@ -43,20 +43,23 @@ RIG_INLINE std::array<float, 27> change_light(float const* gamma, LightWish cons
   std::array<double, 3> const colour = wish.colour.value_or(now.colour);
   check(strength >= 0, "light: strength must not be negative, got ", strength);
   double const wanted[3] = {strength * std::cos(elevation) * std::sin(azimuth), strength * std::sin(elevation), strength * std::cos(elevation) * std::cos(azimuth)};
-  double mean[3] = {};
-  for (int c = 0; c < 3; ++c)
-    for (int a = 0; a < 3; ++a) mean[a] += detail::channel_light(gamma + 9 * c).direction[a] / 3;
   bool const turn = wish.azimuth || wish.elevation || wish.strength;
+  // Band 1 first takes the new colour; what its mean then lacks is added in that colour.
+  double tinted[3][3], mean[3] = {}, grey = (colour[0] + colour[1] + colour[2]) / 3;
+  if (std::abs(grey) < 1e-9) grey = 1;
+  for (int c = 0; c < 3; ++c) {
+    auto const at = std::size_t(c);
+    detail::ChannelLight const k = detail::channel_light(gamma + 9 * c);
+    double const tint = wish.colour && std::abs(now.colour[at]) > 1e-9 ? colour[at] / now.colour[at] : 1;
+    for (int a = 0; a < 3; ++a) tinted[c][a] = tint * k.direction[a], mean[a] += tinted[c][a] / 3;
+  }
   for (int c = 0; c < 3; ++c) {
     float const* g = gamma + 9 * c;
-    detail::ChannelLight const k = detail::channel_light(g);
     auto const at = std::size_t(c);
     float* out = y.data() + 9 * c;
-    // A channel without light of its own in the present state takes the wanted colour as it is.
     if (wish.ambient || wish.colour) out[0] = float(ambient * colour[at] / detail::Basis::h0 - detail::Basis::ambient);
     double d[3];
-    double const tint = wish.colour && std::abs(now.colour[at]) > 1e-9 ? colour[at] / now.colour[at] : 1;
-    for (int a = 0; a < 3; ++a) d[a] = tint * (k.direction[a] + (turn ? (wanted[a] - mean[a]) * now.colour[at] : 0));
+    for (int a = 0; a < 3; ++a) d[a] = tinted[c][a] + (turn ? (wanted[a] - mean[a]) * colour[at] / grey : 0);
     if (!turn && !wish.colour) continue;
     float const band[3] = {float(-d[1] / detail::Basis::k1), float(d[2] / detail::Basis::k1), float(-d[0] / detail::Basis::k1)};
     for (int j = 0; j < 5; ++j)

@@ -37,6 +37,12 @@ struct PickRowsKernel {
   RIG_HD void operator()(std::int64_t r, std::int64_t c) const { y[r * size + c] = x[row[r] * size + c]; }
 };
 
+struct ScaleStyleKernel {
+  float* y;
+  float by;
+  RIG_HD void operator()(std::int64_t i) const { y[i] *= by; }
+};
+
 inline nn::Generator<float> oracle_generator(OracleFitOptions const& o) {
   nn::StyleGAN2Options g;
   g.z_dim = g.w_dim = o.world.width;
@@ -46,6 +52,11 @@ inline nn::Generator<float> oracle_generator(OracleFitOptions const& o) {
   g.use_noise = false;
   Rng rng(o.seed);
   nn::Generator<float> net(g, rng);
+  // Styles start as constants: at the usual scale every code would begin as a random picture, which takes thousands of
+  // steps to unlearn.
+  nn::parameters(net.synthesis, [](std::string const& name, Param<float>& p) {
+    if (name.find("affine.weight") != std::string::npos) for_each(p.device(), p.size(), ScaleStyleKernel{p.tensor().mutate(), 0.02f});
+  });
   check(net.num_ws() == o.world.rows, "oracle: a generator of ", o.resolution, " pixels has ", net.num_ws(), " rows, the world has ", o.world.rows);
   return net;
 }

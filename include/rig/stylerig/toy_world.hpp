@@ -92,7 +92,7 @@ template <class T> class ToyFaceLoss final : public FaceLoss<T> {
   explicit ToyFaceLoss(ToyWorld<T> world) : world_(std::move(world)) {}
   ParameterLayout const& layout() const override { return world_.layout; }
   std::string identity() const override { return "toy face"; }
-  RenderLoss<T> operator()(Observation const& seen, Var<T> const& p, RenderParts) const override {
+  RenderLoss<T> operator()(Observation const& seen, Var<T> const& p, RenderParts = {}) const override {
     check(seen.pictures && seen.pictures.dim(0) == p.dim(0), "ToyFaceLoss: ", p.dim(0), " vectors for pictures ", seen.pictures.shape());
     Var<T> const picture(cast<T>(seen.pictures.reshape({p.dim(0), ToyWorld<T>::side * ToyWorld<T>::side * 3})));
     return {mean(square(world_.render(p) - picture), 1), {}};

@@ -31,7 +31,7 @@ struct GenerationOptions {
   double truncation = 1;
   double tolerance = 0;         ///< largest accepted |measured - wished| in corpus deviations, over the wished entries; 0: all are taken
   int tries = 10;               ///< for each item; the best of them is kept if none is within the tolerance
-  EditOptions edit;
+  EditOptions edit = {};
 };
 struct Generated {
   Tensor<float> codes;               ///< [n, rows, w_dim]

@@ -1,0 +1,440 @@
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "rig/nn/module.hpp"
+#include "rig/stylerig/toy_world.hpp"
+#include "rig/stylerig/transfer.hpp"
+
+using namespace rig;
+using namespace rig::stylerig;
+
+namespace {
+
+struct Folder {
+  std::filesystem::path path;
+  explicit Folder(char const* name) : path(std::filesystem::temp_directory_path() / (std::string("rig_test_") + name)) {
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string operator/(char const* file) const { return (path / file).string(); }
+};
+
+CorpusOptions corpus_options(std::int64_t count) { return {.count = count, .picture_size = 8, .chunk = 500, .batch = 250}; }
+
+ReconstructionTraining face_training(std::int64_t steps) {
+  ReconstructionTraining o;
+  o.steps = steps, o.hidden = {128, 128}, o.optimiser = OptimiserOptions::adam(2e-3, 2e-5, 0), o.validate_every = 200;
+  o.regulariser.weight = 1e-6, o.regulariser.monochrome = 0;
+  return o;
+}
+RigTraining rig_training(Control c, std::int64_t steps) {
+  RigTraining o = RigTraining::best(c);
+  o.encoder = 4, o.hidden = {32}, o.steps = steps;
+  return o;
+}
+
+/// The whole world, trained once for all tests of this file.
+struct World {
+  ToyWorld<float> toy;
+  ToyFaceLoss<float> face{toy};
+  std::shared_ptr<std::int64_t> calls = std::make_shared<std::int64_t>(0);
+  GeneratorHandle G = toy.generator(calls);
+  Corpus corpus;
+  TrainedReconstruction F;
+  Tensor<float> p;
+  ParameterStatistics statistics;
+  ParameterMetric metric = ParameterMetric::plain(toy.layout);
+  Judge judge = toy.truth();
+  std::vector<int> unseen;
+  Tensor<float> sources, targets;
+
+  World() {
+    corpus = make_corpus(G, corpus_options(4000), {}, "none", toy.truth());
+    F = train_reconstruction(corpus, face, face_training(1500));
+    p = reconstruct_corpus(corpus, F.F);
+    statistics = parameter_statistics(p);
+    unseen = corpus.items(Split::test);
+    for (int i : corpus.items(Split::validation)) unseen.push_back(i);
+    Rng rng(3);
+    std::vector<int> a, b;
+    for (int i = 0; i < 400; ++i) {
+      a.push_back(unseen[std::size_t(rng.below(std::int64_t(unseen.size())))]);
+      b.push_back(unseen[std::size_t(rng.below(std::int64_t(unseen.size())))]);
+    }
+    sources = corpus.codes(a), targets = corpus.codes(b);
+  }
+  TrainedRig train(RigTraining const& o, TrainingHooks const& hooks = {}) const { return train_rig(corpus, F, p, statistics, face, o, hooks); }
+  static EditFunction function(TrainedRig const& t) {
+    return [n = t.network](Tensor<float> const& w, Tensor<float> const& a, Tensor<float> const& b, Tensor<unsigned char> const& m) { return n(w, a, b, m); };
+  }
+  EditScore score(TrainedRig const& t, Control c) const { return evaluate_edits(function(t), sources, targets, c, F.F, judge, metric, F.F.codes); }
+};
+World const& world() {
+  static World const w;
+  return w;
+}
+
+template <class M> std::string hash(M const& m) {
+  M copy = m;
+  return nn::content_hash(copy);
+}
+
+}  // namespace
+
+TEST_CASE("a corpus on disk is the corpus in memory, is continued, and is refused when wrong") {
+  ToyWorld<float> const toy;
+  Folder const folder("corpus");
+  CorpusOptions const o = {.count = 130, .picture_size = 8, .chunk = 50, .batch = 16};
+  Corpus const memory = make_corpus(toy.generator(), o, {}, "none", toy.truth());
+  // Stopped after two chunks, then continued.
+  train::StopFlag stop = false;
+  CorpusHooks hooks;
+  hooks.stop = &stop;
+  hooks.progress = [&](std::int64_t done, std::int64_t) {
+    if (done >= 100) stop = true;
+  };
+  std::string const path = folder / "c";
+  CHECK(!write_corpus(path, toy.generator(), o, {}, "none", toy.truth(), hooks));
+  CHECK_THROWS_AS(open_corpus(path), Error);  // one chunk is missing
+  auto const calls = std::make_shared<std::int64_t>(0);
+  CHECK(write_corpus(path, toy.generator(calls), o, {}, "none", toy.truth()));
+  CHECK(*calls == 2);  // only the last 30 items, 16 at a time
+  Corpus const disk = open_corpus(path, "toy world");
+  REQUIRE(disk.size() == 130);
+  std::vector<int> const some{3, 129, 50, 49, 3};
+  CHECK(disk.codes(some).host() == memory.codes(some).host());
+  CHECK(disk.observe(some).pictures.host() == memory.observe(some).pictures.host());
+  CHECK(disk.truth(some).host() == memory.truth(some).host());
+  CHECK(disk.provenance() == memory.provenance());
+  CHECK_THROWS_WITH_AS(open_corpus(path, "another"), doctest::Contains("was made by another generator"), Error);
+  CorpusOptions other = o;
+  other.seed = 2;
+  CHECK_THROWS_WITH_AS(write_corpus(path, toy.generator(), other), doctest::Contains("its seed is 1, asked for is 2"), Error);
+  CHECK_THROWS_AS(open_corpus(folder / "nowhere"), Error);
+  Corpus flagged = open_corpus(path);
+  flagged.reject({3, 7});
+  save_rejected(path, flagged);
+  CHECK(open_corpus(path).rejected() == 2);
+  std::filesystem::remove(std::filesystem::path(path) / "chunk_000001.safetensors");
+  CHECK_THROWS_WITH_AS(open_corpus(path), doctest::Contains("is missing"), Error);
+}
+
+TEST_CASE("landmarks come from a text file of any tool") {
+  Folder const folder("landmarks");
+  std::ofstream file(folder / "l.txt");
+  file << "# index, 66 points\n1";
+  for (int i = 0; i < 66; ++i) file << (i % 2 ? ", " : " ") << i * 0.01 << " " << 1 - i * 0.01;
+  file << "\n";
+  file.close();
+  LandmarkSource const source = landmarks_from_file(folder / "l.txt");
+  Tensor<float> const marks = source(0, zeros<float>({2, 6, 16}), {});
+  REQUIRE(marks.shape() == (Shape{2, 68, 3}));
+  CHECK(marks.data()[2] == 0);                                 // item 0 is not in the file
+  CHECK(marks.data()[68 * 3 + 59 * 3] == doctest::Approx(0.59));
+  CHECK(marks.data()[68 * 3 + 60 * 3 + 2] == 0);               // the inner mouth corners are not among the 66
+  CHECK(marks.data()[68 * 3 + 61 * 3] == doctest::Approx(0.60));
+  CHECK(marks.data()[68 * 3 + 67 * 3 + 2] == 1);
+  std::ofstream(folder / "bad.txt") << "0 1 2 3\n";
+  CHECK_THROWS_WITH_AS(landmarks_from_file(folder / "bad.txt"), doctest::Contains("66 or 68 points"), Error);
+}
+
+TEST_CASE("F learns the truth of the toy world") {
+  World const& w = world();
+  CHECK(w.F.finished);
+  Tensor<float> const truth = w.corpus.truth(w.unseen), seen = w.F.F.evaluate(w.corpus.codes(w.unseen));
+  for (auto const& c : w.toy.layout.components()) {
+    double miss = 0, spread = 0;
+    for (std::int64_t r = 0; r < truth.dim(0); ++r)
+      for (std::int64_t i = c.offset; i < c.offset + c.size; ++i) {
+        double const t = truth.data()[r * 15 + i];
+        miss += (t - seen.data()[r * 15 + i]) * (t - seen.data()[r * 15 + i]), spread += t * t;
+      }
+    INFO(c.name, ": ", miss / spread, " of the variance is missed");
+    CHECK(miss / spread < 0.05);
+  }
+  ReconstructionReport const report = judge_reconstruction(w.corpus, w.F, w.face, w.corpus.items(Split::test), 20, 150);
+  CHECK(report.finite);
+  CHECK(report.inside_four > 0.99);
+  CHECK(report.photometric_share < 0.2);
+  CHECK(report.explained.size() == 4);
+  for (auto const& [name, share] : report.explained) CHECK(share > 0.5);
+}
+
+TEST_CASE("training is reproducible and goes on after a stop to the same bits") {
+  ToyWorld<float> const toy;
+  ToyFaceLoss<float> const face(toy);
+  Corpus const corpus = make_corpus(toy.generator(), corpus_options(600), {}, "none", toy.truth());
+  Folder const folder("resume");
+  ReconstructionTraining o = face_training(60);
+  o.validate_every = 15;
+  TrainedReconstruction const straight = train_reconstruction(corpus, face, o), again = train_reconstruction(corpus, face, o);
+  CHECK(hash(straight.F) == hash(again.F));
+  auto stopped_at = [&](std::int64_t step, train::StopFlag& stop, train::Log& log, std::string const& checkpoint) {
+    TrainingHooks h;
+    h.stop = &stop, h.checkpoint = checkpoint, h.checkpoint_every = 7, h.log = &log, h.log_every = 5;
+    h.progress = [&stop, step](std::int64_t done, std::int64_t, std::string const&) {
+      if (done == step) stop = true;
+    };
+    return h;
+  };
+  std::string const file = folder / "F.safetensors";
+  train::StopFlag stop = false;
+  train::Log log, whole;
+  TrainedReconstruction r = train_reconstruction(corpus, face, o, stopped_at(23, stop, log, file));
+  CHECK(!r.finished);
+  CHECK(r.steps == 23);
+  stop = false;
+  r = train_reconstruction(corpus, face, o, stopped_at(-1, stop, log, file));
+  CHECK(r.finished);
+  CHECK(hash(r.F) == hash(straight.F));
+  TrainingHooks all;
+  all.log = &whole, all.log_every = 5;
+  train_reconstruction(corpus, face, o, all);
+  CHECK(log.csv() == whole.csv());
+  ReconstructionTraining other = o;
+  other.batch = 32;
+  CHECK_THROWS_WITH_AS(train_reconstruction(corpus, face, other, stopped_at(-1, stop, log, file)), doctest::Contains("its training.batch is '64', here it is '32'"), Error);
+
+  Tensor<float> const p = reconstruct_corpus(corpus, straight.F);
+  ParameterStatistics const s = parameter_statistics(p);
+  for (auto preset : {RigTraining::best(Control::all), RigTraining::paper(Control::pose)}) {
+    preset.encoder = 4, preset.pairs = 3, preset.steps = 100;
+    if (!preset.hidden.empty()) preset.hidden = {12};
+    TrainedRig const first = train_rig(corpus, straight, p, s, face, preset), second = train_rig(corpus, straight, p, s, face, preset);
+    CHECK(hash(first.network) == hash(second.network));
+    std::string const net = folder / (preset.simultaneous() ? "all.safetensors" : "pose.safetensors");
+    train::Log l;
+    stop = false;
+    CHECK(train_rig(corpus, straight, p, s, face, preset, stopped_at(41, stop, l, net)).steps == 41);
+    stop = false;
+    TrainedRig const rest = train_rig(corpus, straight, p, s, face, preset, stopped_at(-1, stop, l, net));
+    CHECK(rest.finished);
+    CHECK(hash(rest.network) == hash(first.network));
+  }
+}
+
+TEST_CASE("the order of things in a world with known truth") {
+  World const& w = world();
+  std::string const frozen = hash(w.F.F);
+  std::int64_t const calls = *w.calls;
+  std::int64_t const steps = 500;
+  for (Control c : {Control::pose, Control::illumination}) {
+    INFO(to_string(c));
+    RigTraining const best = rig_training(c, steps);
+    RigTraining merged = best, full = best, paper = RigTraining::paper(c);
+    merged.mode = ControlMode::merged, merged.hidden = {};
+    full.mode = ControlMode::full, full.hidden = {};
+    paper.encoder = 4, paper.steps = steps;
+    TrainedRig const t = w.train(best);
+    EditScore const b = w.score(t, c), m = w.score(w.train(merged), c), f = w.score(w.train(full), c), a = w.score(w.train(paper), c);
+    CHECK(b.judged.success.value > 0.75);
+    CHECK(b.judged.success.low < b.judged.success.value);
+    CHECK(b.judged.success.high > b.judged.success.value);
+    CHECK(b.judged.mean_leakage < 0.1);
+    CHECK(b.judged.success.value > m.judged.success.value);
+    CHECK(m.judged.success.value > f.judged.success.value);
+    CHECK(f.judged.success.value > a.judged.success.value);
+    CHECK(b.by_reconstruction.success.value > 0.8);
+    EditScore const no_consist = w.score(w.train(best.ablated("no_consist")), c), no_rec = w.score(w.train(best.ablated("no_rec")), c),
+                    no_edit = w.score(w.train(best.ablated("no_edit")), c);
+    CHECK(no_consist.judged.mean_leakage > 2 * b.judged.mean_leakage);
+    CHECK(no_rec.reconstruction_change > 2 * b.reconstruction_change);
+    CHECK(std::abs(no_edit.judged.success.value) < 0.05);
+    CHECK(no_edit.reconstruction_change < 0.01);
+    Axis const axis = entry_axis(w.toy.layout, w.statistics, c == Control::pose ? "rotation.yaw" : "illumination.0");
+    SweepScore const sweep = sweep_axis(World::function(t), w.toy.layout, axis, w.corpus.codes(w.unseen), w.F.F, w.judge);
+    CHECK(sweep.slope > 0.9);
+    CHECK(sweep.slope < 1.1);
+    CHECK(sweep.r_squared > 0.95);
+    CHECK(sweep.usable_high > sweep.usable_low);
+    CHECK(b.row_change.size() == 6);
+    // T ties pose to the first rows and light to the last.
+    double const front = b.row_change[0] + b.row_change[1], back = b.row_change[4] + b.row_change[5];
+    CHECK((c == Control::pose ? front > 1.5 * back : back > 1.5 * front));
+  }
+  CHECK(hash(w.F.F) == frozen);
+  CHECK(*w.calls == calls);
+}
+
+TEST_CASE("one network for everything, and the rig made of it") {
+  World const& w = world();
+  RigTraining joint = rig_training(Control::all, 350);
+  joint.pairs = 16;
+  TrainedRig const t = w.train(joint);
+  for (Control c : single_controls) {
+    EditScore const s = w.score(t, c);
+    INFO(to_string(c), " ", s.judged.success.value, " ", s.judged.mean_leakage);
+    CHECK(s.judged.success.value > 0.65);
+    CHECK(s.judged.mean_leakage < 0.15);
+  }
+  Folder const folder("rig");
+  Rig rig = make_rig(w.F, {t}, w.p);
+  CHECK(rig.controls() == Control::all);
+  Tensor<float> const some = w.sources.rows(0, 12), other = w.targets.rows(0, 12);
+
+  // Absolute wishes arrive, and nothing asked for is nothing done.
+  Tensor<float> const turned = rig.edit(some, {.yaw = 30_deg, .expression = {{"2", 0.8f}}});
+  Tensor<float> const truth = w.judge(turned), before = w.judge(some);
+  double yaw = 0, expression = 0, light = 0, light_size = 0;
+  for (int r = 0; r < 12; ++r) {
+    yaw += truth.data()[r * 15 + 13] * 57.29577951308232 / 12, expression += truth.data()[r * 15 + 6] / 12;
+    for (int i = 8; i < 12; ++i) {
+      light += std::abs(truth.data()[r * 15 + i] - before.data()[r * 15 + i]) / 48;
+      light_size += std::abs(before.data()[r * 15 + i]) / 48;
+    }
+  }
+  CHECK(yaw == doctest::Approx(30).epsilon(0.35));
+  CHECK(expression == doctest::Approx(0.8).epsilon(0.35));
+  CHECK(light < 0.3 * light_size);
+  CHECK(rig.edit(some, {}).host() == some.host());
+  CHECK_THROWS_WITH_AS(rig.edit(some, {.yaw = 80_deg}), doctest::Contains("between -60 and 60"), Error);
+  CHECK_THROWS_AS(rig.edit(some, {.light = {.azimuth = 10}}), Error);  // this world's light has no directions
+  CHECK_THROWS_AS(rig.edit(some, {.raw = {{"identity.0", 1.f}}}), Error);
+
+  // Transfers of subsets and entries.
+  auto distance = [&](Tensor<float> const& a, Tensor<float> const& b, char const* name) {
+    Component const& c = w.toy.layout.at(name);
+    double d = 0;
+    for (std::int64_t r = 0; r < a.dim(0); ++r) d += w.metric.distance(c, a.data() + r * 15, b.data() + r * 15) / double(a.dim(0));
+    return d;
+  };
+  Tensor<float> const both = w.judge(transfer(rig, some, other, Control::pose | Control::expression)), wanted = w.judge(other);
+  CHECK(distance(both, wanted, "rotation") < 0.5 * distance(before, wanted, "rotation"));
+  CHECK(distance(both, wanted, "expression") < 0.5 * distance(before, wanted, "expression"));
+  CHECK(distance(both, before, "illumination") < 0.3 * distance(wanted, before, "illumination"));
+  CHECK(transfer_grid(rig, some.rows(0, 3), other.rows(0, 4), Control::pose).shape() == (Shape{12, 6, 16}));
+  Tensor<float> const each = transfer_each(rig, some, other, {}, {});
+  CHECK(each.host() == transfer(rig, some, other, Control::pose).host());
+  Tensor<float> const one = w.judge(transfer_entries(rig, some, other, {"rotation.yaw"}));
+  double moved = 0, kept = 0;
+  for (int r = 0; r < 12; ++r) moved += std::abs(one.data()[r * 15 + 13] - wanted.data()[r * 15 + 13]), kept += std::abs(before.data()[r * 15 + 13] - wanted.data()[r * 15 + 13]);
+  CHECK(moved < 0.5 * kept);
+  Tensor<float> const mixed = mix_layers(some, other, LayerRange::coarse);
+  CHECK(mixed.data()[3 * 16] == other.data()[3 * 16]);
+  CHECK(mixed.data()[4 * 16] == some.data()[4 * 16]);
+
+  // New faces with things fixed.
+  Generated const g = generate(rig, w.G, {.raw = {{"rotation.yaw", 0.5f}}}, {.count = 5, .tolerance = 0.5, .tries = 4});
+  REQUIRE(g.codes.shape() == (Shape{5, 6, 16}));
+  for (double e : g.error) CHECK(e < 1);
+  for (int i = 0; i < 5; ++i) CHECK(g.requested.data()[i * 15 + 13] == 0.5f);
+
+  // Refinement through F brings F's own reading nearer to the wish.
+  auto const [target, touched] = rig.targets(rig.measure(some), {.raw = {{"rotation.yaw", 1.2f}}});
+  auto far = [&](Tensor<float> const& codes) {
+    Tensor<float> const p = rig.measure(codes);
+    double d = 0;
+    for (int r = 0; r < 12; ++r) d += std::abs(p.data()[r * 15 + 13] - 1.2);
+    return d;
+  };
+  CHECK(far(rig.move(some, target, touched, {.refine_steps = 10})) < far(rig.move(some, target, touched)));
+
+  // Calibration: asked for x, reached f(x); afterwards f^-1(x) is asked for.
+  auto const sweeps = calibrate(rig, w.corpus.codes(w.unseen), w.judge, 9);
+  CHECK(sweeps.size() == 2 + 4);
+  REQUIRE(!rig.calibrations.empty());
+  Calibration const& yaw_curve = rig.calibrations[0];
+  CHECK(yaw_curve.axis == "yaw");
+  double const middle = 0.5 * (yaw_curve.achieved.data()[3] + yaw_curve.achieved.data()[4]);
+  CHECK(yaw_curve.invert(middle) == doctest::Approx(0.5 * (yaw_curve.requested.data()[3] + yaw_curve.requested.data()[4])).epsilon(1e-3));
+  CHECK(yaw_curve.invert(1e9) == yaw_curve.requested.data()[8]);
+
+  // Saved, loaded, refused.
+  save_rig(folder / "rig.safetensors", rig);
+  Rig const loaded = load_rig(folder / "rig.safetensors", "toy world", "toy face");
+  CHECK(loaded.edit(some, {.yaw = 20}).host() == rig.edit(some, {.yaw = 20}).host());
+  CHECK(loaded.layout() == rig.layout());
+  CHECK(loaded.calibrations.size() == rig.calibrations.size());
+  CHECK_THROWS_WITH_AS(load_rig(folder / "rig.safetensors", "other world"), doctest::Contains("this rig is for the generator toy world"), Error);
+  CHECK_THROWS_WITH_AS(load_rig(folder / "rig.safetensors", {}, "other face"), doctest::Contains("trained with the face 'toy face'"), Error);
+  TrainedReconstruction F = w.F;
+  save_reconstruction(folder / "F.safetensors", F);
+  CHECK(hash(load_reconstruction(folder / "F.safetensors", "toy world", "toy face").F) == hash(w.F.F));
+  CHECK_THROWS_AS(load_reconstruction(folder / "F.safetensors", "other world"), Error);
+  CHECK_THROWS_WITH_AS(load_rig(folder / "F.safetensors"), doctest::Contains("expected a rig, found rig reconstruction"), Error);
+  CHECK_THROWS_AS(load_rig(folder / "nothing"), Error);
+}
+
+TEST_CASE("baselines and partners") {
+  World const& w = world();
+  RigTraining const best = rig_training(Control::expression, 150);
+  for (std::string const& name : RigTraining::ablations()) {
+    RigTraining o = best.ablated(name);
+    o.steps = 3;
+    CHECK_NOTHROW(w.train(o));
+  }
+  CHECK(best.ablated("steering").encoder == 0);
+  CHECK_THROWS_AS(best.ablated("no_face"), Error);
+  RigTraining impossible = RigTraining::best(Control::all);
+  impossible.mode = ControlMode::full;
+  CHECK_THROWS_WITH_AS(w.train(impossible), doctest::Contains("use merged or merged_delta"), Error);
+
+  // Balanced partners are spread wider than the corpus.
+  PartnerSampler const sampler(w.p, w.corpus.items(Split::train), w.toy.layout, w.statistics, Control::pose, 20);
+  Rng rng(1);
+  double even = 0, plain = 0;
+  for (int i = 0; i < 3000; ++i) {
+    auto spread = [&](int item) {
+      double s = 0;
+      for (int k = 12; k < 15; ++k) s += w.p.data()[item * 15 + k] * w.p.data()[item * 15 + k] / 3000;
+      return s;
+    };
+    even += spread(sampler.balanced(rng)), plain += spread(sampler.uniform(rng));
+  }
+  CHECK(even > 1.25 * plain);
+
+  // Simultaneous control: every ordered pair once a control, both directions alike, distinct codes first.
+  RigTraining joint = rig_training(Control::all, 10);
+  joint.pairs = 3;
+  RigPairs const pairs = draw_pairs(joint, sampler, 5);
+  REQUIRE(pairs.source.size() == 6 * 4);
+  CHECK(pairs.distinct == 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CHECK(pairs.source[i] == pairs.target[(i + 3) % 6]);
+    for (std::size_t k = 0; k < 4; ++k) {
+      CHECK(pairs.source[6 * k + i] == pairs.source[i]);
+      CHECK(pairs.control[6 * k + i] == pairs.control[6 * k + (i + 3) % 6]);
+      if (k < 3) CHECK(pairs.control[6 * k + i] == single_controls[k]);
+    }
+    CHECK(!contains(Control::pose, pairs.control[18 + i]));
+  }
+  joint.samples = 1;
+  CHECK(draw_pairs(joint, sampler, 5).source.size() == 6);
+}
+
+TEST_CASE("measures: intervals, ellipsoid, disentanglement, rolled pictures, wishes") {
+  std::vector<double> a, b;
+  Rng rng(5);
+  for (int i = 0; i < 400; ++i) b.push_back(1 + rng.uniform()), a.push_back(0.3 * b.back() + 0.1 * rng.normal());
+  Interval const r = bootstrap_ratio(a, b);
+  CHECK(r.value == doctest::Approx(0.3).epsilon(0.05));
+  CHECK(r.low < r.value);
+  CHECK(r.high > r.value);
+  CHECK(r.high - r.low == doctest::Approx(2 * 1.96 * 0.1 / (std::sqrt(400.0) * 1.5)).epsilon(0.2));
+  Tensor<float> const codes = randn<float>({400, 3, 8}, rng);
+  RowEllipsoid const e(codes);
+  CHECK(e.inside(codes) == doctest::Approx(0.97).epsilon(0.02));
+  CHECK(e.inside((5.f * Var<float>(codes)).value()) < 0.05);
+  CHECK(ascending_fit({1, 3, 2, 4}) == std::vector<double>{1, 2.5, 2.5, 4});
+  World const& w = world();
+  TrainedRig const t = w.train(rig_training(Control::pose, 150));
+  EditFunction const edit = World::function(t), nothing = [](auto const& x, auto const&, auto const&, auto const&) { return x; };
+  double const good = disentanglement_score(edit, w.toy.layout, w.sources.rows(0, 10), w.targets, Control::pose, w.F.F, w.judge, w.statistics, 10);
+  CHECK(good > 10);
+  Tensor<float> picture = zeros<float>({1, 9, 9, 3});
+  picture.mutate()[(4 * 9 + 7) * 3] = 1;  // to the right of the centre
+  Tensor<float> const rolled = roll_picture(picture, 90);
+  CHECK(rolled.data()[(7 * 9 + 4) * 3] == doctest::Approx(1).epsilon(1e-3));  // clockwise: now below it
+  Wishes const wish = parse_wishes("yaw=20,jawOpen=0.6,light.azimuth=-40,light.colour=1.1:1:0.9,rotation.roll=0.1");
+  CHECK(*wish.yaw == 20);
+  CHECK(wish.expression[0].first == "jawOpen");
+  CHECK((*wish.light.colour)[2] == 0.9);
+  CHECK(wish.raw[0].second == 0.1f);
+  CHECK_THROWS_AS(parse_wishes("yaw"), Error);
+  CHECK_THROWS_AS(parse_wishes("yaw=much"), Error);
+  CHECK_THROWS_AS(parse_wishes("light.size=3"), Error);
+}
