@@ -83,7 +83,7 @@ template <class T, class F, int StepA, int StepB> struct BroadcastRunKernel {
   BroadcastKernel<T, F, StepA, StepB> k;
   std::int64_t rows, run;
 
-  void operator()(std::int64_t chunk) const {
+  RIG_HD void operator()(std::int64_t chunk) const {
     BroadcastPlan const& p = k.plan;
     std::int64_t const cols = p.extent[p.rank - 1], begin = chunk * run, end = begin + run < rows ? begin + run : rows;
     std::int64_t at[Shape::max_rank]{}, ka = 0, kb = 0, rest = begin;
