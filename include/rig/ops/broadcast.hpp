@@ -103,7 +103,7 @@ template <class T, class F, int StepA, int StepB> struct BroadcastRunKernel {
       }
     }
   }
-  static void line(F f, T* y, T const* a, T const* b, std::int64_t cols) {
+  RIG_HD static void line(F f, T* y, T const* a, T const* b, std::int64_t cols) {
     for (std::int64_t c = 0; c < cols; ++c) y[c] = f(a[StepA * c], b[StepB * c]);
   }
 };
