@@ -17,9 +17,10 @@ endif()
 add_library(rig_flags INTERFACE)
 target_compile_options(rig_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -fno-math-errno -fno-trapping-math -ffp-contract=off>)
-# g++ 12 takes the undefined registers of its own AVX-512 intrinsics, as Eigen uses them, for uninitialised variables.
+# g++ 12 takes the undefined registers of its own AVX-512 intrinsics, as Eigen uses them, for uninitialised variables,
+# and invents overlapping copies in std::string's operator+ (GCC bug 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(rig_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)
+  target_compile_options(rig_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized;-Wno-restrict>)
 endif()
 if(RIG_NATIVE)
   target_compile_options(rig_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=native>)

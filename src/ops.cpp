@@ -1,6 +1,7 @@
-// The compiled option, the other half: every op in float and double. Apart from rig.cpp so that two cores share the work.
-#if !defined(RIG_COMPILED)
-#error "ops.cpp is compiled with RIG_COMPILED, like everything that links it; link the target rig::compiled"
-#endif
+// The compiled library, part 4 of 4: every op in float and double.
+#define RIG_SOURCE
+#include "rig/core/config.hpp"
+#undef RIG_INCLUDE_IPP
+#define RIG_INCLUDE_IPP 0
 #include "rig/rig.hpp"
-#include "ops.ipp"
+#include "lists/op_list.ipp"

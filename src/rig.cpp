@@ -1,6 +1,12 @@
-// The compiled option, one half: everything behind .ipp files. The other half is ops.cpp.
-#if !defined(RIG_COMPILED)
-#error "rig.cpp is compiled with RIG_COMPILED, like everything that links it; link the target rig::compiled"
+// The compiled library, part 1 of 4: what stands behind the .ipp files of core, autodiff, ops and io. The parts are
+// compiled side by side; each shows the compiler the .ipp files of its own folders only, and users see none of them.
+#include "rig/core/config.hpp"
+#if !defined(RIG_COMPILED) || defined(RIG_SOURCE)
+#error "the sources of the compiled library are built with RIG_COMPILED, like everything that links it: use rig::compiled"
 #endif
-#define RIG_SOURCE
-#include "rig/rig.hpp"
+#undef RIG_INCLUDE_IPP
+#define RIG_INCLUDE_IPP 1
+#include "lists/core.ipp"
+#include "lists/autodiff.ipp"
+#include "lists/ops.ipp"
+#include "lists/io.ipp"

@@ -133,7 +133,7 @@ TEST_CASE("every op that is compiled once has its instantiation") {
     for (auto i = std::sregex_iterator(text.begin(), text.end(), form); i != std::sregex_iterator(); ++i) found.insert((*i)[1]);
     return found;
   };
-  std::set<std::string> wanted, given = names(content("src/ops.ipp"), defined);
+  std::set<std::string> wanted, given = names(content("src/lists/op_list.ipp"), defined);
   for (auto const& file : headers())
     if (file != "autodiff/op.hpp")
       for (auto const& n : names(content(root + "/" + file), declared)) wanted.insert(n);

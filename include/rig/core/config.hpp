@@ -25,7 +25,8 @@
 #endif
 
 // Three ways to build one text. Header-only: nothing is defined, every .ipp is included where it is needed.
-// Compiled: users define RIG_COMPILED and link src/rig.cpp, which defines RIG_SOURCE and holds every .ipp.
+// Compiled: users define RIG_COMPILED and link the files of src/, which hold every .ipp; src/ops.cpp defines RIG_SOURCE
+// and instantiates the ops.
 #if defined(RIG_COMPILED)
 #define RIG_INLINE
 #else

@@ -1,0 +1,11 @@
+// The headers of core, written by scripts/lists.
+#include "rig/core/config.hpp"
+#include "rig/core/device.hpp"
+#include "rig/core/error.hpp"
+#include "rig/core/launch.hpp"
+#include "rig/core/random.hpp"
+#include "rig/core/shape.hpp"
+#include "rig/core/tensor.hpp"
+#include "rig/core/vec.hpp"
+#include "rig/core/view.hpp"
+#include "rig/core/visit.hpp"

@@ -1,0 +1,13 @@
+// The headers of io, written by scripts/lists.
+#include "rig/io/any_tensor.hpp"
+#include "rig/io/atomic_file.hpp"
+#include "rig/io/bytes.hpp"
+#include "rig/io/file.hpp"
+#include "rig/io/hash.hpp"
+#include "rig/io/image.hpp"
+#include "rig/io/npz.hpp"
+#include "rig/io/obj.hpp"
+#include "rig/io/pickle.hpp"
+#include "rig/io/safetensors.hpp"
+#include "rig/io/torch.hpp"
+#include "rig/io/zip.hpp"

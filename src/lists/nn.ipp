@@ -1,0 +1,11 @@
+// The headers of nn, written by scripts/lists.
+#include "rig/nn/linear.hpp"
+#include "rig/nn/mapping.hpp"
+#include "rig/nn/module.hpp"
+#include "rig/nn/optim/adadelta.hpp"
+#include "rig/nn/optim/adam.hpp"
+#include "rig/nn/optim/ema.hpp"
+#include "rig/nn/optim/sgd.hpp"
+#include "rig/nn/seed_latents.hpp"
+#include "rig/nn/stylegan2.hpp"
+#include "rig/nn/stylegan2_loader.hpp"

@@ -1,0 +1,11 @@
+// The headers of ops, written by scripts/lists.
+#include "rig/ops/activation.hpp"
+#include "rig/ops/arithmetic.hpp"
+#include "rig/ops/broadcast.hpp"
+#include "rig/ops/conv.hpp"
+#include "rig/ops/gather.hpp"
+#include "rig/ops/matmul.hpp"
+#include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/reduce.hpp"
+#include "rig/ops/shape.hpp"
+#include "rig/ops/upfirdn.hpp"

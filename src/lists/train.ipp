@@ -1,0 +1,6 @@
+// The headers of train, written by scripts/lists.
+#include "rig/train/checkpoint.hpp"
+#include "rig/train/config.hpp"
+#include "rig/train/data.hpp"
+#include "rig/train/log.hpp"
+#include "rig/train/progress.hpp"
