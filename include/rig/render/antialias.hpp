@@ -145,3 +145,9 @@ Var<T> motion_gradient(Var<T> const& image, Var<T> const& projected, Visibility 
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::MotionGradient)
+}  // namespace rig::inline RIG_ABI
+#endif

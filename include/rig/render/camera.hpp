@@ -340,3 +340,11 @@ Var<T> rotate(Var<T> const& vectors, Var<T> const& rotation) {
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::Project)
+RIG_OP(render::detail::Rotate)
+RIG_OP(render::detail::ProjectOrthographic)
+}  // namespace rig::inline RIG_ABI
+#endif

@@ -251,3 +251,10 @@ Var<T> composite(Var<T> const& foreground, Var<T> const& background, Visibility 
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::Interpolate)
+RIG_OP(render::detail::Composite)
+}  // namespace rig::inline RIG_ABI
+#endif

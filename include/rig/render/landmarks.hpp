@@ -198,3 +198,10 @@ Var<T> landmark_loss(Var<T> const& points, Tensor<T> const& targets, Tensor<T> c
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::LandmarkPoints)
+RIG_OP(render::detail::LandmarkLoss)
+}  // namespace rig::inline RIG_ABI
+#endif

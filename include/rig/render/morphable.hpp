@@ -288,3 +288,11 @@ Tensor<T> take_vertices(Tensor<T> const& x, std::vector<int> const& vertices) {
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::LinearModel)
+RIG_OP(render::detail::LinearModelCoefficients)
+RIG_OP(render::detail::LinearModelBasis)
+}  // namespace rig::inline RIG_ABI
+#endif

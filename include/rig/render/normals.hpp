@@ -188,3 +188,9 @@ Var<T> vertex_normals(Var<T> const& vertices, Mesh const& mesh, NormalWeights we
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::VertexNormals)
+}  // namespace rig::inline RIG_ABI
+#endif

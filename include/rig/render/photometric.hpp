@@ -195,3 +195,10 @@ Var<T> pixel_photometric(Var<T> const& image, Tensor<T> const& photograph, Tenso
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::VertexPhotometric)
+RIG_OP(render::detail::PixelPhotometric)
+}  // namespace rig::inline RIG_ABI
+#endif

@@ -312,3 +312,12 @@ Tensor<T> checked_rotation(Tensor<T> const& r) {
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::EulerToMatrix)
+RIG_OP(render::detail::AxisAngleToMatrix)
+RIG_OP(render::detail::QuaternionToMatrix)
+RIG_OP(render::detail::SixDToMatrix)
+}  // namespace rig::inline RIG_ABI
+#endif

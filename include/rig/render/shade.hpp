@@ -82,3 +82,9 @@ Tensor<T> region_mask(Visibility const& visibility, Mesh const& mesh, Tensor<uns
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::NormalizeVectors)
+}  // namespace rig::inline RIG_ABI
+#endif

@@ -260,3 +260,9 @@ Tensor<T> rotate_light(Tensor<T> const& gamma, Tensor<T> const& rotation) {
 }
 
 }  // namespace rig::inline RIG_ABI::render
+
+#if RIG_EXTERN_TEMPLATES
+namespace rig::inline RIG_ABI {
+RIG_OP(render::detail::Shade)
+}  // namespace rig::inline RIG_ABI
+#endif
