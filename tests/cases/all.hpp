@@ -2,6 +2,7 @@
 #pragma once
 #include "cases/basic.hpp"
 #include "cases/convolution.hpp"
+#include "cases/render.hpp"
 
 namespace cases {
 
@@ -10,6 +11,7 @@ inline Table const& all() {
     Table t;
     add_basic(t);
     add_convolution(t);
+    add_render(t);
     return t;
   }();
   return table;
