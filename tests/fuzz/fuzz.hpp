@@ -20,10 +20,10 @@ inline rig::io::Limits fuzz_limits() {
 }
 
 /// Runs f; any exception but rig::Error is a finding.
-template <class F> int fuzz_once(F const& f) {
+template <class F>
+int fuzz_once(F const& f) {
   try {
     f();
-  } catch (rig::Error const&) {
-  }
+  } catch (rig::Error const&) {}
   return 0;
 }

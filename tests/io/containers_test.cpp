@@ -43,7 +43,8 @@ bool equal(AnyTensor const& got, AnyTensor const& expected) {
   // The expectation is stored in the same type, or in one that holds every value of it.
   auto a = got.as<double>().host(), b = expected.as<double>().host();
   if (std::memcmp(a.data(), b.data(), a.size() * 8) != 0) return false;
-  if (expected.dtype() == DType::i64 && got.dtype() == DType::i64) return got.as<std::int64_t>().host() == expected.as<std::int64_t>().host();
+  if (expected.dtype() == DType::i64 && got.dtype() == DType::i64)
+    return got.as<std::int64_t>().host() == expected.as<std::int64_t>().host();
   return true;
 }
 
@@ -60,7 +61,9 @@ void check_equal(std::vector<NamedTensor> const& got, std::vector<NamedTensor> c
   }
 }
 
-double seconds_since(std::chrono::steady_clock::time_point t) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count(); }
+double seconds_since(std::chrono::steady_clock::time_point t) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - t).count();
+}
 long peak_kilobytes() {
   ::rusage u{};
   ::getrusage(RUSAGE_SELF, &u);
@@ -119,8 +122,7 @@ TEST_CASE("containers: shortened files never do worse than throw") {
       try {
         read_any(copy_of(file.bytes(), n)).tensors();
         ++loaded;
-      } catch (Error const&) {
-      }
+      } catch (Error const&) {}
     }
     CHECK(loaded == 0);
   }
@@ -141,8 +143,7 @@ TEST_CASE("containers: flipped bytes never do worse than throw") {
       }
       try {
         for (auto const& t : read_any(Bytes(std::move(data))).tensors()) t.tensor.as<double>();
-      } catch (Error const&) {
-      }
+      } catch (Error const&) {}
     }
   }
   CHECK(state != 1);  // reached: nothing else left a reader

@@ -92,8 +92,9 @@ TEST_CASE("safetensors: escapes and strictness of the header") {
   };
   std::string body = "\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]";
   CHECK(read_safetensors(file("{\"\\u00e4\\ud83d\\ude00\":{" + body + "}}  ", "ab")).tensors[0].name == "\xc3\xa4\xf0\x9f\x98\x80");
-  for (std::string header : {"{\"a\":{" + body + "},}", "{\"a\":{" + body + "} \"b\":{}}", "{\"\\ud83d\":{" + body + "}}", "{\"a\":{" + body + ",\"more\":1}}",
-                             "{\"a\":{" + body + "}}x", "{\"a\":{" + body + "}", "{\"a\\q\":{" + body + "}}", std::string("{\"a\":{\"dtype\":\"U8\",\"shape\":[02],\"data_offsets\":[0,2]}}"),
+  for (std::string header : {"{\"a\":{" + body + "},}", "{\"a\":{" + body + "} \"b\":{}}", "{\"\\ud83d\":{" + body + "}}",
+                             "{\"a\":{" + body + ",\"more\":1}}", "{\"a\":{" + body + "}}x", "{\"a\":{" + body + "}",
+                             "{\"a\\q\":{" + body + "}}", std::string("{\"a\":{\"dtype\":\"U8\",\"shape\":[02],\"data_offsets\":[0,2]}}"),
                              std::string("{\"a\":{\"dtype\":\"U8\",\"shape\":[2.0],\"data_offsets\":[0,2]}}")}) {
     CAPTURE(header);
     CHECK_THROWS_AS(read_safetensors(file(header, "ab")), Error);
@@ -198,13 +199,14 @@ TEST_CASE("crc and hash: known values") {
 
 TEST_CASE("utf-8") {
   CHECK(is_utf8("plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80"));
-  for (char const* s : {"\x80", "\xc0\x80", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xe2\x82"}) CHECK(!is_utf8(s));
+  for (char const* s : {"\x80", "\xc0\x80", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\xe2\x82"})
+    CHECK(!is_utf8(s));
 }
 
 TEST_CASE("pickle: sharing is neither expanded nor followed for ever") {
   // {'t': array, 'dag': doubling tuples that hold the array}: 2^60 paths lead to it.
-  std::string array = std::string("cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK") + '\0' + "\x85" + "C\x01" + "b\x87R(K\x01K\x01\x85" +
-          "cnumpy\ndtype\nX\x02" + std::string(3, '\0') + "u1\x89\x88\x87R\x89" + "C\x01\x07tb";
+  std::string array = std::string("cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK") + '\0' + "\x85" + "C\x01" +
+                      "b\x87R(K\x01K\x01\x85" + "cnumpy\ndtype\nX\x02" + std::string(3, '\0') + "u1\x89\x88\x87R\x89" + "C\x01\x07tb";
   std::string flat = std::string("\x80\x02") + array + ".";
   auto t = read_any(bytes_of(flat)).tensors();
   REQUIRE(t.size() == 1);
@@ -217,7 +219,13 @@ TEST_CASE("pickle: sharing is neither expanded nor followed for ever") {
   CHECK_THROWS_AS(doc.tensors(), Error);
 
   // Equal keys: the place of the first, the value of the last.
-  std::string twice = std::string("\x80\x02}(U\x01" "aNU\x01" "b") + array + "U\x01" "aK\x05u.";
+  std::string twice = std::string(
+                          "\x80\x02}(U\x01"
+                          "aNU\x01"
+                          "b") +
+                      array +
+                      "U\x01"
+                      "aK\x05u.";
   doc = read_any(bytes_of(twice));
   REQUIRE(doc.root.size() == 2);
   CHECK(doc.root.entry(0).first.string() == "a");
@@ -242,7 +250,8 @@ TEST_CASE("obj: written and read") {
   CHECK(m.triangle_texcoords.host() == std::vector<int>{0, 1, 0, 0, 0, 1, 0, 0, 0});
   CHECK(m.polygon_of_triangle.host() == std::vector<int>{0, 0, 1});
   CHECK(m.texcoords.host() == std::vector<float>{0, 0, 1, 0.5f});
-  for (char const* bad : {"v 0 0\n", "v 0 0 x\n", "v 0 0 nan\n", "v 0 0 0\nf 1 1\n", "v 0 0 0\nf 1 1 2\n", "v 0 0 0\nf 0 1 1\n", "v 0 0 0\nf 1 1 -2\n", "vt 0 0\n", "v 0 0 0\nf 1/1 1/1 1/1"})
+  for (char const* bad : {"v 0 0\n", "v 0 0 x\n", "v 0 0 nan\n", "v 0 0 0\nf 1 1\n", "v 0 0 0\nf 1 1 2\n", "v 0 0 0\nf 0 1 1\n",
+                          "v 0 0 0\nf 1 1 -2\n", "vt 0 0\n", "v 0 0 0\nf 1/1 1/1 1/1"})
     CHECK_THROWS_AS(read_obj(bytes_of(bad)), Error);
   CHECK_THROWS_AS(save_obj(dir / "y.obj", v, Tensor<int>({1, 3}, {0, 1, 4})), Error);
   CHECK(dir.count() == 1);

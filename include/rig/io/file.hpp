@@ -20,8 +20,8 @@ Kind identify(Bytes const& file);
 class Document {
  public:
   Kind kind = Kind::unknown;
-  Value root;             ///< absent for npz, npy and safetensors
-  Metadata metadata;      ///< of safetensors
+  Value root;                     ///< absent for npz, npy and safetensors
+  Metadata metadata;              ///< of safetensors
   std::vector<NamedTensor> flat;  ///< of npz, npy (one, named "array") and safetensors
 
   /// Every tensor in order; names are paths of dict keys and list indices joined by dots.

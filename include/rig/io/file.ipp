@@ -10,11 +10,13 @@ namespace detail {
 inline std::string describe(Bytes const& file) {
   if (file.size == 0) return "the file is empty";
   std::string_view head = file.text().substr(0, 512);
-  if (head.find("https://git-lfs.github.com/spec") != std::string_view::npos) return "a Git LFS pointer, not the file itself: fetch it with git lfs pull";
+  if (head.find("https://git-lfs.github.com/spec") != std::string_view::npos)
+    return "a Git LFS pointer, not the file itself: fetch it with git lfs pull";
   std::string lower(head);
   for (char& c : lower)
     if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
-  if (lower.find("<html") != std::string::npos || lower.find("<!doctype") != std::string::npos) return "a web page, not a checkpoint: the download went wrong";
+  if (lower.find("<html") != std::string::npos || lower.find("<!doctype") != std::string::npos)
+    return "a web page, not a checkpoint: the download went wrong";
   if (head.substr(0, 2) == "\x1f\x8b") return "gzip-compressed data: decompress it first";
   std::string hex;
   for (char c : head.substr(0, 8)) {
@@ -64,10 +66,18 @@ RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
     Document d;
     d.kind = identify(file);
     switch (d.kind) {
-      case Kind::pickle: d.root = read_pickle(file, limits); break;
-      case Kind::torch_legacy: d.root = read_torch_legacy(file, limits); break;
-      case Kind::torch_zip: d.root = read_torch_zip(file, limits); break;
-      case Kind::npz: d.flat = read_npz(file, limits); break;
+      case Kind::pickle:
+        d.root = read_pickle(file, limits);
+        break;
+      case Kind::torch_legacy:
+        d.root = read_torch_legacy(file, limits);
+        break;
+      case Kind::torch_zip:
+        d.root = read_torch_zip(file, limits);
+        break;
+      case Kind::npz:
+        d.flat = read_npz(file, limits);
+        break;
       case Kind::npy: {
         Budget budget(limits, file.size);
         d.flat.push_back({"array", read_npy(file, budget)});
@@ -84,8 +94,10 @@ RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
         throw Error("a zip archive, but neither of PyTorch (data.pkl) nor of NumPy (only .npy)");
       }
       case Kind::png:
-      case Kind::jpeg: throw Error(str("a ", name_of(d.kind), ", not a checkpoint"));
-      case Kind::unknown: throw Error(detail::describe(file));
+      case Kind::jpeg:
+        throw Error(str("a ", name_of(d.kind), ", not a checkpoint"));
+      case Kind::unknown:
+        throw Error(detail::describe(file));
     }
     check(d.root || !d.flat.empty(), "the file holds no tensor");
     return d;

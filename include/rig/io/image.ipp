@@ -146,8 +146,9 @@ inline std::string deflate_bytes(std::string const& raw) {
 #if RIG_HAS_ZLIB
   ::uLongf size = ::compressBound(::uLong(raw.size()));
   std::string out(size, '\0');
-  check(::compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<Bytef const*>(raw.data()), ::uLong(raw.size()), 6) == Z_OK,
-        "png: zlib failed");
+  check(
+      ::compress2(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<Bytef const*>(raw.data()), ::uLong(raw.size()), 6) == Z_OK,
+      "png: zlib failed");
   out.resize(size);
   return out;
 #else
@@ -247,8 +248,8 @@ RIG_INLINE Tensor<float> load_image(std::string const& path) {
 }
 
 RIG_INLINE void save_png(std::string const& path, Tensor<std::uint8_t> const& image, Texts const& texts) {
-  check(image.rank() == 3 && (image.dim(2) == 1 || image.dim(2) == 3) && image.size() > 0, "save_png: image must be [h, w, 1] or [h, w, 3], got ",
-        image.shape());
+  check(image.rank() == 3 && (image.dim(2) == 1 || image.dim(2) == 3) && image.size() > 0,
+        "save_png: image must be [h, w, 1] or [h, w, 3], got ", image.shape());
   check(image.dim(0) < 65536 && image.dim(1) < 65536, "save_png: image ", image.shape(), " is too large");
   Tensor<std::uint8_t> x = image.to(cpu());
   std::int64_t h = x.dim(0), w = x.dim(1), c = x.dim(2);
@@ -273,7 +274,8 @@ RIG_INLINE void save_png(std::string const& path, Tensor<std::uint8_t> const& im
     detail::put_chunk(file, ascii ? "tEXt" : "iTXt", data);
   }
   std::string pixels = detail::deflate_bytes(detail::filter_rows(x.data(), h, w, c));
-  for (std::size_t at = 0; at < pixels.size(); at += 1u << 30) detail::put_chunk(file, "IDAT", std::string_view(pixels).substr(at, 1u << 30));
+  for (std::size_t at = 0; at < pixels.size(); at += 1u << 30)
+    detail::put_chunk(file, "IDAT", std::string_view(pixels).substr(at, 1u << 30));
   detail::put_chunk(file, "IEND", "");
   file.commit();
 }
@@ -342,8 +344,8 @@ RIG_INLINE Tensor<std::uint8_t> from_signed(Tensor<float> const& image) {
 RIG_INLINE Tensor<float> downsample_area(Tensor<float> const& image, int factor) {
   int r = image.rank();
   check(r == 3 || r == 4, "downsample_area: image must be [h, w, c] or [n, h, w, c], got ", image.shape());
-  check(factor > 0 && image.dim(r - 3) % factor == 0 && image.dim(r - 2) % factor == 0, "downsample_area: ", factor, " must divide height and width of ",
-        image.shape());
+  check(factor > 0 && image.dim(r - 3) % factor == 0 && image.dim(r - 2) % factor == 0, "downsample_area: ", factor,
+        " must divide height and width of ", image.shape());
   if (factor == 1) return image;
   std::int64_t h = image.dim(r - 3) / factor, w = image.dim(r - 2) / factor, c = image.dim(r - 1);
   Tensor<float> y(image.shape().with(r - 3, h).with(r - 2, w), image.device());

@@ -31,7 +31,8 @@ AnyTensor from_numpy(NumpyType type, Shape const& shape, bool column_major, Byte
 /// Reverses the bytes of every element.
 void swap_elements(std::byte* data, std::uint64_t count, std::uint64_t size);
 /// Dense values gathered from a strided view; strides and offset in elements, already checked.
-Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride, std::int64_t offset, Budget& budget);
+Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride, std::int64_t offset,
+             Budget& budget);
 }  // namespace detail
 
 }  // namespace rig::inline RIG_ABI::io

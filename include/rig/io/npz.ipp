@@ -30,8 +30,8 @@ RIG_INLINE void swap_elements(std::byte* data, std::uint64_t count, std::uint64_
   for (std::uint64_t i = 0; i < count; ++i) std::reverse(data + i * size, data + (i + 1) * size);
 }
 
-RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride, std::int64_t offset,
-                        Budget& budget) {
+RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride,
+                        std::int64_t offset, Budget& budget) {
   std::uint64_t bytes = std::uint64_t(shape.size()) * element;
   budget.charge(bytes);
   std::vector<std::byte> out(std::size_t(bytes), std::byte(0));
@@ -45,7 +45,8 @@ RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& s
       std::memcpy(y, from.data + std::uint64_t(at) * element, std::size_t(std::uint64_t(inner) * element));
       y += std::uint64_t(inner) * element;
     } else {
-      for (std::int64_t i = 0; i < inner; ++i, y += element) std::memcpy(y, from.data + std::uint64_t(at + i * step) * element, std::size_t(element));
+      for (std::int64_t i = 0; i < inner; ++i, y += element)
+        std::memcpy(y, from.data + std::uint64_t(at + i * step) * element, std::size_t(element));
     }
     for (int a = shape.rank() - 2; a >= 0; --a) {
       at += stride[std::size_t(a)];
@@ -220,19 +221,44 @@ RIG_INLINE void save_npz(std::string const& path, std::vector<NamedTensor> const
     check(bool(tensor), path, ": tensor ", name, " is empty");
     char const* code = nullptr;
     switch (tensor.dtype()) {
-      case DType::f64: code = "<f8"; break;
-      case DType::f32: code = "<f4"; break;
-      case DType::f16: code = "<f2"; break;
-      case DType::bf16: break;
-      case DType::i64: code = "<i8"; break;
-      case DType::i32: code = "<i4"; break;
-      case DType::i16: code = "<i2"; break;
-      case DType::i8: code = "|i1"; break;
-      case DType::u64: code = "<u8"; break;
-      case DType::u32: code = "<u4"; break;
-      case DType::u16: code = "<u2"; break;
-      case DType::u8: code = "|u1"; break;
-      case DType::boolean: code = "|b1"; break;
+      case DType::f64:
+        code = "<f8";
+        break;
+      case DType::f32:
+        code = "<f4";
+        break;
+      case DType::f16:
+        code = "<f2";
+        break;
+      case DType::bf16:
+        break;
+      case DType::i64:
+        code = "<i8";
+        break;
+      case DType::i32:
+        code = "<i4";
+        break;
+      case DType::i16:
+        code = "<i2";
+        break;
+      case DType::i8:
+        code = "|i1";
+        break;
+      case DType::u64:
+        code = "<u8";
+        break;
+      case DType::u32:
+        code = "<u4";
+        break;
+      case DType::u16:
+        code = "<u2";
+        break;
+      case DType::u8:
+        code = "|u1";
+        break;
+      case DType::boolean:
+        code = "|b1";
+        break;
     }
     check(code, path, ": tensor ", name, " is BF16, which NumPy does not have; convert it to float first");
     std::string shape = "(";

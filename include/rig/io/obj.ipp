@@ -12,7 +12,8 @@ namespace detail {
 class ObjLine {
  public:
   ObjLine(std::string_view s, std::int64_t number) : s_(s), number_(number) {}
-  template <class... A> void require(bool ok, A const&... parts) const {
+  template <class... A>
+  void require(bool ok, A const&... parts) const {
     if (!ok) throw Error(str("obj: line ", number_, ": ", parts..., ": ", excerpt(s_, 60)));
   }
   std::string_view word() {
@@ -25,7 +26,8 @@ class ObjLine {
     if (!w.empty() && w[0] == '+') w.remove_prefix(1);
     float v = 0;
     auto [end, error] = std::from_chars(w.data(), w.data() + w.size(), v);
-    require(!w.empty() && end == w.data() + w.size() && (error == std::errc() || error == std::errc::result_out_of_range), "a number expected");
+    require(!w.empty() && end == w.data() + w.size() && (error == std::errc() || error == std::errc::result_out_of_range),
+            "a number expected");
     require(v - v == 0, "a finite number expected");
     return v;
   }
@@ -125,7 +127,8 @@ RIG_INLINE ObjMesh read_obj(std::string const& path) {
   }
 }
 
-RIG_INLINE void save_obj(std::string const& path, Tensor<float> const& vertices, Tensor<int> const& triangles, Tensor<float> const& colours) {
+RIG_INLINE void save_obj(std::string const& path, Tensor<float> const& vertices, Tensor<int> const& triangles,
+                         Tensor<float> const& colours) {
   check(vertices.rank() == 2 && vertices.dim(1) == 3, "save_obj: vertices must be [v, 3], got ", vertices.shape());
   check(triangles.rank() == 2 && triangles.dim(1) == 3, "save_obj: triangles must be [f, 3], got ", triangles.shape());
   check(!colours || colours.shape() == vertices.shape(), "save_obj: colours must be ", vertices.shape(), ", got ", colours.shape());

@@ -14,7 +14,7 @@
 namespace rig::inline RIG_ABI::io {
 
 enum class ValueKind : std::uint8_t {
-  absent,   // what find() gives when there is nothing
+  absent,  // what find() gives when there is nothing
   none,
   boolean,
   integer,
@@ -49,9 +49,9 @@ class Value {
   bool is_none() const { return is(ValueKind::none); }
 
   // Each is an Error, naming what was found, when the value is of another kind.
-  bool boolean() const;           ///< bool, or a number or one-element tensor that is 0 or 1
-  std::int64_t integer() const;   ///< integer, bool, a whole real, or a one-element tensor of these
-  double real() const;            ///< any number or one-element tensor
+  bool boolean() const;          ///< bool, or a number or one-element tensor that is 0 or 1
+  std::int64_t integer() const;  ///< integer, bool, a whole real, or a one-element tensor of these
+  double real() const;           ///< any number or one-element tensor
   std::string_view string() const;
   std::span<std::byte const> bytes() const;
   AnyTensor const& tensor() const;
@@ -72,7 +72,7 @@ class Value {
   /// For objects: the dict of attributes.
   Value state() const;
 
-  detail::Node const* node() const { return node_.get(); }  // identity, and for rig's own traversals
+  detail::Node const* node() const { return node_.get(); }                               // identity, and for rig's own traversals
   friend bool operator==(Value const& a, Value const& b) { return a.node_ == b.node_; }  ///< the same value, not an equal one
 
  private:

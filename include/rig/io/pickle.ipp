@@ -206,7 +206,12 @@ class Machine {
  public:
   /// `level`: how many streams this one lies within. `pending` receives tensors whose storage has no data yet.
   Machine(Arena& arena, Bytes source, PersistentIds* ids, int level, std::vector<Node*>* pending = nullptr)
-      : a_(arena), source_(std::move(source)), in_(source_.span(), level ? "nested pickle" : "pickle"), ids_(ids), level_(level), pending_(pending) {}
+      : a_(arena),
+        source_(std::move(source)),
+        in_(source_.span(), level ? "nested pickle" : "pickle"),
+        ids_(ids),
+        level_(level),
+        pending_(pending) {}
 
   std::uint64_t position() const { return in_.position(); }
   void seek(std::uint64_t p) { in_.seek(p); }
@@ -234,8 +239,14 @@ class Machine {
   }
 
  private:
-  template <class... P> void need(bool ok, P const&... parts) const { in_.require(ok, parts...); }
-  template <class... P> [[noreturn]] void fail(P const&... parts) const { in_.fail(parts...); }
+  template <class... P>
+  void need(bool ok, P const&... parts) const {
+    in_.require(ok, parts...);
+  }
+  template <class... P>
+  [[noreturn]] void fail(P const&... parts) const {
+    in_.fail(parts...);
+  }
   unsigned byte() { return in_.little<std::uint8_t>(); }
 
   // --- stack -------------------------------------------------------------------------------------------------------
@@ -301,7 +312,8 @@ class Machine {
     return a_.make_text(ValueKind::string, s);
   }
   Node* latin1(std::string_view s) {
-    if (std::all_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; })) return a_.make_text(ValueKind::string, s);
+    if (std::all_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
+      return a_.make_text(ValueKind::string, s);
     std::string out;
     out.reserve(2 * s.size());
     for (char ch : s) {
@@ -376,15 +388,33 @@ class Machine {
         else
           pop();
         break;
-      case '1': pop_to_mark(); break;
-      case '2': push(top()); break;
-      case 'N': push(a_.none); break;
-      case 0x88: push(a_.yes); break;
-      case 0x89: push(a_.no); break;
-      case 'K': push(a_.make_integer(byte())); break;
-      case 'M': push(a_.make_integer(in_.little<std::uint16_t>())); break;
-      case 'J': push(a_.make_integer(in_.little<std::int32_t>())); break;
-      case 0x8A: push(long_integer(byte())); break;
+      case '1':
+        pop_to_mark();
+        break;
+      case '2':
+        push(top());
+        break;
+      case 'N':
+        push(a_.none);
+        break;
+      case 0x88:
+        push(a_.yes);
+        break;
+      case 0x89:
+        push(a_.no);
+        break;
+      case 'K':
+        push(a_.make_integer(byte()));
+        break;
+      case 'M':
+        push(a_.make_integer(in_.little<std::uint16_t>()));
+        break;
+      case 'J':
+        push(a_.make_integer(in_.little<std::int32_t>()));
+        break;
+      case 0x8A:
+        push(long_integer(byte()));
+        break;
       case 0x8B: {
         auto n = in_.little<std::int32_t>();
         need(n >= 0, "an integer of negative length");
@@ -397,26 +427,52 @@ class Machine {
         push(n);
         break;
       }
-      case 'X': push(string(in_.text(in_.little<std::uint32_t>()))); break;
-      case 0x8C: push(string(in_.text(byte()))); break;
-      case 0x8D: push(string(in_.text(in_.little<std::uint64_t>()))); break;
-      case 'U': push(latin1(in_.text(byte()))); break;
+      case 'X':
+        push(string(in_.text(in_.little<std::uint32_t>())));
+        break;
+      case 0x8C:
+        push(string(in_.text(byte())));
+        break;
+      case 0x8D:
+        push(string(in_.text(in_.little<std::uint64_t>())));
+        break;
+      case 'U':
+        push(latin1(in_.text(byte())));
+        break;
       case 'T': {
         auto n = in_.little<std::int32_t>();
         need(n >= 0, "a string of negative length");
         push(latin1(in_.text(std::uint64_t(n))));
         break;
       }
-      case 'C': push(a_.make_text(ValueKind::bytes, in_.text(byte()))); break;
-      case 'B': push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint32_t>()))); break;
+      case 'C':
+        push(a_.make_text(ValueKind::bytes, in_.text(byte())));
+        break;
+      case 'B':
+        push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint32_t>())));
+        break;
       case 0x8E:
-      case 0x96: push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint64_t>()))); break;
-      case ')': push(make_tuple({})); break;
-      case 't': push(make_tuple(pop_to_mark())); break;
-      case 0x85: push(make_tuple_of_top(1)); break;
-      case 0x86: push(make_tuple_of_top(2)); break;
-      case 0x87: push(make_tuple_of_top(3)); break;
-      case ']': push(make_box(ValueKind::list)); break;
+      case 0x96:
+        push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint64_t>())));
+        break;
+      case ')':
+        push(make_tuple({}));
+        break;
+      case 't':
+        push(make_tuple(pop_to_mark()));
+        break;
+      case 0x85:
+        push(make_tuple_of_top(1));
+        break;
+      case 0x86:
+        push(make_tuple_of_top(2));
+        break;
+      case 0x87:
+        push(make_tuple_of_top(3));
+        break;
+      case ']':
+        push(make_box(ValueKind::list));
+        break;
       case 'l': {
         auto items = pop_to_mark();
         Node* list = make_box(ValueKind::list);
@@ -436,7 +492,9 @@ class Machine {
         for (Node* i : items) contain(top(), i);
         break;
       }
-      case '}': push(make_box(ValueKind::dict)); break;
+      case '}':
+        push(make_box(ValueKind::dict));
+        break;
       case 'd': {
         auto items = pop_to_mark();
         Node* dict = make_box(ValueKind::dict);
@@ -456,7 +514,9 @@ class Machine {
         set_items(top(), items);
         break;
       }
-      case 0x8F: push(make_box(ValueKind::set)); break;
+      case 0x8F:
+        push(make_box(ValueKind::set));
+        break;
       case 0x90: {
         auto items = pop_to_mark();
         need(top()->kind == ValueKind::set && !top()->hashable, "items are added to a ", name_of(top()->kind));
@@ -471,11 +531,21 @@ class Machine {
         push(set);
         break;
       }
-      case 'q': memoize(byte()); break;
-      case 'r': memoize(in_.little<std::uint32_t>()); break;
-      case 0x94: memoize(std::uint32_t(std::min<std::size_t>(memo_.size(), 1u << 28))); break;
-      case 'h': recall(byte()); break;
-      case 'j': recall(in_.little<std::uint32_t>()); break;
+      case 'q':
+        memoize(byte());
+        break;
+      case 'r':
+        memoize(in_.little<std::uint32_t>());
+        break;
+      case 0x94:
+        memoize(std::uint32_t(std::min<std::size_t>(memo_.size(), 1u << 28)));
+        break;
+      case 'h':
+        recall(byte());
+        break;
+      case 'j':
+        recall(in_.little<std::uint32_t>());
+        break;
       case 'c': {
         auto module = line();
         auto name = line();
@@ -509,8 +579,10 @@ class Machine {
         push(ids_->resolve(*id));
         break;
       }
-      case 0x80: fail("the protocol is given twice");
-      default: fail("opcode 0x", "0123456789abcdef"[op >> 4], "0123456789abcdef"[op & 15], " is not accepted");
+      case 0x80:
+        fail("the protocol is given twice");
+      default:
+        fail("opcode 0x", "0123456789abcdef"[op >> 4], "0123456789abcdef"[op & 15], " is not accepted");
     }
   }
   void add_to_set(Node* set, std::vector<Node*> const& items) {
@@ -533,8 +605,8 @@ class Machine {
     return n->integer;
   }
   std::vector<std::int64_t> counts(Node const* n, char const* what) const {
-    need(n->kind == ValueKind::tuple && n->items.size() <= std::size_t(Shape::max_rank), what, " must be a tuple of at most ", Shape::max_rank,
-         " integers");
+    need(n->kind == ValueKind::tuple && n->items.size() <= std::size_t(Shape::max_rank), what, " must be a tuple of at most ",
+         Shape::max_rank, " integers");
     std::vector<std::int64_t> v;
     for (Node const* i : n->items) v.push_back(count(i, what));
     return v;
@@ -574,7 +646,9 @@ class Machine {
     need(callable->kind == ValueKind::global, "a ", name_of(callable->kind), " is called");
     need(arguments->kind == ValueKind::tuple, "a call with a ", name_of(arguments->kind), " of arguments");
     auto const& x = arguments->items;
-    auto wrong = [&]() { fail(callable->global->module, ".", callable->global->name, " is called with arguments this reader does not accept"); };
+    auto wrong = [&]() {
+      fail(callable->global->module, ".", callable->global->name, " is called with arguments this reader does not accept");
+    };
     auto kind = [&](std::size_t i, ValueKind k) { return x[i]->kind == k; };
     switch (callable->global->id) {
       case Global::ordered_dict: {
@@ -664,7 +738,8 @@ class Machine {
       case Global::name_space:
         if (!x.empty()) wrong();
         return make_object(Node::Flavour::name_space, "Namespace");
-      default: wrong();
+      default:
+        wrong();
     }
     return nullptr;
   }
@@ -684,11 +759,16 @@ class Machine {
     need(type->kind == ValueKind::global, "an instance of a ", name_of(type->kind), " is made");
     need(arguments->kind == ValueKind::tuple && arguments->items.empty(), "an instance of ", type->global->name, " is made with arguments");
     switch (type->global->id) {
-      case Global::ordered_dict: return make_box(ValueKind::dict, Node::Flavour::ordered_dict);
-      case Global::easy_dict: return make_box(ValueKind::dict, Node::Flavour::easy_dict);
-      case Global::network: return make_object(Node::Flavour::network, "Network");
-      case Global::name_space: return make_object(Node::Flavour::name_space, "Namespace");
-      default: fail("instances of ", type->global->module, ".", type->global->name, " are not accepted");
+      case Global::ordered_dict:
+        return make_box(ValueKind::dict, Node::Flavour::ordered_dict);
+      case Global::easy_dict:
+        return make_box(ValueKind::dict, Node::Flavour::easy_dict);
+      case Global::network:
+        return make_object(Node::Flavour::network, "Network");
+      case Global::name_space:
+        return make_object(Node::Flavour::name_space, "Namespace");
+      default:
+        fail("instances of ", type->global->module, ".", type->global->name, " are not accepted");
     }
   }
   void build(Node* n, Node* state) {
@@ -713,16 +793,20 @@ class Machine {
   }
   void build_dtype(Node* n, Node* state) {
     auto const& x = state->items;
-    need(state->kind == ValueKind::tuple && x.size() >= 8 && x.size() <= 9 && x[0]->kind == ValueKind::integer && x[1]->kind == ValueKind::string,
+    need(state->kind == ValueKind::tuple && x.size() >= 8 && x.size() <= 9 && x[0]->kind == ValueKind::integer &&
+             x[1]->kind == ValueKind::string,
          "the state of a NumPy type is not understood");
-    need(x[2]->kind == ValueKind::none && x[3]->kind == ValueKind::none && x[4]->kind == ValueKind::none, "structured NumPy types are not read");
+    need(x[2]->kind == ValueKind::none && x[3]->kind == ValueKind::none && x[4]->kind == ValueKind::none,
+         "structured NumPy types are not read");
     std::string_view order = x[1]->text;
-    need(order == "<" || order == ">" || order == "|" || order == "=", "byte order '", excerpt(order), "' of a NumPy type is not understood");
+    need(order == "<" || order == ">" || order == "|" || order == "=", "byte order '", excerpt(order),
+         "' of a NumPy type is not understood");
     n->payload->swap = order == ">" && size_of(n->payload->dtype) > 1;
   }
   void build_array(Node* n, Node* state) {
     auto const& x = state->items;
-    need(state->kind == ValueKind::tuple && x.size() == 5 && is_flag(x[0], true) && x[2]->kind == ValueKind::dtype, "the state of a NumPy array is not understood");
+    need(state->kind == ValueKind::tuple && x.size() == 5 && is_flag(x[0], true) && x[2]->kind == ValueKind::dtype,
+         "the state of a NumPy array is not understood");
     need(is_flag(x[3], true) || is_flag(x[3], false), "the state of a NumPy array is not understood");
     need(x[4]->kind == ValueKind::bytes, "the content of a NumPy array is a ", name_of(x[4]->kind), ", not bytes");
     n->payload->tensor = array(x[2], shape(x[1]), is_flag(x[3], true), x[4]);
@@ -731,7 +815,8 @@ class Machine {
   }
   AnyTensor array(Node const* type, Shape const& shape, bool column_major, Node const* bytes) {
     std::uint64_t size = std::uint64_t(shape.size()) * size_of(type->payload->dtype);
-    need(bytes->text.size() == size, "an array of shape ", shape, " and type ", type->payload->dtype, " needs ", size, " bytes, got ", bytes->text.size());
+    need(bytes->text.size() == size, "an array of shape ", shape, " and type ", type->payload->dtype, " needs ", size, " bytes, got ",
+         bytes->text.size());
     return from_numpy({type->payload->dtype, type->payload->swap}, shape, column_major, a_.bytes_of(bytes), a_.budget);
   }
   Node* rebuild(Node* storage, Node* offset, Node* size, Node* stride) {
@@ -815,9 +900,12 @@ inline std::size_t child_count(Node const& n) {
     case ValueKind::list:
     case ValueKind::tuple:
     case ValueKind::set:
-    case ValueKind::object: return n.items.size();
-    case ValueKind::dict: return n.items.size() / 2;
-    default: return 0;
+    case ValueKind::object:
+      return n.items.size();
+    case ValueKind::dict:
+      return n.items.size() / 2;
+    default:
+      return 0;
   }
 }
 inline Node const* child(Node const& n, std::size_t i) { return n.kind == ValueKind::dict ? n.items[2 * i + 1] : n.items[i]; }
@@ -852,12 +940,18 @@ inline std::unordered_map<Node const*, bool> containers_with_tensors(Node const*
 
 inline std::string key_text(Node const& key) {
   switch (key.kind) {
-    case ValueKind::string: return std::string(key.text);
-    case ValueKind::integer: return key.text.empty() ? std::to_string(key.integer) : std::string("integer");
-    case ValueKind::boolean: return key.integer ? "True" : "False";
-    case ValueKind::none: return "None";
-    case ValueKind::real: return str(key.real);
-    default: return name_of(key.kind);
+    case ValueKind::string:
+      return std::string(key.text);
+    case ValueKind::integer:
+      return key.text.empty() ? std::to_string(key.integer) : std::string("integer");
+    case ValueKind::boolean:
+      return key.integer ? "True" : "False";
+    case ValueKind::none:
+      return "None";
+    case ValueKind::real:
+      return str(key.real);
+    default:
+      return name_of(key.kind);
   }
 }
 
@@ -869,7 +963,8 @@ inline Value finish(std::shared_ptr<Arena> arena, Node* root) {
 }
 
 // A reader throws rig::Error only, whatever a file does to it.
-template <class F> auto only_errors(F&& read) {
+template <class F>
+auto only_errors(F&& read) {
   try {
     return read();
   } catch (Error const&) {
@@ -884,8 +979,8 @@ template <class F> auto only_errors(F&& read) {
 }  // namespace detail
 
 RIG_INLINE char const* name_of(ValueKind kind) {
-  static constexpr char const* names[] = {"missing value", "None",  "boolean", "integer", "real number", "string",  "bytes",  "list",
-                                          "tuple",         "dict",  "set",     "global",  "NumPy type",  "storage", "tensor", "object"};
+  static constexpr char const* names[] = {"missing value", "None", "boolean", "integer", "real number", "string",  "bytes",  "list",
+                                          "tuple",         "dict", "set",     "global",  "NumPy type",  "storage", "tensor", "object"};
   return names[int(kind)];
 }
 
@@ -899,10 +994,14 @@ RIG_INLINE Value Value::wrap(detail::Node const* n) const { return Value(std::sh
 
 RIG_INLINE double Value::real() const {
   switch (kind()) {
-    case ValueKind::boolean: return double(node_->integer);
-    case ValueKind::integer: return node_->text.empty() ? double(node_->integer) : throw Error("expected a number, found an integer beyond 64 bits");
-    case ValueKind::tensor: return node_->payload->tensor.item<double>();
-    default: return expect(ValueKind::real).real;
+    case ValueKind::boolean:
+      return double(node_->integer);
+    case ValueKind::integer:
+      return node_->text.empty() ? double(node_->integer) : throw Error("expected a number, found an integer beyond 64 bits");
+    case ValueKind::tensor:
+      return node_->payload->tensor.item<double>();
+    default:
+      return expect(ValueKind::real).real;
   }
 }
 RIG_INLINE std::int64_t Value::integer() const {
@@ -955,7 +1054,8 @@ RIG_INLINE Value Value::find(std::string_view key) const {
 }
 RIG_INLINE Value Value::at(std::string_view key) const {
   Value v = find(key);
-  check(bool(v), "the file has no '", key, "'", is(ValueKind::object) ? " in its " : "", is(ValueKind::object) ? class_name() : std::string_view());
+  check(bool(v), "the file has no '", key, "'", is(ValueKind::object) ? " in its " : "",
+        is(ValueKind::object) ? class_name() : std::string_view());
   return v;
 }
 RIG_INLINE std::string_view Value::class_name() const { return expect(ValueKind::object).text; }

@@ -49,14 +49,30 @@ class JsonParser {
       }
       if (i_ >= s_.size()) fail("a string does not end");
       switch (s_[i_++]) {
-        case '"': out += '"'; break;
-        case '\\': out += '\\'; break;
-        case '/': out += '/'; break;
-        case 'b': out += '\b'; break;
-        case 'f': out += '\f'; break;
-        case 'n': out += '\n'; break;
-        case 'r': out += '\r'; break;
-        case 't': out += '\t'; break;
+        case '"':
+          out += '"';
+          break;
+        case '\\':
+          out += '\\';
+          break;
+        case '/':
+          out += '/';
+          break;
+        case 'b':
+          out += '\b';
+          break;
+        case 'f':
+          out += '\f';
+          break;
+        case 'n':
+          out += '\n';
+          break;
+        case 'r':
+          out += '\r';
+          break;
+        case 't':
+          out += '\t';
+          break;
         case 'u': {
           std::uint32_t u = unit();
           if (u >= 0xDC00 && u < 0xE000) fail("half a surrogate pair");
@@ -70,7 +86,8 @@ class JsonParser {
           append_utf8(out, u);
           break;
         }
-        default: fail("unknown escape");
+        default:
+          fail("unknown escape");
       }
     }
   }
@@ -137,7 +154,8 @@ inline void put_json(std::string& out, std::string_view s) {
   out += '"';
 }
 
-template <class List> void check_unique(List const& names, char const* what) {
+template <class List>
+void check_unique(List const& names, char const* what) {
   std::vector<std::string_view> sorted;
   for (auto const& n : names) sorted.push_back(n);
   std::sort(sorted.begin(), sorted.end());
@@ -224,10 +242,10 @@ RIG_INLINE Safetensors read_safetensors(Bytes const& file) {
       }
     }
     check(seen == 7, "safetensors: tensor ", excerpt(name), " must have dtype, shape and data_offsets");
-    check(range.begin <= range.end && range.end <= values.size, "safetensors: tensor ", excerpt(name), " at [", range.begin, ", ", range.end,
-          ") lies outside the ", values.size, " bytes of data");
-    check(range.end - range.begin == std::uint64_t(shape.size()) * size_of(dtype), "safetensors: tensor ", excerpt(name), ": ", dtype, " ", shape,
-          " does not have ", range.end - range.begin, " bytes");
+    check(range.begin <= range.end && range.end <= values.size, "safetensors: tensor ", excerpt(name), " at [", range.begin, ", ",
+          range.end, ") lies outside the ", values.size, " bytes of data");
+    check(range.end - range.begin == std::uint64_t(shape.size()) * size_of(dtype), "safetensors: tensor ", excerpt(name), ": ", dtype, " ",
+          shape, " does not have ", range.end - range.begin, " bytes");
     out.tensors.push_back({std::move(name), AnyTensor(dtype, shape, values.sub(range.begin, range.end - range.begin))});
     ranges.push_back(range);
   }
@@ -240,7 +258,8 @@ RIG_INLINE Safetensors read_safetensors(Bytes const& file) {
   for (auto const& m : out.metadata) names.push_back(m.first);
   detail::check_unique(names, "metadata key");
 
-  std::sort(ranges.begin(), ranges.end(), [](Range const& a, Range const& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
+  std::sort(ranges.begin(), ranges.end(),
+            [](Range const& a, Range const& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
   std::uint64_t at = 0;
   for (auto const& r : ranges) {
     check(r.begin == at, "safetensors: the tensors leave a hole or overlap at ", std::min(at, r.begin), " of the data");

@@ -42,8 +42,8 @@ struct ZipStorages : PersistentIds {
   ZipStorages(Arena& a, ZipReader const& z, std::string r, bool s) : arena(a), zip(z), root(std::move(r)), swap(s) {}
   Node* resolve(Node const& id) override {
     StorageId s = storage_id(id, 5);
-    check(!s.key.empty() && s.key.size() < 20 && s.key.find_first_not_of("0123456789") == std::string_view::npos, "torch: '", excerpt(s.key),
-          "' is not the key of a storage");
+    check(!s.key.empty() && s.key.size() < 20 && s.key.find_first_not_of("0123456789") == std::string_view::npos, "torch: '",
+          excerpt(s.key), "' is not the key of a storage");
     if (auto it = storages.find(s.key); it != storages.end()) {
       Payload const& p = *it->second->payload;
       check(p.dtype == s.dtype && p.count == s.count, "torch: storage ", s.key, " is described in two ways");
@@ -80,15 +80,17 @@ struct LegacyStorages : PersistentIds {
     auto [it, fresh] = storages.try_emplace(s.key, nullptr);
     if (fresh) it->second = make_storage(arena, s.dtype, s.count);
     Node* whole = it->second;
-    check(whole->payload->dtype == s.dtype && whole->payload->count == s.count, "torch: storage ", excerpt(s.key), " is described in two ways");
+    check(whole->payload->dtype == s.dtype && whole->payload->count == s.count, "torch: storage ", excerpt(s.key),
+          " is described in two ways");
     Node const& view = *id.items[5];
     if (view.kind == ValueKind::none) return whole;
     auto const& x = view.items;
-    check(view.kind == ValueKind::tuple && x.size() == 3 && x[0]->kind == ValueKind::string && x[1]->kind == ValueKind::integer && x[1]->text.empty() &&
-              x[2]->kind == ValueKind::integer && x[2]->text.empty(),
+    check(view.kind == ValueKind::tuple && x.size() == 3 && x[0]->kind == ValueKind::string && x[1]->kind == ValueKind::integer &&
+              x[1]->text.empty() && x[2]->kind == ValueKind::integer && x[2]->text.empty(),
           "torch: the view of a storage is not understood");
     std::int64_t first = x[1]->integer, count = x[2]->integer;
-    check(first >= 0 && count >= 0 && first <= s.count && count <= s.count - first, "torch: a view reaches beyond its storage of ", s.count, " elements");
+    check(first >= 0 && count >= 0 && first <= s.count && count <= s.count - first, "torch: a view reaches beyond its storage of ", s.count,
+          " elements");
     Node* n = make_storage(arena, s.dtype, count);
     n->payload->first = first;
     n->payload->base = whole;
@@ -113,7 +115,8 @@ inline Node* read_stream(Arena& arena, Bytes const& stream, int level) {
   Node const* number = pickle(at, nullptr);
   check(number->kind == ValueKind::integer && number->text == magic, "torch: the stream does not begin with PyTorch's magic number");
   Node const* version = pickle(at, nullptr);
-  check(version->kind == ValueKind::integer && version->text.empty() && version->integer == 1001, "torch: the stream's version is not 1001");
+  check(version->kind == ValueKind::integer && version->text.empty() && version->integer == 1001,
+        "torch: the stream's version is not 1001");
   Node const* system = pickle(at, nullptr);
   bool little = false;
   check(system->kind == ValueKind::dict, "torch: the stream does not describe the machine that wrote it");
@@ -123,7 +126,8 @@ inline Node* read_stream(Arena& arena, Bytes const& stream, int level) {
   check(little, "torch: streams written on big-endian machines are not read");
   Node* object = pickle(at, &ids);
   Node const* keys = pickle(at, nullptr);
-  check(keys->kind == ValueKind::list && keys->items.size() == ids.storages.size(), "torch: the stream's list of storages does not match its object");
+  check(keys->kind == ValueKind::list && keys->items.size() == ids.storages.size(),
+        "torch: the stream's list of storages does not match its object");
 
   Cursor in(stream.span(), "torch");
   in.seek(at);
@@ -149,7 +153,8 @@ inline Node* read_stream(Arena& arena, Bytes const& stream, int level) {
 
 RIG_INLINE Node* read_nested_stream(Arena& arena, Bytes stream, int level) {
   Node* n = read_stream(arena, stream, level);
-  check(n->kind == ValueKind::storage || n->kind == ValueKind::tensor, "torch: a nested stream holds a ", name_of(n->kind), ", not a storage or tensor");
+  check(n->kind == ValueKind::storage || n->kind == ValueKind::tensor, "torch: a nested stream holds a ", name_of(n->kind),
+        ", not a storage or tensor");
   return n;
 }
 

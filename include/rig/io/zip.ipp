@@ -136,7 +136,8 @@ RIG_INLINE ZipReader::ZipReader(Bytes file) : file_(std::move(file)) {
     }
     in.take(comment_length);
     in.require((flags & 0x2041) == 0, "entry ", excerpt(e.name), " is encrypted");
-    in.require(method == 0 || method == 8, "entry ", excerpt(e.name), " uses compression method ", method, "; only stored and deflate are read");
+    in.require(method == 0 || method == 8, "entry ", excerpt(e.name), " uses compression method ", method,
+               "; only stored and deflate are read");
     e.deflated = method == 8;
     in.require(e.deflated || e.size == e.compressed, "stored entry ", excerpt(e.name), " has two different sizes");
     // Deflate cannot expand more than 1032 times: a larger claim is a lie, found before anything is allocated.
@@ -172,7 +173,8 @@ RIG_INLINE ZipReader::ZipReader(Bytes file) : file_(std::move(file)) {
 }
 
 RIG_INLINE ZipReader::Entry const* ZipReader::find(std::string_view name) const {
-  auto it = std::lower_bound(by_name_.begin(), by_name_.end(), name, [&](std::size_t i, std::string_view n) { return entries_[i].name < n; });
+  auto it =
+      std::lower_bound(by_name_.begin(), by_name_.end(), name, [&](std::size_t i, std::string_view n) { return entries_[i].name < n; });
   return it != by_name_.end() && entries_[*it].name == name ? &entries_[*it] : nullptr;
 }
 
@@ -187,7 +189,8 @@ RIG_INLINE Bytes ZipReader::read(Entry const& e, Budget& budget) const {
     std::uint64_t read = 0, written = 0;
     int status = Z_OK;
     while (status == Z_OK) {
-      auto in_part = ::uInt(std::min<std::uint64_t>(raw.size - read, 1u << 30)), out_part = ::uInt(std::min<std::uint64_t>(out.size() - written, 1u << 30));
+      auto in_part = ::uInt(std::min<std::uint64_t>(raw.size - read, 1u << 30)),
+           out_part = ::uInt(std::min<std::uint64_t>(out.size() - written, 1u << 30));
       z.next_in = const_cast<Bytef*>(reinterpret_cast<Bytef const*>(raw.data + read));
       z.avail_in = in_part;
       z.next_out = reinterpret_cast<Bytef*>(out.data() + written);
