@@ -1,0 +1,249 @@
+// stylerig demo: the whole job on the generator in the repository, from nothing to edited pictures and numbers.
+#include <filesystem>
+#include <iostream>
+
+#include "chart.hpp"
+#include "rigging.hpp"
+
+namespace program {
+using namespace rig;
+namespace fs = std::filesystem;
+
+namespace {
+struct Options {
+  std::string generator, face;
+  std::int64_t items = 3000, face_steps = 2000, face_batch = 32, rig_steps = 1500, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
+  WorldOptions world;
+};
+
+/// What a part of the demo took.
+struct Clock {
+  std::vector<std::pair<std::string, double>> parts;
+  std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
+  void lap(std::string const& name) {
+    auto const now = std::chrono::steady_clock::now();
+    parts.push_back({name, std::chrono::duration<double>(now - start).count()});
+    start = now;
+  }
+};
+
+std::vector<std::string> numbered(std::string const& name, std::int64_t n) {
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i < n; ++i) names.push_back(name + " " + std::to_string(i + 1));
+  return names;
+}
+
+std::string curve_chart(train::Log const& log, std::string const& curve, std::string const& title) {
+  Series s{"", {}, {}};
+  for (auto const& [step, value] : log.curve(curve)) s.x.push_back(double(step)), s.y.push_back(value);
+  return line_chart({s}, {.title = title, .x_label = "step", .y_label = curve, .log_y = true, .width = 420, .height = 260});
+}
+
+class Demo {
+ public:
+  Demo(Context const& context, Options const& o) : context_(context), o_(o), folder_(context.out) {}
+
+  int run() {
+    std::string const generator = o_.generator.empty() ? shipped_generator() : o_.generator;
+    World world = load_world(generator, context_, o_.world);
+    make_folder(folder_);
+    say(str("1/5 corpus: ", o_.items, " pictures of ", world.handle.resolution, " px from ", generator, world.truth ? ", whose truth is known" : ""));
+    if (!corpus(world)) return context_.stopped("the same command goes on from there");
+    stylerig::Corpus const items = stylerig::open_corpus(folder_ + "/corpus", world.handle.hash);
+
+    say(str("2/5 F: from codes to face parameters, ", o_.face_steps, " steps"));
+    auto const trained = train_face(world, items);
+    if (!trained.finished) return context_.stopped("the checkpoint is written; the same command goes on from there");
+
+    say(str("3/5 RigNet: from codes and wishes to codes, ", o_.rig_steps, " steps"));
+    if (!train_rig(world, items, trained)) return context_.stopped("the checkpoint is written; the same command goes on from there");
+
+    say("4/5 sheets");
+    RiggedWorld const w = load_rigged(generator, folder_ + "/run", "rig", "", context_, o_.world);
+    sheets(w);
+
+    say("5/5 evaluation");
+    NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction.F, "", context_.target());
+    Evaluation const e = evaluate_rig(w, judge, {.pairs = o_.evaluation_pairs, .sweep_codes = o_.sweep_codes, .expressions = 4, .sweep_steps = 7}, context_.seed, context_);
+    if (train::stop_asked(context_.stop)) return context_.stopped("the same command goes on with the evaluation");
+    clock_.lap("evaluation");
+    write(w, e);
+    return success;
+  }
+
+ private:
+  void say(std::string const& line) const { std::cerr << line << std::endl; }
+
+  bool corpus(World const& world) {
+    stylerig::CorpusOptions c;
+    c.count = o_.items, c.seed = context_.seed, c.picture_size = std::min<std::int64_t>(world.handle.resolution, 256);
+    stylerig::CorpusHooks hooks;
+    hooks.stop = context_.stop;
+    auto const show = context_.progress("corpus");
+    hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
+    bool const known = bool(world.truth);
+    bool const whole = stylerig::write_corpus(folder_ + "/corpus", world.handle, c, known ? truth_landmarks(world.truth) : stylerig::LandmarkSource{}, known ? "truth" : "none",
+                                              known ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
+    clock_.lap("corpus");
+    return whole;
+  }
+
+  stylerig::TrainedReconstruction train_face(World const& world, stylerig::Corpus const& items) {
+    setup_.size = items.options.picture_size;
+    auto const model_spec = [&] {
+      if (!world.truth || !o_.face.empty()) return o_.face.empty() ? std::string("builtin") : o_.face;
+      auto const& s = world.truth->scene.options();
+      return str("builtin:", s.vertices, ":", s.identity, ":", s.reflectance);
+    }();
+    setup_.model = model_spec;
+    auto const model = load_face_model(model_spec);
+    if (world.truth && o_.face.empty())
+      setup_.camera = world.truth->scene.camera();
+    else
+      place_as_aligned(setup_, model);
+    auto const face = setup_.loss(model, context_.target());
+    stylerig::ReconstructionTraining t = stylerig::ReconstructionTraining::best();
+    t.seed = context_.seed, t.steps = o_.face_steps, t.batch = o_.face_batch, t.hidden = {512, 512};
+    t.landmark_steps = o_.face_steps / 10, t.validate_every = std::max<std::int64_t>(1, o_.face_steps / 8), t.validation_items = 64;
+    t.optimiser.rate = 1e-3, t.optimiser.final_rate = 1e-5;
+    make_folder(folder_ + "/run");
+    auto trained = stylerig::train_reconstruction(items, face, t, training_hooks(context_, "train F", folder_ + "/run/face.checkpoint.safetensors", 250, face_log_), setup_.mean);
+    if (trained.finished) {
+      stylerig::save_reconstruction(folder_ + "/run/face.safetensors", trained);
+      save_setup(folder_ + "/run", setup_, world, items);
+      face_log_.write_csv(folder_ + "/run/face.csv");
+    }
+    clock_.lap("F");
+    return trained;
+  }
+
+  bool train_rig(World const& world, stylerig::Corpus const& items, stylerig::TrainedReconstruction const& r) {
+    auto const face = setup_.loss(context_.target());
+    Tensor<float> const p = stylerig::reconstruct_corpus(items, r.F);
+    stylerig::RigTraining t = stylerig::RigTraining::best(stylerig::Control::all);
+    t.seed = context_.seed, t.steps = o_.rig_steps, t.pairs = o_.pairs, t.samples = 1;
+    auto trained = stylerig::train_rig(items, r, p, stylerig::parameter_statistics(p), face, t,
+                                       training_hooks(context_, "train rig", folder_ + "/run/rig-all.checkpoint.safetensors", 250, rig_log_));
+    if (!trained.finished) return false;
+    NamedJudge const judge = choose_judge(world, r.F, "", context_.target());
+    stylerig::Rig rig = assemble(world, r, {trained}, p, world.truth ? &judge : nullptr, context_.seed);
+    stylerig::save_rig(folder_ + "/run/rig.safetensors", rig);
+    rig_log_.write_csv(folder_ + "/run/rig.csv");
+    clock_.lap("RigNet");
+    return true;
+  }
+
+  void sheets(RiggedWorld const& w) {
+    Tensor<float> const codes = fresh_codes(w.world, 10, context_.seed, purpose_sheet), targets = codes.rows(0, 3), sources = codes.rows(3, 5);
+    auto save = [&](std::string const& name, Sheet const& sheet, std::string const& edit) {
+      auto texts = provenance(context_, w.world.texts());
+      texts.push_back({"Rig", w.rig_file});
+      texts.push_back({"Edit", edit});
+      save_canvas(folder_ + "/" + name + ".png", sheet.draw(), texts);
+    };
+    TransferOptions t;
+    t.controls = {stylerig::Control::pose, stylerig::Control::expression, stylerig::Control::illumination, stylerig::Control::all};
+    t.mix_layers = w.world.handle.rows > 8;
+    Json cells;
+    save("transfer", transfer_sheet(w, targets, numbered("target", 3), sources, numbered("source", 5), t, cells), "transfer of pose, expression, light and all");
+    numbers_["transfer"] = cells["cells"];
+    auto const names = numbered("face", 3);
+    auto sweep = [&](std::string const& file, std::string const& axis, std::vector<double> const& values) {
+      Json j;
+      save(file, sweep_sheet(w, targets, names, axis, values, {}, 0, j), "sweep of " + axis);
+      sweep_files_.push_back({file, axis});
+      numbers_["sweep_" + file] = j["cells"];
+    };
+    sweep("yaw", "yaw", {-25, -15, -5, 5, 15, 25});
+    auto const* expression = w.rig.layout().find("expression");
+    for (char const* name : {"jawOpen", "mouthSmile_L"})
+      if (expression && std::find(expression->entries.begin(), expression->entries.end(), name) != expression->entries.end()) sweep(name, name, {0, 0.2, 0.4, 0.6, 0.8, 1});
+    if (auto const* g = w.rig.layout().find("illumination"); g && g->size == 27) sweep("light", "light.azimuth", {-70, -40, -15, 15, 40, 70});
+
+    // What F makes of the pictures: the basis of everything.
+    auto const face = w.setup.loss(context_.target());
+    Tensor<float> const p = w.rig.measure(codes);
+    Tensor<float> pictures = w.world.pictures(codes);
+    int const width = int(std::min<std::int64_t>(w.world.handle.resolution, 128));
+    std::vector<Canvas> seen, fitted, normals;
+    Tensor<float> const background = stylerig::reduce_pictures(affine(Var<float>(pictures), 2, -1).value(), w.setup.size);
+    Tensor<float> const over = render_faces(face, p, background), turned = render_normals(face, p);
+    for (std::int64_t i = 0; i < codes.dim(0); ++i) {
+      seen.push_back(resized(to_canvas(pictures[i]), width));
+      fitted.push_back(resized(to_canvas(over[i]), width));
+      normals.push_back(resized(to_canvas(turned[i]), width));
+    }
+    Sheet sheet("what F reads from codes");
+    sheet.row("picture", seen), sheet.row("face over it", fitted), sheet.row("normals", normals);
+    save("reconstruction", sheet, "none");
+    clock_.lap("sheets");
+  }
+
+  void write(RiggedWorld const& w, Evaluation const& e) {
+    Json j{{"generator", w.world.handle.hash}, {"command", context_.command}, {"seed", context_.seed}, {"items", o_.items}, {"face_steps", o_.face_steps}, {"rig_steps", o_.rig_steps}};
+    j["evaluation"] = e.json();
+    double total = 0;
+    std::vector<std::vector<std::string>> times;
+    for (auto const& [name, seconds] : clock_.parts) {
+      j["seconds"][name] = seconds;
+      total += seconds;
+      times.push_back({name, number(seconds) + " s"});
+    }
+    times.push_back({"total", number(total) + " s"});
+    j["seconds"]["total"] = total;
+    j["pictures"] = numbers_;
+
+    Report report("rig: the demo", "A generator, a face model and nothing else: a corpus was made, F learned to read faces from codes, RigNet learned to edit codes, and the edits were "
+                                   "judged. All of it by the command below.");
+    report.command(context_.command);
+    report.heading("Transfer");
+    report.picture(folder_ + "/transfer.png", "The target of each row takes the named things from the source of each column. Last rows: StyleGAN's own mixing of layers.");
+    report.heading("Edits by value");
+    for (auto const& [file, axis] : sweep_files_) report.picture(folder_ + "/" + file + ".png", axis + ": the unedited face, then the values asked for.");
+    report.heading("How good the edits are");
+    report_evaluation(report, e, w.rig);
+    report.heading("What F sees");
+    report.picture(folder_ + "/reconstruction.png", "Pictures, the face model with the parameters that F reads from their codes, and its normals.");
+    report.heading("Training");
+    std::vector<std::string> curves;
+    for (auto const* log : {&face_log_, &rig_log_})
+      for (auto const& name : log->curves()) curves.push_back(curve_chart(*log, name, (log == &face_log_ ? "F: " : "RigNet: ") + name));
+    report.charts(curves);
+    report.table({"part", "time"}, times);
+    write_tables(folder_, e, w.rig);
+    report.save(folder_ + "/report.html", folder_ + "/report.json", j);
+    context_.answer(j, summary(e) + str("in ", number(total), " s; look at ", folder_, "/report.html"));
+  }
+
+  Context const& context_;
+  Options const& o_;
+  std::string folder_;
+  FaceSetup setup_;
+  train::Log face_log_, rig_log_;
+  Clock clock_;
+  Json numbers_ = Json::object();
+  std::vector<std::pair<std::string, std::string>> sweep_files_;
+};
+}  // namespace
+
+void add_demo(CLI::App& app, Context& context) {
+  auto o = std::make_shared<Options>();
+  auto* verb = app.add_subcommand("demo", "The whole job on the generator in the repository: train, edit, judge, report");
+  verb->add_option("--generator", o->generator, "Another StyleGAN2 (default: the one in the repository)");
+  verb->add_option("--face", o->face, std::string(face_model_help) + " (default: the generator's own world, else builtin)");
+  verb->add_option("--items", o->items, str("Pictures to learn from (default ", o->items, ")"))->check(CLI::Range(100, 10000000));
+  verb->add_option("--face-steps", o->face_steps, str("Steps of F (default ", o->face_steps, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--rig-steps", o->rig_steps, str("Steps of RigNet (default ", o->rig_steps, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--pairs", o->pairs, str("Pairs a step (default ", o->pairs, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--evaluation-pairs", o->evaluation_pairs, str("Pairs to judge by (default ", o->evaluation_pairs, ")"))->check(CLI::Range(2, 1000000));
+  verb->add_option("--sweep-codes", o->sweep_codes, str("Codes swept along each axis (default ", o->sweep_codes, ")"))->check(CLI::NonNegativeNumber);
+  add_world_options(*verb, o->world);
+  add_common(*verb, context, "demo-out", "Folder for pictures, report.html and report.json");
+  verb->footer("\nCtrl-C stops at a checkpoint; the same command goes on from it.\n\nExample:\n  stylerig demo --out demo-out");
+  verb->callback([&context, o] {
+    if (context.out.empty()) context.out = "demo-out";
+    context.action = [&context, o] { return Demo(context, *o).run(); };
+  });
+}
+
+}  // namespace program

@@ -1,0 +1,79 @@
+// What the verbs that use or judge a trained rig share.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "report.hpp"
+#include "rig/stylerig/transfer.hpp"
+#include "run.hpp"
+
+namespace program {
+
+/// A run with one of its rigs.
+struct RiggedWorld {
+  World world;
+  FaceSetup setup;
+  rig::stylerig::Rig rig;
+  std::string rig_file;
+};
+/// Opens generator, setup and rig; each is refused if it belongs to another. `face` (if not empty) replaces the face model.
+RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face, Context const& context,
+                        WorldOptions const& options);
+
+/// Whoever says what is seen in a code's picture: the truth where it is known, else the F of another run (--judge), else
+/// F itself, which proves little.
+struct NamedJudge {
+  rig::stylerig::Judge ask;
+  std::string name;
+};
+NamedJudge choose_judge(World const& world, rig::stylerig::Reconstruction<float> const& F, std::string const& judge_run, rig::Device const& device);
+
+/// Mixed codes that no corpus holds: items 0.. of another seed, one stream a purpose. No pictures are made.
+rig::Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t seed, std::uint64_t purpose);
+inline constexpr std::uint64_t purpose_calibration = 1, purpose_sources = 2, purpose_targets = 3, purpose_spread = 4, purpose_sheet = 5;
+
+/// A rig put together from networks trained on `corpus`, calibrated by a judge on fresh codes if `calibrate`.
+rig::stylerig::Rig assemble(World const& world, rig::stylerig::TrainedReconstruction const& r, std::vector<rig::stylerig::TrainedRig> const& networks,
+                            rig::Tensor<float> const& p, NamedJudge const* calibrate, std::uint64_t seed);
+
+// ---- transfer and edit --------------------------------------------------------------------------------------------
+struct TransferOptions {
+  std::vector<rig::stylerig::Control> controls;
+  std::vector<std::string> entries;  ///< single entries instead
+  bool mix_layers = false;           ///< copies of coarse, medium and fine rows as well
+  rig::stylerig::EditOptions edit;
+  int width = 128;
+};
+/// Sources in columns, targets in rows, a block a set of controls.
+Sheet transfer_sheet(RiggedWorld const& w, rig::Tensor<float> const& targets, std::vector<std::string> const& target_names, rig::Tensor<float> const& sources,
+                     std::vector<std::string> const& source_names, TransferOptions const& o, Json& numbers);
+
+/// One quantity swept over values: a row a code.
+Sheet sweep_sheet(RiggedWorld const& w, rig::Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis,
+                  std::vector<double> const& values, rig::stylerig::EditOptions const& o, int width, Json& numbers);
+
+/// Angles in degrees as they are seen, and the light, of one vector.
+Json human(rig::stylerig::ParameterLayout const& layout, float const* p);
+
+// ---- evaluation ---------------------------------------------------------------------------------------------------
+struct EvaluationOptions {
+  std::int64_t pairs = 1000, sweep_codes = 200, expressions = 8;
+  int sweep_steps = 9;
+};
+struct Evaluation {
+  std::string judge;
+  std::vector<rig::stylerig::EditScore> edits;
+  std::vector<rig::stylerig::SweepScore> sweeps;
+  std::vector<std::pair<std::string, std::vector<double>>> speed;  ///< what, milliseconds
+  double peak_bytes = 0;
+  Json json() const;
+};
+Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, EvaluationOptions const& o, std::uint64_t seed, Context const& context);
+/// Tables and charts of an evaluation.
+void report_evaluation(Report& report, Evaluation const& e, rig::stylerig::Rig const& rig);
+/// One line a control, for people.
+std::string summary(Evaluation const& e);
+/// Curves, latent change by row and distributions as CSV beside the report.
+void write_tables(std::string const& folder, Evaluation const& e, rig::stylerig::Rig const& rig);
+
+}  // namespace program

@@ -1,0 +1,119 @@
+// stylerig train-rig GENERATOR: phase 2, RigNet from pairs of corpus items.
+#include <cmath>
+#include <filesystem>
+
+#include "rigging.hpp"
+
+namespace program {
+using namespace rig;
+namespace fs = std::filesystem;
+
+namespace {
+struct Options {
+  std::string generator, corpus = "corpus", run = "run", name = "rig", face, preset = "best", controls, ablation, hidden, mode, judge;
+  std::int64_t steps = 0, pairs = 0, encoder = -1, every = 1000, samples = -1;
+  double rate = 0;
+  bool fresh = false, no_calibration = false, keep_translation = false;
+  WorldOptions world;
+};
+
+/// The networks to train: one for each set of controls.
+std::vector<stylerig::Control> control_sets(Options const& o) {
+  std::string const text = o.controls.empty() ? (o.preset == "paper" ? "separate" : "all") : o.controls;
+  if (text == "separate") return {stylerig::Control::pose, stylerig::Control::expression, stylerig::Control::illumination};
+  std::vector<stylerig::Control> sets;
+  for (auto const& part : split(text)) sets.push_back(stylerig::control_from_name(part));
+  check(!sets.empty(), "--controls: expected all, separate, or sets like pose,expression+light");
+  return sets;
+}
+
+stylerig::RigTraining training_for(stylerig::Control c, Options const& o, std::uint64_t seed) {
+  stylerig::RigTraining t = o.preset == "paper" ? stylerig::RigTraining::paper(c) : stylerig::RigTraining::best(c);
+  if (!o.ablation.empty()) t = t.ablated(o.ablation);
+  t.seed = seed;
+  if (o.steps > 0) t.steps = o.steps;
+  if (o.pairs > 0) t.pairs = o.pairs;
+  if (o.rate > 0) t.optimiser.rate = o.rate;
+  if (o.encoder >= 0) t.encoder = o.encoder;
+  if (o.samples >= 0) t.samples = o.samples;
+  if (!o.mode.empty()) t.mode = stylerig::control_mode_from_name(o.mode);
+  if (o.keep_translation) t.losses.keep_translation = true;
+  if (o.hidden == "none") {
+    t.hidden.clear();
+  } else if (!o.hidden.empty()) {
+    t.hidden.clear();
+    for (double h : number_list(o.hidden, "--hidden")) t.hidden.push_back(std::int64_t(h));
+  }
+  return t;
+}
+
+int train(Context const& context, Options const& o) {
+  World const world = load_world(o.generator, context, o.world);
+  stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
+  Run run = load_run(o.run, world, context.target());
+  if (!o.face.empty()) run.setup.model = o.face;
+  auto const face = run.setup.loss(context.target());
+  check(run.reconstruction.face == face.identity(), run.file("face.safetensors"), ": was trained with ", run.reconstruction.face, ", expected ", face.identity());
+  Tensor<float> const p = stylerig::reconstruct_corpus(corpus, run.reconstruction.F);
+  auto const statistics = stylerig::parameter_statistics(p);
+
+  std::vector<stylerig::TrainedRig> networks;
+  Json trained = Json::array();
+  for (stylerig::Control const c : control_sets(o)) {
+    stylerig::RigTraining const t = training_for(c, o, context.seed);
+    std::string const stem = o.name + "-" + stylerig::to_string(c), checkpoint = run.file(stem + ".checkpoint.safetensors");
+    if (o.fresh) fs::remove(checkpoint);
+    train::Log log;
+    networks.push_back(stylerig::train_rig(corpus, run.reconstruction, p, statistics, face, t,
+                                           training_hooks(context, "train rig (" + stylerig::to_string(c) + ")", checkpoint, o.every, log)));
+    log.write_csv(run.file(stem + ".csv"));
+    if (!networks.back().finished)
+      return context.stopped(str("step ", networks.back().steps, " of ", t.steps, " is in ", checkpoint, "; the same command goes on from there"));
+    trained.push_back({{"controls", stylerig::to_string(c)}, {"steps", t.steps}, {"mode", stylerig::to_string(t.mode)}});
+  }
+  NamedJudge const judge = choose_judge(world, run.reconstruction.F, o.judge, context.target());
+  bool const calibrated = o.preset == "best" && !o.no_calibration && (world.truth || !o.judge.empty());
+  stylerig::Rig rig = assemble(world, run.reconstruction, networks, p, calibrated ? &judge : nullptr, context.seed);
+  std::string const result = run.file(o.name + ".safetensors");
+  stylerig::save_rig(result, rig);
+  context.answer({{"rig", result}, {"networks", trained}, {"calibrated_by", calibrated ? Json(judge.name) : Json(nullptr)}, {"generator", world.handle.hash}},
+                 str(result, " written: controls ", stylerig::to_string(rig.controls()), calibrated ? ", calibrated by " + judge.name : std::string()));
+  return success;
+}
+}  // namespace
+
+void add_train_rig(CLI::App& app, Context& context) {
+  auto o = std::make_shared<Options>();
+  auto* verb = app.add_subcommand("train-rig", "Train RigNet: from a code and a wish to the code of the edited face");
+  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("--corpus", o->corpus, "Folder that stylerig corpus wrote (default corpus)");
+  verb->add_option("--run", o->run, "Folder of the run, with F in it (default run)");
+  verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
+  verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
+  verb->add_option("--preset", o->preset, "best or paper (default best)")->check(CLI::IsMember({"best", "paper"}));
+  verb->add_option("--controls", o->controls, "all: one network; separate: three; or sets like pose,expression+light (default: all, or separate for paper)");
+  verb->add_option("--ablation", o->ablation, "One thing changed: " + join(stylerig::RigTraining::ablations()))->check(CLI::IsMember(stylerig::RigTraining::ablations()));
+  verb->add_option("--mode", o->mode, "What the network is told of the wish: full, subset, merged or merged_delta (default: the preset's)")
+      ->check(CLI::IsMember({"full", "subset", "merged", "merged_delta", "delta"}));
+  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--pairs", o->pairs, "Pairs a step (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--samples", o->samples, "Joint control: samples made of a pair in a step, in turn; 0 for all (default: the preset's)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--encoder", o->encoder, "Size of the code's summary a row (default: the preset's)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--hidden", o->hidden, "Widths of hidden layers a row, like 128, or none for the linear decoder (default: the preset's)");
+  verb->add_flag("--keep-translation", o->keep_translation, "A pose edit must not shift the head");
+  verb->add_option("--judge", o->judge, "Another run whose F calibrates the rig (default: the truth where it is known)");
+  verb->add_flag("--no-calibration", o->no_calibration, "Do not measure requested against achieved afterwards");
+  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
+  verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
+  add_world_options(*verb, o->world);
+  add_common(*verb, context);
+  verb->footer("\nThe generator is never run here: pictures come from the corpus. Ctrl-C finishes the step and writes the checkpoint; the same command\n"
+               "goes on from it, to the same bits.\n\nExamples:\n"
+               "  stylerig train-rig ffhq.pkl --corpus corpus --run run\n"
+               "  stylerig train-rig ffhq.pkl --corpus corpus --run run --preset paper --name paper\n"
+               "  stylerig train-rig ffhq.pkl --corpus corpus --run run --ablation no_consist --name no_consist");
+  verb->callback([&context, o] { context.action = [&context, o] { return train(context, *o); }; });
+}
+
+}  // namespace program

@@ -1,0 +1,69 @@
+// stylerig transfer GENERATOR: pose, expression and light from some faces to others, as a sheet.
+#include "rigging.hpp"
+
+namespace program {
+using namespace rig;
+
+namespace {
+struct Options {
+  std::string generator, run = "run", name = "rig", face, sources = "100-105", targets = "0-3", controls = "pose,expression,light,all", only;
+  double psi = 1;
+  bool mix_layers = false, uncalibrated = false;
+  std::int64_t refine = 0;
+  int width = 128;
+  WorldOptions world;
+};
+
+std::vector<std::string> seed_names(std::vector<std::uint32_t> const& seeds) {
+  std::vector<std::string> names;
+  for (auto s : seeds) names.push_back("seed " + std::to_string(s));
+  return names;
+}
+
+int run(Context const& context, Options const& o) {
+  auto const sources = seed_list(o.sources, "--sources"), targets = seed_list(o.targets, "--targets");
+  TransferOptions t;
+  if (o.only.empty())
+    for (auto const& set : split(o.controls)) t.controls.push_back(stylerig::control_from_name(set));
+  t.entries = split(o.only);
+  t.mix_layers = o.mix_layers, t.width = o.width;
+  t.edit.calibrated = !o.uncalibrated, t.edit.refine_steps = o.refine;
+  RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
+  Json numbers{{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}};
+  Sheet const sheet = transfer_sheet(w, w.world.codes(targets, {o.psi}), seed_names(targets), w.world.codes(sources, {o.psi}), seed_names(sources), t, numbers);
+  auto texts = provenance(context, w.world.texts());
+  texts.push_back({"Rig", w.rig_file});
+  texts.push_back({"Edit", "transfer of " + (o.only.empty() ? o.controls : o.only) + " from seeds " + o.sources + " to seeds " + o.targets});
+  save_canvas(context.out, sheet.draw(), texts);
+  context.answer(numbers, context.out + " written");
+  return success;
+}
+}  // namespace
+
+void add_transfer(CLI::App& app, Context& context) {
+  auto o = std::make_shared<Options>();
+  auto* verb = app.add_subcommand("transfer", "Give faces the pose, expression or light of others: a sheet, sources x targets");
+  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("--run", o->run, "Folder of the run (default run)");
+  verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
+  verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
+  verb->add_option("--sources", o->sources, "Seeds that give, a column each (default 100-105)");
+  verb->add_option("--targets", o->targets, "Seeds that receive, a row each (default 0-3)");
+  verb->add_option("--controls", o->controls, "Sets of pose, expression, light joined by +, a block each (default pose,expression,light,all)");
+  verb->add_option("--only", o->only, "Single entries instead, like rotation.yaw,expression.jawOpen");
+  verb->add_flag("--mix-layers", o->mix_layers, "Also StyleGAN's own mixing, rows copied from the source, for comparison");
+  verb->add_option("--psi", o->psi, "Truncation of the seeds' codes (default 1)");
+  verb->add_option("--refine", o->refine, "Gradient steps through F after each edit (default 0)")->check(CLI::NonNegativeNumber);
+  verb->add_flag("--uncalibrated", o->uncalibrated, "Ask the network for the wish itself");
+  verb->add_option("--width", o->width, "Width of a picture on the sheet (default 128)")->check(CLI::PositiveNumber);
+  add_world_options(*verb, o->world);
+  add_common(*verb, context, "transfer.png", "Sheet to write");
+  verb->footer("\nExamples:\n  stylerig transfer ffhq.pkl --run run --sources 100-105 --targets 0-3\n"
+               "  stylerig transfer ffhq.pkl --run run --controls pose+light --mix-layers\n  stylerig transfer ffhq.pkl --run run --only rotation.yaw");
+  verb->callback([&context, o] {
+    if (context.out.empty()) context.out = "transfer.png";
+    context.action = [&context, o] { return run(context, *o); };
+  });
+}
+
+}  // namespace program
