@@ -414,7 +414,7 @@ inline void place_landmarks(Mesh const& m, MorphableModel& model) {
       }
     return best;
   };
-  double const jaw[9][2] = {{1.40, 6.0},  {1.38, 7.4},  {1.36, 8.8},  {1.32, 10.1}, {1.20, 11.1},
+  double const jaw[9][2] = {{1.30, 6.0},  {1.29, 7.4},  {1.27, 8.8},  {1.24, 10.1}, {1.16, 11.1},
                             {0.96, 11.6}, {0.66, 11.7}, {0.33, 11.7}, {0.0, 11.7}};
   model.contour.assign(17, {});
   for (int i = 0; i < 9; ++i) {
