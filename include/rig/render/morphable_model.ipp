@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "rig/core/vec.hpp"
 #include "rig/io/hash.hpp"
 #include "rig/render/morphable_model.hpp"
 
@@ -31,23 +32,20 @@ struct ModelHash {
 // Key of an undirected edge.
 inline std::uint64_t edge_key(int a, int b) { return std::uint64_t(std::uint32_t(std::min(a, b))) << 32 | std::uint32_t(std::max(a, b)); }
 
-// Mean of n . (centroid - centre), weighted by area: positive when triangles face outwards on the whole.
+// Mean of n . (centroid - centre), weighted by area and in units of the size of the mesh: positive when triangles face
+// outwards on the whole, 0 to rounding for a flat patch.
 inline double outwardness(Tensor<float> const& mean, Tensor<int> const& triangles) {
-  auto const v = mean.view<2>();
-  auto const t = triangles.view<2>();
-  double centre[3] = {0, 0, 0};
-  for (std::int64_t i = 0; i < mean.dim(0); ++i)
-    for (int a = 0; a < 3; ++a) centre[a] += double(v(i, a)) / double(mean.dim(0));
-  double sum = 0;
+  using V = Vec3<double>;
+  auto at = [&](std::int64_t i) { return V{mean.data()[3 * i], mean.data()[3 * i + 1], mean.data()[3 * i + 2]}; };
+  V centre{0, 0, 0};
+  for (std::int64_t i = 0; i < mean.dim(0); ++i) centre += (1 / double(mean.dim(0))) * at(i);
+  double sum = 0, area = 0, extent = 0;
   for (std::int64_t f = 0; f < triangles.dim(0); ++f) {
-    double p[3][3], m[3] = {0, 0, 0};
-    for (int k = 0; k < 3; ++k)
-      for (int a = 0; a < 3; ++a) m[a] += (p[k][a] = double(v(t(f, k), a)) - centre[a]) / 3;
-    double const e[3] = {p[1][0] - p[0][0], p[1][1] - p[0][1], p[1][2] - p[0][2]};
-    double const g[3] = {p[2][0] - p[0][0], p[2][1] - p[0][1], p[2][2] - p[0][2]};
-    sum += (e[1] * g[2] - e[2] * g[1]) * m[0] + (e[2] * g[0] - e[0] * g[2]) * m[1] + (e[0] * g[1] - e[1] * g[0]) * m[2];
+    int const* const t = triangles.data() + 3 * f;
+    V const a = at(t[0]) - centre, b = at(t[1]) - centre, c = at(t[2]) - centre, n = cross(b - a, c - a);
+    sum += dot(n, a + b + c) / 3, area += length(n), extent = std::max(extent, length(a));
   }
-  return sum;
+  return area > 0 ? sum / (area * extent) : 0;
 }
 
 inline void check_finite(char const* field, Tensor<float> const& t) {
@@ -203,7 +201,7 @@ RIG_INLINE ModelReport check_model(MorphableModel const& m) {
       if (++edges[detail::edge_key(t[k], t[(k + 1) % 3])] == 3) ++report.non_manifold_edges;
   }
   report.isolated_vertices = std::count(used.begin(), used.end(), 0);
-  check(detail::outwardness(m.mean, m.triangles) > 0,
+  check(detail::outwardness(m.mean, m.triangles) > -1e-6,
         "face model: triangles must be counter-clockwise seen from outside; they are turned inwards");
 
   check(m.landmarks && m.landmarks.shape() == Shape{68}, "face model: landmarks must be [68], got ", m.landmarks.shape());
@@ -232,7 +230,7 @@ RIG_INLINE ModelReport check_model(MorphableModel const& m) {
 RIG_INLINE ModelReport finish_model(MorphableModel& m, bool* flipped) {
   check(m.mean && m.mean.rank() == 2 && m.mean.dim(1) == 3, "face model: mean must be [V, 3], got ", m.mean.shape());
   m.vertex_triangles = make_vertex_triangles(m.triangles, m.vertices());
-  bool const inwards = detail::outwardness(m.mean, m.triangles) < 0;
+  bool const inwards = detail::outwardness(m.mean, m.triangles) < -1e-6;
   if (inwards) {
     m.triangles = m.triangles.clone();
     int* const t = m.triangles.mutate();
