@@ -1,0 +1,291 @@
+// The program as people run it: exit statuses, one line on stderr, well-formed JSON, nothing half-written, and the whole
+// job on a generator of a few pixels.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "rig/io/image.hpp"
+#include "rig/nn/stylegan2_loader.hpp"
+
+namespace fs = std::filesystem;
+using namespace rig;
+using Json = nlohmann::json;
+
+namespace {
+char const* const verbs[] = {"info", "convert", "sample", "verify", "corpus", "train-face", "train-rig", "transfer", "edit", "evaluate", "fit-photo", "make-oracle", "demo"};
+
+std::string program() {
+  if (char const* p = std::getenv("RIG_PROGRAM")) return p;
+  char const* build = std::getenv("RIG_BUILD");
+  return fs::absolute(std::string(build ? build : "build") + "/stylerig").string();
+}
+
+/// A folder of this test's own, gone at the end.
+struct Scratch {
+  fs::path path;
+  Scratch() : path(fs::temp_directory_path() / ("rig-program-" + std::to_string(getpid()))) { fs::create_directories(path); }
+  ~Scratch() { fs::remove_all(path); }
+  std::string operator/(std::string const& name) const { return (path / name).string(); }
+};
+Scratch& scratch() {
+  static Scratch s;
+  return s;
+}
+
+std::string text_of(std::string const& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream s;
+  s << in.rdbuf();
+  return s.str();
+}
+void write(std::string const& path, std::string const& text) { std::ofstream(path, std::ios::binary) << text; }
+
+struct Result {
+  int status;
+  std::string out, err;
+  std::int64_t error_lines() const { return std::count(err.begin(), err.end(), '\n'); }
+};
+/// Runs a line of shell in which $S is the program.
+Result shell(std::string const& line) {
+  std::string const out = scratch() / "stdout", err = scratch() / "stderr", script = scratch() / "script";
+  write(script, "S='" + program() + "'\ncd '" + scratch().path.string() + "'\n" + line + "\n");
+  int const status = std::system(("sh '" + script + "' >'" + out + "' 2>'" + err + "'").c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(out), text_of(err)};
+}
+Result stylerig(std::string const& arguments) { return shell("\"$S\" " + arguments); }
+
+/// One line on stderr that holds all the words, the given status, nothing on stdout.
+void check_failure(std::string const& arguments, int status, std::vector<std::string> const& words) {
+  Result const r = stylerig(arguments);
+  INFO("stylerig ", arguments, "\nstderr: ", r.err);
+  CHECK(r.status == status);
+  CHECK(r.error_lines() == 1);
+  CHECK(r.err.rfind("stylerig: ", 0) == 0);
+  for (auto const& w : words) CHECK_MESSAGE(r.err.find(w) != std::string::npos, "expected to read: ", w);
+}
+Json json_of(std::string const& arguments) {
+  Result const r = stylerig(arguments + " --json");
+  INFO("stylerig ", arguments, "\nstderr: ", r.err);
+  REQUIRE(r.status == 0);
+  return Json::parse(r.out);
+}
+
+/// A StyleGAN2 of 16 pixels with random weights.
+std::string generator(std::uint64_t seed) {
+  std::string const path = scratch() / ("g" + std::to_string(seed) + ".safetensors");
+  if (fs::exists(path)) return path;
+  nn::StyleGAN2Options o;
+  o.z_dim = o.w_dim = 16;
+  o.resolution = 16;
+  o.channel_base = 128, o.channel_max = 8, o.mapping_layers = 2;
+  Rng rng(seed);
+  nn::Generator<float> g(o, rng);
+  nn::save_stylegan2(path, g);
+  return path;
+}
+
+std::string test_data() {
+  char const* root = std::getenv("RIG_TEST_DATA");
+  return fs::absolute(root ? root : "../shared").string();
+}
+}  // namespace
+
+TEST_CASE("every verb explains itself") {
+  Result const all = stylerig("--help");
+  CHECK(all.status == 0);
+  for (std::string const verb : verbs) {
+    CHECK(all.out.find(verb) != std::string::npos);
+    Result const r = stylerig(verb + " --help");
+    INFO(verb);
+    CHECK(r.status == 0);
+    CHECK(r.out.find("Example") != std::string::npos);
+    CHECK(r.out.find("--json") != std::string::npos);
+    CHECK(r.err.empty());
+  }
+  CHECK(stylerig("--version").status == 0);
+}
+
+TEST_CASE("wrong usage has status 2 and one line") {
+  std::string const g = generator(1);
+  check_failure("", 2, {"subcommand"});
+  check_failure("frobnicate", 2, {"frobnicate"});
+  check_failure("info", 2, {"FILE"});
+  check_failure("sample " + g + " --seeds", 2, {"--seeds"});
+  check_failure("sample " + g + " --seeds 1,x", 2, {"--seeds", "'x'"});
+  check_failure("sample " + g + " --seeds 5-2", 2, {"5-2"});
+  check_failure("sample " + g + " --psi a", 2, {"--psi", "'a'"});
+  check_failure("sample " + g + " --noise loud", 2, {"loud"});
+  check_failure("train-face " + g + " --preset good", 2, {"good"});
+  check_failure("train-rig " + g + " --ablation everything", 2, {"everything"});
+  check_failure("edit " + g + " --yaw 90", 2, {"--yaw"});
+  check_failure("edit " + g, 2, {"nothing is wished for"});
+  check_failure("edit " + g + " --sweep yaw", 2, {"--sweep"});
+  check_failure("corpus " + g + " --count 0", 2, {"--count"});
+}
+
+TEST_CASE("bad input has status 1 and one line that says what was expected and found") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  check_failure("info missing.pkl", 1, {"missing.pkl"});
+  check_failure("info .", 1, {"folder"});
+  check_failure("sample missing.pkl", 1, {"missing.pkl"});
+  check_failure("sample " + g + " --device abacus", 1, {"abacus"});
+  check_failure("sample " + g + " --class 3", 1, {"--class 3"});
+
+  write(s / "empty.pkl", "");
+  check_failure("info empty.pkl", 1, {"empty.pkl"});
+  write(s / "page.pkl", "<html>404 not found</html>");
+  check_failure("sample page.pkl", 1, {"page.pkl"});
+  std::string const whole = text_of(g);
+  write(s / "cut.safetensors", whole.substr(0, whole.size() / 2));
+  check_failure("sample cut.safetensors", 1, {"cut.safetensors"});
+  io::save_png(s / "renamed.pkl", full<float>({4, 4, 3}, 0.5f));
+  check_failure("sample renamed.pkl", 1, {"renamed.pkl"});
+  io::save_safetensors(s / "other.safetensors", {{"x", io::AnyTensor(full<float>({2, 3}, 1))}}, {});
+  check_failure("sample other.safetensors", 1, {"other.safetensors"});
+  check_failure("verify " + g + " missing.npz", 1, {"missing.npz"});
+
+  std::string bent = whole;
+  auto const at = bent.find("[16,16]");
+  REQUIRE(at != std::string::npos);
+  bent.replace(at, 7, "[8, 32]");
+  write(s / "bent.safetensors", bent);
+  check_failure("sample bent.safetensors", 1, {"bent.safetensors"});
+
+  check_failure("convert " + g + " x.docx", 1, {".safetensors"});
+  check_failure("train-face " + g + " --corpus nowhere", 1, {"nowhere"});
+  check_failure("train-rig " + g + " --corpus nowhere", 1, {"nowhere"});
+  check_failure("transfer " + g + " --run nowhere", 1, {"nowhere"});
+  check_failure("fit-photo . --landmarks missing.csv", 1, {"missing.csv"});
+  write(s / "bad.csv", "a,b\n1,2\n");
+  check_failure("fit-photo . --landmarks bad.csv", 1, {"bad.csv", "image"});
+  check_failure("convert builtin:7 head.obj", 1, {"7"});
+}
+
+TEST_CASE("what cannot be written leaves nothing under its name") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  Result const full = shell("\"$S\" info '" + g + "' --json > /dev/full");
+  CHECK(full.status == 1);
+  CHECK(full.err.find("standard output") != std::string::npos);
+
+  // A limit on file sizes stands in for a full disk: writing fails in the middle.
+  fs::create_directories(s / "tight");
+  Result const limit = shell("trap '' XFSZ; ulimit -f 4; \"$S\" convert '" + g + "' tight/copy.safetensors");
+  INFO(limit.err);
+  CHECK(limit.status == 1);
+  CHECK(limit.err.find("copy.safetensors") != std::string::npos);
+  CHECK(fs::is_empty(s / "tight"));
+
+  write(s / "file", "a file where a folder should be");
+  check_failure("sample " + g + " --seeds 0 --out file/sheet.png", 1, {"file"});
+  check_failure("corpus " + g + " --count 100 --out file", 1, {"file"});
+}
+
+TEST_CASE("info, convert and sample") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  Json const info = json_of("info " + g + " --list");
+  CHECK(info.at("resolution") == 16);
+  CHECK(info.at("rows") == Json(6));
+  CHECK(info.at("list").size() > 20);
+  Json const copied = json_of("convert " + g + " copy.safetensors");
+  CHECK(copied.at("hash") == info.at("hash"));
+  json_of("convert " + g + " raw.npz");
+  CHECK(json_of("info raw.npz").at("kind") == "npz");
+
+  Json const sample = json_of("sample " + g + " --seeds 0-2,9 --psi 1 --out a/sheet.png --singles a");
+  CHECK(sample.at("pictures").size() == 4);
+  Json const picture = json_of("info a/seed9.png");
+  CHECK(picture.at("texts").at("Generator") == info.at("hash"));
+  CHECK(picture.at("texts").at("Picture") == "seed9");
+  CHECK(json_of("sample " + g + " --seeds 0-1 --psi 0.5,1 --out b.png").at("pictures").size() == 4);
+  CHECK(json_of("sample " + g + " --seeds 0-1 --mix-with 5-7 --cut 3 --out c.png").at("pictures").size() == 6);
+  check_failure("sample " + g + " --mix-with 5 --cut 30", 1, {"--cut", "30"});
+  // The same picture for any number of threads.
+  stylerig("sample " + g + " --seeds 3 --threads 1 --singles t1 --out t1.png");
+  stylerig("sample " + g + " --seeds 3 --threads 2 --singles t2 --out t2.png");
+  CHECK(io::load_image(s / "t1/seed3.png").host() == io::load_image(s / "t2/seed3.png").host());
+  CHECK(stylerig("convert builtin:2000 head.obj").status == 0);
+  CHECK(json_of("info head.obj").at("vertices").get<int>() >= 1900);
+}
+
+TEST_CASE("verify agrees with the original code") {
+  std::string const folder = test_data() + "/parity/stylegan/";
+  if (!fs::exists(folder + "sg2ada_skip64.pkl")) {
+    MESSAGE("skipped: no ", folder);
+    return;
+  }
+  Result const good = stylerig("verify " + folder + "sg2ada_misc16.pkl " + folder + "sg2ada_misc16.npz");
+  INFO(good.err);
+  CHECK(good.status == 0);
+  CHECK(Json::parse(good.out).is_object());
+  CHECK(stylerig("verify " + folder + "sg2ada_resnet32.pkl " + folder + "sg2ada_misc16.npz").status == 1);
+}
+
+TEST_CASE("the whole job on a generator of sixteen pixels") {
+  Scratch& s = scratch();
+  std::string const g = generator(1), other = generator(2);
+  Json const corpus = json_of("corpus " + g + " --count 120 --chunk 50 --out corpus");
+  CHECK(corpus.at("items") == 120);
+  CHECK(json_of("info corpus").at("generator") == corpus.at("generator"));
+  check_failure("corpus " + g + " --count 130 --chunk 50 --out corpus", 1, {"count"});
+  check_failure("corpus " + other + " --count 120 --chunk 50 --out corpus", 1, {"generator"});
+  check_failure("train-face " + other + " --corpus corpus", 1, {"generator"});
+
+  std::string const face = "train-face " + g + " --corpus corpus --run run --face builtin:2000:5:5 --batch 4 --hidden 16 --fit-items 2";
+  Json const trained = json_of(face + " --steps 5");
+  CHECK(trained.at("steps") == 5);
+  check_failure(face + " --steps 6", 1, {"checkpoint"});  // the checkpoint is of another run
+  CHECK(json_of(face + " --steps 5").at("validation") == trained.at("validation"));
+
+  // Ctrl-C: the step is finished, the checkpoint written, and the line says how to go on.
+  std::string const longer = "train-face '" + g + "' --corpus corpus --run stopped --face builtin:2000:5:5 --batch 4 --hidden 16 --steps 1000000";
+  Result const stopped = shell("timeout --preserve-status -s INT 8 \"$S\" " + longer);
+  INFO(stopped.err);
+  CHECK(stopped.status == 130);
+  CHECK(stopped.err.find("the same command goes on") != std::string::npos);
+  CHECK(fs::exists(s / "stopped/face.checkpoint.safetensors"));
+  CHECK_FALSE(fs::exists(s / "stopped/face.safetensors"));
+
+  std::string const rig = "train-rig " + g + " --corpus corpus --run run --steps 3 --pairs 2 --hidden 8 --encoder 4";
+  CHECK(json_of(rig).at("networks").size() == 1);
+  CHECK(json_of("train-rig " + g + " --corpus corpus --run run --steps 2 --pairs 2 --preset paper --encoder 4 --name paper").at("networks").size() == 3);
+  check_failure(rig + " --face builtin:2000:6:5 --name x", 1, {"expected"});
+  check_failure("train-rig " + other + " --corpus corpus --run run", 1, {"generator"});
+
+  Json const transfer = json_of("transfer " + g + " --run run --sources 10-11 --targets 0 --controls pose,light+expression --mix-layers --out transfer.png");
+  CHECK(transfer.at("cells").size() == 2 * 2 + 3 * 2);
+  json_of("transfer " + g + " --run run --name paper --sources 10 --targets 0 --only rotation.yaw --out only.png");
+  Json const edit = json_of("edit " + g + " --run run --seeds 0-1 --yaw 20 --pitch -5 --roll 10 --expression jawOpen=0.6 --light azimuth=-40 --mesh --out edit.png --state edit.json");
+  CHECK(edit.at("faces").size() == 2);
+  CHECK(edit.at("faces")[0].at("wished").at("yaw").get<double>() == doctest::Approx(20).epsilon(1e-4));
+  CHECK(edit.at("faces")[0].at("wished").at("expression").at("jawOpen").get<double>() == doctest::Approx(0.6).epsilon(1e-4));
+  CHECK(json_of("info edit.png").at("texts").at("Edit") == edit.at("wishes"));
+  CHECK(json_of("edit " + g + " --run run --seeds 0 --sweep yaw=-20:20:3 --out sweep.png").at("cells").size() == 3);
+  check_failure("edit " + g + " --run run --expression noSuchShape=1", 1, {"noSuchShape"});
+  check_failure("edit " + g + " --run run --name nothing --yaw 3", 1, {"nothing"});
+  check_failure("edit " + other + " --run run --yaw 3", 1, {"generator"});
+  check_failure("transfer " + g + " --run run --face builtin:3000:5:5", 1, {"model"});
+  check_failure("transfer " + g + " --run run --controls smell", 1, {"smell"});
+
+  Json const evaluation = json_of("evaluate " + g + " --run run --pairs 12 --sweep-codes 3 --sweep-steps 3 --expressions 2 --out evaluation");
+  CHECK(evaluation.at("controls").size() == 3);
+  CHECK(evaluation.at("controls").at("pose").at("judged").at("success").contains("low"));
+  std::string const page = text_of(s / "evaluation/report.html");
+  CHECK(page.find("<svg") != std::string::npos);
+  CHECK(page.find("http://") == page.find("http://www.w3.org/2000/svg"));  // nothing is fetched
+  CHECK(Json::parse(text_of(s / "evaluation/report.json")) == evaluation);
+
+  write(s / "run/setup.json", "{\"model\": 3}");
+  check_failure("transfer " + g + " --run run", 1, {"setup.json"});
+}
