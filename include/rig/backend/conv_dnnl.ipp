@@ -148,22 +148,28 @@ struct DnnlTile {
   float const* weight;
 };
 
+/// Whether these sizes are for oneDNN: neither so small that its own order of the weight costs more than it saves, nor
+/// with crops or windows that it does not know.
+template <class Size>
+bool dnnl_conv_serves(Size const& s) {
+  // Padding on the far side that makes the sizes meet; less than nothing where a stride leaves a rest.
+  std::int64_t const bottom = (s.oh - 1) * s.stride + s.kh - s.top - s.h, right = (s.ow - 1) * s.stride + s.kw - s.left - s.w;
+  if (s.groups != 1 || s.c < 8 || s.o < 8 || s.n * s.oh * s.ow < 16 || s.kh < s.stride || s.kw < s.stride) return false;
+  return s.top >= 0 && s.left >= 0 && s.top < s.kh && s.left < s.kw && bottom < s.kh && right < s.kw && bottom > -s.stride &&
+         right > -s.stride;
+}
+
 /// forward: from x to y; input: from y to x. False if the sizes are better served otherwise; then nothing was written.
 template <class Size>
 bool dnnl_conv(DnnlConvKind kind, Size const& s, float const* from, float const* weight, float* to) {
   bool const forward = kind == DnnlConvKind::forward;
-  // Padding on the far side that makes the sizes meet; less than nothing where a stride leaves a rest.
-  std::int64_t const bottom = (s.oh - 1) * s.stride + s.kh - s.top - s.h, right = (s.ow - 1) * s.stride + s.kw - s.left - s.w;
-  std::int64_t const pixels = s.n * s.oh * s.ow, flops = 2 * pixels * s.o * s.c * s.kh * s.kw;
-  if (s.groups != 1 || s.c < 8 || s.o < 8 || pixels < 192 || s.kh < s.stride || s.kw < s.stride) return false;
-  if (s.top < 0 || s.left < 0 || s.top >= s.kh || s.left >= s.kw || bottom >= s.kh || right >= s.kw || bottom <= -s.stride ||
-      right <= -s.stride)
-    return false;
-
-  // At least 16 tiles if each is worth a thread: groups of images, or strips of the rows of one.
-  std::int64_t const tile_flops = 20'000'000, rows = forward ? s.oh : s.h;
-  std::int64_t const wanted = std::clamp<std::int64_t>(flops / tile_flops, 1, 16);
+  if (!dnnl_conv_serves(s)) return false;
+  // Up to 16 tiles if each is worth a thread and has pixels enough to be worth reading the weight: groups of images, or
+  // strips of the rows of one.
+  std::int64_t const pixels = s.n * s.oh * s.ow, flops = 2 * pixels * s.o * s.c * s.kh * s.kw, rows = forward ? s.oh : s.h;
+  std::int64_t const wanted = std::clamp<std::int64_t>(std::min(flops / 20'000'000, pixels / 64), 1, 16);
   std::int64_t const images = std::max<std::int64_t>(1, s.n / wanted), strips = std::clamp<std::int64_t>(wanted / s.n, 1, rows);
+  std::int64_t const right = (s.ow - 1) * s.stride + s.kw - s.left - s.w;
   std::int64_t strip = (rows + strips - 1) / strips;
   if (!forward) strip = (strip + s.stride - 1) / s.stride * s.stride;
 

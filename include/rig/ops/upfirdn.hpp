@@ -5,6 +5,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "rig/ops/conv.hpp"
@@ -103,6 +104,123 @@ struct UpfirdnRowKernel {
     for (std::int64_t e = 0; e < width; ++e) y[e] = sum[e];
   }
 };
+/// y[e] = sum over k < count of taps[k tap_step] x[e + k step], e < n: the inner loop of every separable filter.
+template <class T>
+void weighted_sum(T* y, std::int64_t n, T const* x, std::int64_t step, T const* taps, std::int64_t tap_step, std::int64_t count) {
+  auto tap = [&](std::int64_t k) { return k < count ? taps[k * tap_step] : T(0); };
+  T const t0 = tap(0), t1 = tap(1), t2 = tap(2), t3 = tap(3);
+  switch (count) {
+    case 0:
+      return void(std::fill(y, y + n, T(0)));
+    case 1:
+      for (std::int64_t e = 0; e < n; ++e) y[e] = t0 * x[e];
+      return;
+    case 2:
+      for (std::int64_t e = 0; e < n; ++e) y[e] = t0 * x[e] + t1 * x[e + step];
+      return;
+    case 3:
+      for (std::int64_t e = 0; e < n; ++e) y[e] = t0 * x[e] + t1 * x[e + step] + t2 * x[e + 2 * step];
+      return;
+    default:
+      for (std::int64_t e = 0; e < n; ++e) y[e] = t0 * x[e] + t1 * x[e + step] + t2 * x[e + 2 * step] + t3 * x[e + 3 * step];
+  }
+  for (std::int64_t k = 4; k < count; ++k) {
+    T const t = taps[k * tap_step], *from = x + k * step;
+    for (std::int64_t e = 0; e < n; ++e) y[e] += t * from[e];
+  }
+}
+
+/// What to do with a row of the result once it is complete and still in cache; this one leaves it.
+struct LeaveRow {
+  template <class T>
+  void operator()(T*, std::int64_t /*row*/) const {}
+};
+
+/// A filter that is a column times a row, on the CPU, several rows of the result a call: first the rows of x that meet are
+/// summed, then the columns of that sum. Along x it enlarges or reduces, not both.
+template <class T, class After>
+struct SeparableRowsKernel {
+  T const *x, *tap_rows, *tap_cols;
+  T *y, *work;  // work [calls, work_size]: one row of x with zeros around it, and one of y
+  std::int64_t c, all_rows, rows_a_call;
+  Resampling rows, cols;
+  After after;
+  std::int64_t left = 0, width = 0, work_size = 0;  // zeros before the row of x, and all its columns
+
+  void plan() {
+    std::int64_t low = 0, high = cols.in;
+    for (std::int64_t f = 0; f < cols.up && f < cols.out; ++f) {
+      low = std::min(low, first_in(f));
+      high = std::max(high, first_in(f) + (cols.out - 1 - f) / cols.up * cols.down + count(f));
+    }
+    left = -low, width = high - low, work_size = (width + cols.out) * c;
+  }
+  void operator()(std::int64_t call) const {
+    T *row = work + call * work_size, *part = row + width * c;
+    std::int64_t const line = cols.in * c;
+    std::fill(row, row + left * c, T(0));
+    std::fill(row + left * c + line, row + width * c, T(0));
+    for (std::int64_t r = call * rows_a_call; r < std::min(all_rows, (call + 1) * rows_a_call); ++r) {
+      TapSpan const a(rows, r % rows.out);
+      T* to = y + r * cols.out * c;
+      T const* first_row = a.count ? x + (r / rows.out * rows.in + a.first_in) * line : x;
+      weighted_sum(row + left * c, line, first_row, line, tap_rows + a.first_tap, rows.up, a.count);
+      for (std::int64_t f = 0; f < cols.up && f < cols.out; ++f) {
+        T const *from = row + (left + first_in(f)) * c, *taps = tap_cols + first_tap(f);
+        std::int64_t const many = (cols.out - 1 - f) / cols.up + 1;
+        if (cols.down > 1) {
+          for (std::int64_t j = 0; j < many; ++j) weighted_sum(to + j * c, c, from + j * cols.down * c, c, taps, cols.up, count(f));
+        } else if (cols.up == 1) {
+          weighted_sum(to, many * c, from, c, taps, cols.up, count(f));
+        } else {
+          weighted_sum(part, many * c, from, c, taps, cols.up, count(f));
+          for (std::int64_t j = 0; j < many; ++j)
+            for (std::int64_t e = 0; e < c; ++e) to[(f + j * cols.up) * c + e] = part[j * c + e];
+        }
+      }
+      after(to, r);
+    }
+  }
+
+ private:
+  // Of outputs f, f + up, ...: the sample that the first one's first tap meets, that tap, and how many taps meet samples.
+  std::int64_t first_in(std::int64_t f) const {
+    std::int64_t const start = f * cols.down - cols.pad;
+    return start >= 0 ? (start + cols.up - 1) / cols.up : -(-start / cols.up);
+  }
+  std::int64_t first_tap(std::int64_t f) const { return first_in(f) * cols.up - (f * cols.down - cols.pad); }
+  std::int64_t count(std::int64_t f) const { return first_tap(f) < cols.taps ? (cols.taps - first_tap(f) - 1) / cols.up + 1 : 0; }
+};
+
+/// f [h, w], on the host, as a column times a row. False if it is not one up to rounding.
+template <class T>
+bool separate(T const* f, std::int64_t h, std::int64_t w, std::vector<T>& column, std::vector<T>& row) {
+  std::int64_t best = 0;
+  for (std::int64_t i = 0; i < h * w; ++i)
+    if (std::abs(f[i]) > std::abs(f[best])) best = i;
+  if (f[best] == 0) return false;
+  column.clear(), row.clear();
+  for (std::int64_t a = 0; a < h; ++a) column.push_back(f[a * w + best % w]);
+  for (std::int64_t b = 0; b < w; ++b) row.push_back(f[best / w * w + b] / f[best]);
+  T const allowed = 4 * std::numeric_limits<T>::epsilon() * std::abs(f[best]);
+  for (std::int64_t i = 0; i < h * w; ++i)
+    if (std::abs(f[i] - column[std::size_t(i / w)] * row[std::size_t(i % w)]) > allowed) return false;
+  return true;
+}
+
+template <class T, class After = LeaveRow>
+Tensor<T> upfirdn_separable(Tensor<T> const& x, T const* tap_rows, T const* tap_cols, Resampling const& rows, Resampling const& cols,
+                            After const& after = {}) {
+  Tensor<T> y({x.dim(0), rows.out, cols.out, x.dim(3)}, x.device());
+  std::int64_t const all = x.dim(0) * rows.out, a_call = std::max<std::int64_t>(1, all / 64), calls = (all + a_call - 1) / a_call;
+  SeparableRowsKernel<T, After> k{x.data(), tap_rows, tap_cols, y.mutate(), nullptr, x.dim(3), all, a_call, rows, cols, after};
+  k.plan();
+  Tensor<T> work({calls, k.work_size}, x.device());
+  k.work = work.mutate();
+  for_each_heavy(x.device(), calls, k);
+  return y;
+}
+
 template <class T>
 struct PrepareTapsKernel {
   T const* f;
@@ -166,12 +284,16 @@ struct Upfirdn2d {
           ", smaller than the filter of ", fh, " by ", fw);
     rows.out = (height - fh) / rows.down + 1, cols.out = (width - fw) / cols.down + 1;
     if (!filter) return detail::upfirdn_pass(x, full<T>({1, 1}, T(o.gain), x.device()), rows, cols);
-    bool const separable = filter.rank() == 1;
+    bool const line = filter.rank() == 1;
     Tensor<T> taps = like(filter);
-    for_each(
-        taps.device(), taps.size(),
-        detail::PrepareTapsKernel<T>{filter.data(), taps.mutate(), taps.size() - 1, !o.flip, T(separable ? std::sqrt(o.gain) : o.gain)});
-    if (!separable) return detail::upfirdn_pass(x, taps, rows, cols);
+    for_each(taps.device(), taps.size(),
+             detail::PrepareTapsKernel<T>{filter.data(), taps.mutate(), taps.size() - 1, !o.flip, T(line ? std::sqrt(o.gain) : o.gain)});
+    if (x.device().is_cpu() && (o.up.x == 1 || o.down.x == 1)) {
+      if (line) return detail::upfirdn_separable(x, taps.data(), taps.data(), rows, cols);
+      std::vector<T> column, row;
+      if (detail::separate(taps.data(), fh, fw, column, row)) return detail::upfirdn_separable(x, column.data(), row.data(), rows, cols);
+    }
+    if (!line) return detail::upfirdn_pass(x, taps, rows, cols);
     detail::Resampling const keep{rows.in, rows.in, 1, 1, 0, 1}, kept{cols.out, cols.out, 1, 1, 0, 1};
     return detail::upfirdn_pass(detail::upfirdn_pass(x, taps.reshape({1, fw}), keep, cols), taps.reshape({fh, 1}), rows, kept);
   }
