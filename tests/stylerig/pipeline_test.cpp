@@ -156,7 +156,7 @@ TEST_CASE("F learns the truth of the toy world") {
     INFO(c.name, ": ", miss / spread, " of the variance is missed");
     CHECK(miss / spread < 0.05);
   }
-  ReconstructionReport const report = judge_reconstruction(w.corpus, w.F, w.face, w.corpus.items(Split::test), 20, 150);
+  ReconstructionReport const report = judge_reconstruction(w.corpus, w.F, w.face, w.corpus.items(Split::test), 20, 800);
   CHECK(report.finite);
   CHECK(report.inside_four > 0.99);
   CHECK(report.photometric_share < 0.2);
