@@ -41,7 +41,7 @@ template <class K>
 struct PieceKernel {
   K kernel;
   std::int64_t count, pieces, length;
-  void operator()(std::int64_t p) const {
+  RIG_HD void operator()(std::int64_t p) const {
     std::int64_t const image = p / pieces, begin = p % pieces * length, end = begin + length < count ? begin + length : count;
     K k = kernel;
     for (std::int64_t i = begin; i < end; ++i) k(image, i);

@@ -200,7 +200,7 @@ template <class T>
 struct RasterBandKernel {
   RasterKernel<T> kernel;
   std::int64_t bands;
-  void operator()(std::int64_t i) const {
+  RIG_HD void operator()(std::int64_t i) const {
     RasterKernel<T> const k = kernel;
     std::int64_t const image = i / bands, band = i % bands, h = k.size.height, top = h * band / bands, bottom = h * (band + 1) / bands - 1;
     for (std::int64_t f = 0; f < k.mesh.faces; ++f) k.draw_rows(image, f, top, bottom);
