@@ -121,3 +121,25 @@ TEST_CASE("modulated_conv2d: wrong shapes are named") {
   CHECK_THROWS_AS(noise_bias_act(x, Var<float>(zeros<float>({1, 4, 4, 3})), Var<float>(zeros<float>({})), Var<float>()), Error);
   CHECK_THROWS_AS(noise_bias_act(x, Var<float>(zeros<float>({1, 4, 4, 1})), Var<float>(), Var<float>()), Error);
 }
+
+TEST_CASE("modulated_conv2d: watched and unwatched, one sample and several, agree") {
+  Rng rng(9);
+  for (auto [size, o] : {std::pair{3, 3}, {1, 3}, {3, 20}, {1, 20}})
+    for (bool demodulate : {true, false}) {
+      std::int64_t const c = 12;
+      Tensor<double> const x = randn<double>({2, 18, 17, c}, rng), w = randn<double>({o, size, size, c}, rng),
+                           s = randn<double>({2, c}, rng);
+      ModulatedConvOptions<double> const options{.demodulate = demodulate, .padding = size / 2};
+      auto const both = modulated_conv2d<double>(x, w, s, options).value().host();
+      for (std::int64_t i = 0; i < 2; ++i) {
+        Tape tape;
+        auto const alone = modulated_conv2d<double>(x.rows(i, 1), w, s.rows(i, 1), options).value().host();
+        auto const watched = modulated_conv2d<double>(tape.watch(x.rows(i, 1)), w, s.rows(i, 1), options).value().host();
+        REQUIRE(alone.size() * 2 == both.size());
+        for (std::size_t k = 0; k < alone.size(); ++k) {
+          CHECK(std::abs(alone[k] - both[std::size_t(i) * alone.size() + k]) < 1e-11);
+          CHECK(std::abs(alone[k] - watched[k]) < 1e-11);
+        }
+      }
+    }
+}
