@@ -1,0 +1,131 @@
+"""StyleGAN2 config-f in plain PyTorch operations, to time beside bench_stylegan2 on the same machine.
+
+Never a dependency of rig: it needs a Python with torch. Random weights; only the work counts, not the picture.
+    python stylegan2_torch.py [resolution ...] [--rounds N] [--threads N]
+One picture, float32: forward at every resolution, and forward with backward to W+ up to 512 pixels.
+The modulated convolution is timed in both usual forms: the style on the activations ("scaled activations"), and the
+style in the weight ("scaled weight", the usual choice for one picture).
+"""
+
+import argparse
+import math
+import time
+
+import torch
+import torch.nn.functional as F
+
+
+def widths(resolution, base=32768, most=512):
+    sizes = [2**k for k in range(2, int(math.log2(resolution)) + 1)]
+    return {r: min(base // r, most) for r in sizes}
+
+
+class Layer:
+    def __init__(self, inputs, outputs, resolution, up, w_dim=512):
+        self.up, self.resolution = up, resolution
+        self.weight = torch.randn(outputs, inputs, 3, 3)
+        self.affine = torch.randn(inputs, w_dim) / math.sqrt(w_dim)
+        self.bias = torch.zeros(outputs)
+        self.noise = torch.randn(resolution, resolution)
+        self.strength = torch.tensor(0.1)
+
+    def __call__(self, x, w, fir, scaled_weight):
+        style = w @ self.affine.t() + 1
+        weight = self.weight
+        norm = ((weight.square().sum((2, 3)) @ style.square().t()).t() + 1e-8).rsqrt()
+        if scaled_weight:
+            weight = weight * style.view(1, -1, 1, 1) * norm.view(-1, 1, 1, 1)
+        else:
+            x = x * style[:, :, None, None]
+        if self.up:
+            x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+            channels = x.shape[1]
+            x = F.conv2d(F.pad(x, (1, 1, 1, 1)), (4 * fir).expand(channels, 1, 4, 4), groups=channels)
+        else:
+            x = F.conv2d(x, weight, padding=1)
+        if not scaled_weight:
+            x = x * norm[:, :, None, None]
+        x = x + self.noise * self.strength + self.bias[None, :, None, None]
+        return F.leaky_relu(x, 0.2) * math.sqrt(2)
+
+
+class ToColours:
+    def __init__(self, channels, w_dim=512):
+        self.weight = torch.randn(3, channels) / math.sqrt(channels)
+        self.affine = torch.randn(channels, w_dim) / math.sqrt(w_dim)
+
+    def __call__(self, x, w):
+        style = w @ self.affine.t() + 1
+        return F.conv2d(x, (self.weight * style).view(3, -1, 1, 1))
+
+
+class Synthesis:
+    def __init__(self, resolution):
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+        self.fir = (taps[:, None] * taps[None, :] / 64).view(1, 1, 4, 4)
+        self.blocks, before = [], None
+        for r, c in widths(resolution).items():
+            self.blocks.append((Layer(before, c, r, True) if before else None, Layer(c, c, r, False), ToColours(c)))
+            before = c
+        self.constant = torch.randn(1, widths(resolution)[4], 4, 4)
+        self.rows = 2 * len(self.blocks)
+
+    def enlarge(self, img):
+        spread = img.new_zeros(1, 3, img.shape[2] * 2, img.shape[3] * 2)
+        spread[:, :, ::2, ::2] = img
+        return F.conv2d(F.pad(spread, (2, 1, 2, 1)), (4 * self.fir).expand(3, 1, 4, 4), groups=3)
+
+    def __call__(self, ws, scaled_weight):
+        x, img, row = self.constant, None, 0
+        for first, second, colours in self.blocks:
+            if first:
+                x = first(x, ws[:, row], self.fir, scaled_weight)
+                row += 1
+            x = second(x, ws[:, row], self.fir, scaled_weight)
+            row += 1
+            y = colours(x, ws[:, min(row, self.rows - 1)])
+            img = y if img is None else self.enlarge(img) + y
+        return img
+
+
+def best(rounds, work):
+    times = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return 1e3 * min(times[1:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("resolutions", type=int, nargs="*", default=[256, 1024])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=0)
+    given = parser.parse_args()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    torch.manual_seed(1)
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, one picture, float32")
+    for resolution in given.resolutions:
+        net = Synthesis(resolution)
+        ws = torch.randn(1, net.rows, 512)
+        for scaled_weight in (True, False):
+            name = "scaled weight" if scaled_weight else "scaled activations"
+
+            def forward():
+                with torch.no_grad():
+                    net(ws, scaled_weight)
+
+            print(f"{resolution:5d}  {name:20s} forward                 {best(given.rounds, forward):8.1f} ms", flush=True)
+            if resolution <= 512:
+
+                def backward():
+                    w = ws.clone().requires_grad_(True)
+                    net(w, scaled_weight).sum().backward()
+
+                print(f"{resolution:5d}  {name:20s} forward, backward to W+ {best(given.rounds, backward):8.1f} ms", flush=True)
+
+
+if __name__ == "__main__":
+    main()
