@@ -18,10 +18,10 @@ struct OracleFitOptions {
   std::int64_t resolution = 64;
   std::int64_t channel_base = 2048, channel_max = 128;
   int mapping_layers = 2;
-  std::int64_t pictures = 20000;   ///< drawn once and shown again and again
+  std::int64_t pictures = 24000;   ///< drawn once and shown again and again
   std::int64_t held_out = 512;     ///< more of them, never trained on
-  std::int64_t steps = 7000, batch = 16;
-  double rate = 4e-3;              ///< of Adam (0.9, 0.99), to zero along a cosine
+  std::int64_t steps = 13000, batch = 8;
+  double rate = 2e-2;              ///< of Adam (0.9, 0.99), to zero along a cosine
   double wander = 0.35;            ///< deviation of the noise on half of the codes, in deviations of w
   std::uint64_t seed = 5;
   std::int64_t log_every = 50, check_every = 500;

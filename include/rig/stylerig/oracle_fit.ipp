@@ -154,6 +154,7 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
     auto const metadata = io::load(o.checkpoint, io::item("world", world), io::item("adam", adam));
     step = std::stoll(io::metadata_value(metadata, "step", o.checkpoint));
   }
+  world.generator.mapping.w_avg = world.truth.center.clone();  // truncation pulls towards the mean code
   train::Progress p("fit generator", o.steps, step, shown);
   auto keep = [&](std::int64_t next) {
     if (!o.checkpoint.empty()) io::save(o.checkpoint, {{"step", str(next)}}, io::item("world", world), io::item("adam", adam));
