@@ -2,7 +2,9 @@
 #pragma once
 #include "cases/basic.hpp"
 #include "cases/convolution.hpp"
+#include "cases/linear_algebra.hpp"
 #include "cases/render.hpp"
+#include "cases/rigging.hpp"
 
 namespace cases {
 
@@ -10,8 +12,10 @@ inline Table const& all() {
   static Table const table = [] {
     Table t;
     add_basic(t);
+    add_linear_algebra(t);
     add_convolution(t);
     add_render(t);
+    add_rigging(t);
     return t;
   }();
   return table;

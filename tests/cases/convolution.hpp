@@ -1,64 +1,181 @@
-// Products, convolution, resampling, modulated convolution.
+// Cases of convolution, resampling and modulated convolution.
 #pragma once
 #include "cases/case.hpp"
 #include "rig/ops/modulated_conv.hpp"
 
 namespace cases {
 
-/// A fixed filter without symmetry, in any scalar.
+/// A filter without symmetry that is no product of a column and a row.
 template <class T>
-Tensor<T> crooked_filter() {
-  return Tensor<T>({4, 3}, {T(0.1), T(0.3), T(-0.2), T(0.5), T(0.7), T(0.2), T(0.4), T(0.6), T(-0.1), T(0.05), T(0.15), T(0.25)});
+Tensor<T> crooked_filter(Device const& device) {
+  return Tensor<T>({4, 3}, {T(0.1), T(0.3), T(-0.2), T(0.5), T(0.7), T(0.2), T(0.4), T(0.6), T(-0.1), T(0.05), T(0.15), T(0.25)}, device);
+}
+/// Taps of a filter that is one, without symmetry.
+template <class T>
+Tensor<T> crooked_taps(Device const& device) {
+  return Tensor<T>({5}, {T(0.1), T(0.5), T(-0.3), T(0.7), T(0.2)}, device);
+}
+
+inline void add_conv2d(Table& t) {
+  // Three rows for each: the convolution of x with w, and its two partners between the same shapes.
+  auto family = [&](std::string const& how, Conv2dOptions const& o, Shape const& x, Shape const& w, Shape const& large_x,
+                    Shape const& large_w) {
+    auto result = [&](Shape const& a, Shape const& b) {
+      return conv2d(Var<float>(zeros<float>(a)), Var<float>(zeros<float>(b)), o).shape();
+    };
+    Shape const y = result(x, w), large_y = result(large_x, large_w);
+    Shape const other_w = w.with(3, w[3] + 1), other_y = y.with(1, y[1] + 1), line{x[1], x[2], x[3]};
+    add(t, "conv2d, " + how, [o](auto const& v) { return conv2d(v[0], v[1], o); }, {normal(x), normal(w)},
+        {.wrong = {{x, other_w}, {line, w}, {x.with(1, 0), w.with(1, 9)}}, .bench = {normal(large_x), normal(large_w)}});
+    add(t, "conv2d_input, " + how, [=](auto const& v) { return conv2d_input(v[0], v[1], v[0].shape() == large_y ? large_x : x, o); },
+        {normal(y), normal(w)}, {.wrong = {{other_y, w}, {y, other_w}}, .bench = {normal(large_y), normal(large_w)}});
+    add(t, "conv2d_weight, " + how, [=](auto const& v) { return conv2d_weight(v[0], v[1], v[0].shape() == large_x ? large_w : w, o); },
+        {normal(x), normal(y)}, {.wrong = {{x, other_y}, {line, y}}, .bench = {normal(large_x), normal(large_y)}});
+  };
+  family("3 by 3", {.padding = 1}, {2, 5, 7, 3}, {4, 3, 3, 3}, {1, 64, 64, 64}, {64, 3, 3, 64});
+  family("1 by 1", {}, {2, 5, 7, 3}, {4, 1, 1, 3}, {1, 96, 96, 128}, {32, 1, 1, 128});
+  family("stride 2, each side padded differently", {.stride = 2, .padding = {0, 1, 2, 1}}, {2, 5, 7, 3}, {4, 3, 2, 3}, {1, 65, 65, 64},
+         {64, 3, 3, 64});
+  family("stride 2, transposed as in up-sampling", {.stride = 2}, {2, 9, 7, 3}, {5, 3, 3, 3}, {1, 65, 65, 64}, {64, 3, 3, 64});
+  family("stride 3, a window of 2: some of x is never seen", {.stride = 3}, {2, 8, 7, 2}, {3, 2, 2, 2}, {1, 60, 61, 32}, {32, 2, 2, 32});
+  family("cropped", {.padding = {-1, 1, 0, -2}}, {2, 7, 8, 3}, {4, 3, 2, 3}, {1, 64, 64, 32}, {32, 3, 3, 32});
+  family("2 groups", {.padding = 1, .groups = 2}, {2, 5, 6, 4}, {6, 3, 3, 2}, {1, 48, 48, 64}, {64, 3, 3, 32});
+
+  add(t, "turn_weight", [](auto const& x) { return turn_weight(x[0], true, true, 2); }, {normal({4, 3, 2, 5})},
+      {.wrong = {{{4, 3, 2}}, {{5, 3, 3, 2}}}, .bench = {normal({256, 3, 3, 256})}});
+  add(t, "turn_weight, ends exchanged", [](auto const& x) { return turn_weight(x[0], true, false); }, {normal({4, 3, 2, 5})},
+      {.bench = {normal({256, 3, 3, 251})}});
+  add(t, "turn_weight, window mirrored", [](auto const& x) { return turn_weight(x[0], false, true); }, {normal({4, 3, 2, 5})},
+      {.bench = {normal({256, 3, 3, 256})}});
+}
+
+inline void add_resampling(Table& t) {
+  std::vector<std::vector<Shape>> const no_picture{{{5, 7, 3}}};
+  std::vector<Input> const small{normal({2, 5, 7, 3})}, large{normal({1, 128, 128, 64})}, pictures{normal({2, 256, 256, 3})};
+  auto crooked = [&](char const* how, UpfirdnOptions const& o, std::vector<Input> const& bench) {
+    add(t, std::string("upfirdn2d, ") + how,
+        [o](auto const& x) { return upfirdn2d(x[0], crooked_filter<ScalarOf<decltype(x)>>(x[0].device()), o); }, small,
+        {.wrong = {{{5, 7, 3}}, {{2, 0, 0, 3}}}, .bench = bench});
+  };
+  crooked("up and down, padded and cropped", {.up = {2, 3}, .down = {3, 2}, .padding = {2, -1, 3, 1}}, large);
+  crooked("a filter", {.padding = {1, 1, 2, 1}, .flip = true, .gain = 1.7}, large);
+  crooked("up", {.up = 2, .padding = {2, 1, 2, 1}, .gain = 4}, pictures);
+  crooked("down", {.down = 2, .padding = {1, 1, 2, 1}}, large);
+  auto separable = [&](char const* how, UpfirdnOptions const& o, std::vector<Input> const& bench) {
+    add(t, std::string("upfirdn2d, separable, ") + how,
+        [o](auto const& x) { return upfirdn2d(x[0], crooked_taps<ScalarOf<decltype(x)>>(x[0].device()), o); }, small,
+        {.wrong = no_picture, .bench = bench});
+  };
+  separable("a filter", {.padding = {2, 2, 1, 3}, .gain = 1.7}, large);
+  separable("up", {.up = 2, .padding = {3, 1, 2, 2}, .flip = true, .gain = 4}, pictures);
+  separable("down", {.down = 2, .padding = {1, 2, 2, 1}}, large);
+  separable("up along y, down along x, cropped", {.up = {1, 3}, .down = {2, 1}, .padding = {2, 0, -1, 4}}, large);
+  separable("up and down", {.up = {2, 3}, .down = {3, 2}, .padding = {2, 1, 3, 1}}, large);
+  auto product = [&](char const* how, UpfirdnOptions const& o) {
+    add(t, std::string("upfirdn2d, a product of taps, ") + how,
+        [o](auto const& x) {
+          return upfirdn2d(x[0], setup_filter<ScalarOf<decltype(x)>>({1, 3, 3, 1}, {}, x[0].device()), o);
+        },
+        small, {.wrong = no_picture, .bench = large});
+  };
+  product("a filter", {.padding = {2, 1, 2, 1}});
+  product("up", {.up = 2, .padding = {2, 1, 2, 1}, .gain = 4});
+  product("down", {.down = 2, .padding = {1, 1, 1, 1}});
+  add(t, "upfirdn2d without a filter",
+      [](auto const& x) {
+        return upfirdn2d(x[0], {}, {.up = 2, .down = {1, 3}, .padding = {1, -2, 0, 3}});
+      },
+      small, {.wrong = no_picture, .bench = large});
+
+  add(t, "filter2d", [](auto const& x) { return filter2d(x[0], crooked_filter<ScalarOf<decltype(x)>>(x[0].device())); }, small,
+      {.wrong = no_picture, .bench = pictures});
+  add(t, "upsample2d",
+      [](auto const& x) {
+        return upsample2d(x[0], setup_filter<ScalarOf<decltype(x)>>({1, 3, 3, 1}, {}, x[0].device()));
+      },
+      small, {.wrong = no_picture, .bench = pictures});
+  add(t, "downsample2d",
+      [](auto const& x) {
+        return downsample2d(x[0], setup_filter<ScalarOf<decltype(x)>>({1, 3, 3, 1}, {}, x[0].device()));
+      },
+      small, {.wrong = no_picture, .bench = pictures});
+
+  auto resample = [&](std::string const& how, ConvResampleOptions const& o, Shape const& w, Shape const& large_w) {
+    Shape const x{2, 5, 4, 4}, large_x{1, 32, 32, 64};
+    add(t, "conv2d_resample, " + how,
+        [o](auto const& v) { return conv2d_resample(v[0], v[1], crooked_filter<ScalarOf<decltype(v)>>(v[0].device()), o); },
+        {normal(x), normal(w)},
+        {.wrong = {{x, w.with(3, w[3] + 1)}, {{5, 4, 4}, w}, {x, {4, 3, 4}}}, .bench = {normal(large_x), normal(large_w)}});
+  };
+  resample("neither up nor down", {.padding = {1, 0, 2, 1}}, {3, 3, 2, 4}, {64, 3, 3, 64});
+  resample("up, mirrored as in StyleGAN2", {.up = 2, .padding = 1, .flip_weight = false}, {3, 3, 3, 4}, {64, 3, 3, 64});
+  resample("up, 2 groups", {.up = 2, .padding = 1, .groups = 2}, {6, 3, 3, 2}, {64, 3, 3, 32});
+  resample("up, cropped", {.up = 2, .padding = {-2, -3, -2, -2}, .flip_filter = true}, {3, 3, 3, 4}, {64, 3, 3, 64});
+  resample("down", {.down = 2, .padding = 1}, {3, 3, 3, 4}, {64, 3, 3, 64});
+  resample("up and down", {.up = 3, .down = 2, .padding = 1}, {3, 3, 3, 4}, {64, 3, 3, 64});
+  resample("1 by 1, up", {.up = 2}, {3, 1, 1, 4}, {64, 1, 1, 64});
+  resample("1 by 1, down", {.down = 2}, {3, 1, 1, 4}, {64, 1, 1, 64});
+}
+
+inline void add_modulated_conv(Table& t) {
+  Shape const x{2, 4, 5, 3}, large{2, 32, 32, 128};
+  add(t, "scale_channels", [](auto const& v) { return scale_channels(v[0], v[1]); }, {normal(x), normal({2, 3})},
+      {.wrong = {{x, {1, 3}}, {x, {2, 4}}, {{4, 5, 3}, {4, 3}}}, .bench = {normal(large), normal({2, 128})}});
+  // Four leaves of the sum a sample at the large size.
+  add(t, "channel_dot", [](auto const& v) { return channel_dot(v[0], v[1]); }, {normal(x), normal(x)},
+      {.wrong = {{x, {2, 4, 5, 4}}, {{5, 3}, {5, 3}}}, .bench = {normal({2, 45, 40, 128}), normal({2, 45, 40, 128})}});
+  add(t, "sum_taps_of_squares", [](auto const& v) { return sum_taps_of_squares(v[0]); }, {normal({4, 3, 2, 5})},
+      {.wrong = {{{4, 3, 3}}}, .bench = {normal({256, 3, 3, 256})}});
+  add(t, "demodulation", [](auto const& v) { return demodulation(v[0], v[1]); }, {normal({4, 3, 2, 5}), positive({2, 5})},
+      {.wrong = {{{4, 3, 2, 5}, {2, 4}}, {{4, 3, 5}, {2, 5}}}, .bench = {normal({256, 3, 3, 256}), positive({4, 256})}});
+
+  struct How {
+    bool demodulate;
+    int up, down;
+    Padding padding;
+    bool flip_weight;
+  };
+  auto modulated = [&](std::string const& how, How const& h, Shape const& w) {
+    Shape const large_w{w[0] == 3 ? 3 : 128, w[1], w[2], 128};
+    add(t, "modulated_conv2d, " + how,
+        [h](auto const& v) {
+          using T = ScalarOf<decltype(v)>;
+          ModulatedConvOptions<T> o{
+              .demodulate = h.demodulate, .up = h.up, .down = h.down, .padding = h.padding, .flip_weight = h.flip_weight};
+          if (h.up * h.down > 1) o.filter = setup_filter<T>({1, 3, 3, 1}, {}, v[0].device());
+          return modulated_conv2d(v[0], v[1], v[2], o);
+        },
+        {normal(x), normal(w), positive({2, 3})},
+        {.wrong = {{x, w, {1, 3}}, {x, w.with(3, 2), {2, 3}}, {{4, 5, 3}, w, {4, 3}}},
+         .bench = {normal(large), normal(large_w), positive({2, 128})}});
+  };
+  modulated("3 by 3", {true, 1, 1, 1, true}, {4, 3, 3, 3});
+  modulated("3 by 3, without demodulation", {false, 1, 1, 1, true}, {4, 3, 3, 3});
+  modulated("up", {true, 2, 1, 1, false}, {4, 3, 3, 3});
+  modulated("up, without demodulation", {false, 2, 1, 1, false}, {4, 3, 3, 3});
+  modulated("down", {true, 1, 2, 1, true}, {4, 3, 3, 3});
+  modulated("1 by 1", {true, 1, 1, 0, true}, {4, 1, 1, 3});
+  modulated("1 by 1 to colours, without demodulation", {false, 1, 1, 0, true}, {3, 1, 1, 3});
+
+  auto noisy = [&](std::string const& how, BiasActOptions const& o, std::int64_t samples) {
+    add(t, "noise_bias_act, " + how, [o](auto const& v) { return noise_bias_act(v[0], v[1], v[2], v[3], o); },
+        {normal(x), normal({samples, 4, 5, 1}), normal({}), normal({3})},
+        {.wrong = {{x, {1, 4, 5, 3}, {}, {3}}, {x, {1, 4, 5, 1}, {}, {4}}, {x, {3, 4, 5, 1}, {}, {3}}, {x, {1, 4, 5, 1}, {2}, {3}}},
+         .bench = {normal({2, 64, 64, 128}), normal({samples, 64, 64, 1}), normal({}), normal({128})}});
+  };
+  noisy("one noise for all, clamped", {.clamp = 1.9}, 1);
+  noisy("a noise for each", {.gain = 0.7}, 2);
+  noisy("swish, clamped", {.activation = Activation::swish, .clamp = 1.9}, 1);
+  noisy("tanh", {.activation = Activation::tanh}, 2);
+  add(t, "noise_bias_act, neither noise nor bias",
+      [](auto const& v) { return noise_bias_act(v[0], {}, {}, {}, {.activation = Activation::sigmoid}); }, {normal(x)},
+      {.wrong = {{{5, 3}}}, .bench = {normal({2, 64, 64, 128})}});
 }
 
 inline void add_convolution(Table& t) {
-  add(t, "matmul", [](auto const& x) { return matmul(x[0], x[1]); }, {normal({2, 5}), normal({5, 3})},
-      {.wrong = {{{2, 5}, {4, 3}}, {{5}, {5, 3}}}, .bench = {normal({256, 512}), normal({512, 512})}});
-  add(t, "matmul, both transposed", [](auto const& x) { return matmul(x[0], x[1], {.a = true, .b = true}); },
-      {normal({5, 2}), normal({3, 5})});
-  add(t, "batched_matmul", [](auto const& x) { return batched_matmul(x[0], x[1], {.b = true}); }, {normal({3, 2, 5}), normal({3, 4, 5})},
-      {.wrong = {{{3, 2, 5}, {2, 4, 5}}, {{2, 5}, {4, 5}}}, .bench = {normal({18, 16, 512}), normal({18, 512, 512})}});
-  add(t, "conv2d",
-      [](auto const& x) {
-        return conv2d(x[0], x[1], {.stride = 2, .padding = {0, 1, 2, 1}});
-      },
-      {normal({2, 5, 7, 3}), normal({4, 3, 2, 3})},
-      {.wrong = {{{2, 5, 7, 3}, {4, 3, 2, 2}}, {{5, 7, 3}, {4, 3, 2, 3}}}, .bench = {normal({1, 64, 64, 128}), normal({128, 3, 3, 128})}});
-  add(t, "conv2d_input",
-      [](auto const& x) {
-        return conv2d_input(x[0], x[1], {2, 9, 7, 3}, {.stride = 2});
-      },
-      {normal({2, 4, 3, 5}), normal({5, 3, 3, 3})}, {.wrong = {{{2, 4, 4, 5}, {5, 3, 3, 3}}}});
-  add(t, "conv2d_weight",
-      [](auto const& x) {
-        return conv2d_weight(x[0], x[1], {4, 3, 3, 3}, {.padding = 1});
-      },
-      {normal({2, 5, 7, 3}), normal({2, 5, 7, 4})}, {.wrong = {{{2, 5, 7, 3}, {2, 5, 6, 4}}}});
-  add(t, "turn_weight", [](auto const& x) { return turn_weight(x[0], true, true, 2); }, {normal({4, 3, 2, 5})},
-      {.wrong = {{{4, 3, 2}}, {{5, 3, 3, 2}}}});
-  add(t, "upfirdn2d",
-      [](auto const& x) {
-        return upfirdn2d(x[0], crooked_filter<typename std::decay_t<decltype(x[0])>::scalar>(),
-                         {.up = {2, 3}, .down = {3, 2}, .padding = {2, -1, 3, 1}});
-      },
-      {normal({2, 5, 7, 3})}, {.wrong = {{{5, 7, 3}}}, .bench = {normal({1, 256, 256, 64})}});
-  add(t, "conv2d_resample, up",
-      [](auto const& x) {
-        return conv2d_resample(x[0], x[1], crooked_filter<typename std::decay_t<decltype(x[0])>::scalar>(),
-                               {.up = 2, .padding = 1, .flip_weight = false});
-      },
-      {normal({2, 5, 4, 3}), normal({4, 3, 3, 3})}, {.wrong = {{{2, 5, 4, 3}, {4, 3, 3, 2}}}});
-  add(t, "scale_channels", [](auto const& x) { return scale_channels(x[0], x[1]); }, {normal({2, 5, 7, 3}), normal({2, 3})},
-      {.wrong = {{{2, 5, 7, 3}, {1, 3}}}});
-  add(t, "channel_dot", [](auto const& x) { return channel_dot(x[0], x[1]); }, {normal({2, 5, 7, 3}), normal({2, 5, 7, 3})},
-      {.wrong = {{{2, 5, 7, 3}, {2, 5, 7, 4}}}});
-  add(t, "sum_taps_of_squares", [](auto const& x) { return sum_taps_of_squares(x[0]); }, {normal({4, 3, 3, 5})}, {.wrong = {{{4, 3, 3}}}});
-  add(t, "modulated_conv2d", [](auto const& x) { return modulated_conv2d(x[0], x[1], x[2], {.padding = 1}); },
-      {normal({2, 4, 5, 3}), normal({4, 3, 3, 3}), positive({2, 3})},
-      {.wrong = {{{2, 4, 5, 3}, {4, 3, 3, 3}, {1, 3}}, {{2, 4, 5, 3}, {4, 3, 3, 2}, {2, 3}}}});
-  add(t, "noise_bias_act", [](auto const& x) { return noise_bias_act(x[0], x[1], x[2], x[3], {.clamp = 1.9}); },
-      {normal({2, 4, 5, 3}), normal({1, 4, 5, 1}), normal({}), normal({3})},
-      {.wrong = {{{2, 4, 5, 3}, {1, 4, 5, 3}, {}, {3}}, {{2, 4, 5, 3}, {1, 4, 5, 1}, {}, {4}}}});
+  add_conv2d(t);
+  add_resampling(t);
+  add_modulated_conv(t);
 }
 
 }  // namespace cases

@@ -1,0 +1,11 @@
+// The rows of products and convolutions, compiled apart from the others. Run by cases_test.cpp.
+#include "cases/convolution.hpp"
+
+#include "cases/linear_algebra.hpp"
+
+cases::Table convolution_rows() {
+  cases::Table t;
+  cases::add_linear_algebra(t);
+  cases::add_convolution(t);
+  return t;
+}
