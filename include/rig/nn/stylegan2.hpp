@@ -141,9 +141,10 @@ struct StyleSite {
 template <class T>
 struct SynthesisOptions {
   Noise noise = Noise::stored;
-  Rng* rng = nullptr;         ///< for Noise::random
-  std::vector<Var<T>> given;  ///< for Noise::random: one map [n, r, r, 1] a layer with noise, in order, instead of drawn ones
-  std::function<void(std::string const&, Var<T> const&)> observe;  ///< sees every layer's result: "b8.conv0", "b8.torgb", "b8.img", ...
+  Rng* rng = nullptr;              ///< for Noise::random
+  std::vector<Var<T>> given = {};  ///< for Noise::random: one map [n, r, r, 1] a layer with noise, in order, instead of drawn ones
+  /// Sees every layer's result: "b8.conv0", "b8.torgb", "b8.img", ...
+  std::function<void(std::string const&, Var<T> const&)> observe = {};
 };
 
 template <class T>
