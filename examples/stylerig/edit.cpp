@@ -32,19 +32,29 @@ std::string wish_line(CLI::App const& verb, Options const& o) {
 
 Canvas picture_of(Tensor<float> const& pictures, std::int64_t i, int width) { return resized(to_canvas(pictures[i]), width); }
 
-int sweep(Context const& context, Options const& o, RiggedWorld const& w, std::vector<std::uint32_t> const& seeds, stylerig::EditOptions const& edit) {
-  auto const equals = o.sweep.find('=');
-  auto const range = split(equals == std::string::npos ? "" : o.sweep.substr(equals + 1), ':');
-  if (range.size() != 3) throw Usage("--sweep: expected AXIS=FROM:TO:COUNT like yaw=-30:30:7, found '" + o.sweep + "'");
+/// "yaw=-30:30:7"
+struct Sweep {
+  std::string axis;
+  std::vector<double> values;
+};
+Sweep parse_sweep(std::string const& text) {
+  auto const equals = text.find('=');
+  auto const range = split(equals == std::string::npos ? "" : text.substr(equals + 1), ':');
+  if (range.size() != 3) throw Usage("--sweep: expected AXIS=FROM:TO:COUNT like yaw=-30:30:7, found '" + text + "'");
   double const from = number_list(range[0], "--sweep")[0], to = number_list(range[1], "--sweep")[0];
   int const count = int(number_list(range[2], "--sweep")[0]);
   if (count < 2 || count > 99) throw Usage("--sweep: expected 2 to 99 values, found " + range[2]);
-  std::vector<double> values;
-  for (int i = 0; i < count; ++i) values.push_back(from + (to - from) * i / (count - 1));
+  Sweep s{text.substr(0, equals), {}};
+  for (int i = 0; i < count; ++i) s.values.push_back(from + (to - from) * i / (count - 1));
+  return s;
+}
+
+int sweep(Context const& context, Options const& o, Sweep const& wanted, RiggedWorld const& w, std::vector<std::uint32_t> const& seeds,
+          stylerig::EditOptions const& edit) {
   std::vector<std::string> names;
   for (auto s : seeds) names.push_back("seed " + std::to_string(s));
   Json numbers{{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}};
-  Sheet const sheet = sweep_sheet(w, w.world.codes(seeds, {o.psi}), names, o.sweep.substr(0, equals), values, edit, o.width, numbers);
+  Sheet const sheet = sweep_sheet(w, w.world.codes(seeds, {o.psi}), names, wanted.axis, wanted.values, edit, o.width, numbers);
   auto texts = provenance(context, w.world.texts());
   texts.push_back({"Rig", w.rig_file});
   texts.push_back({"Edit", "seeds " + o.seeds + ", sweep " + o.sweep});
@@ -58,8 +68,9 @@ int edit(Context const& context, Options const& o, std::string const& line) {
   stylerig::EditOptions edit;
   edit.calibrated = !o.uncalibrated, edit.refine_steps = o.refine;
   if (line.empty() && o.sweep.empty()) throw Usage("edit: nothing is wished for; give for example --yaw 20, --expression jawOpen=0.6 or --light azimuth=40");
+  Sweep const wanted_sweep = o.sweep.empty() ? Sweep{} : parse_sweep(o.sweep);
   RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
-  if (!o.sweep.empty()) return sweep(context, o, w, seeds, edit);
+  if (!o.sweep.empty()) return sweep(context, o, wanted_sweep, w, seeds, edit);
 
   stylerig::Wishes const wishes = stylerig::parse_wishes(line);
   Tensor<float> const codes = w.world.codes(seeds, {o.psi}), p_w = w.rig.measure(codes);
@@ -120,7 +131,8 @@ void add_edit(CLI::App& app, Context& context) {
   verb->add_option("--yaw", o->yaw, "Degrees; positive turns to the right of the picture")->check(CLI::Range(-60., 60.));
   verb->add_option("--pitch", o->pitch, "Degrees; positive looks up")->check(CLI::Range(-60., 60.));
   verb->add_option("--roll", o->roll, "Degrees; positive is clockwise; done on the finished picture")->check(CLI::Range(-180., 180.));
-  verb->add_option("--expression", o->expression, "NAME=VALUE, like jawOpen=0.6,mouthSmile_L=0.8; names as the face model has them (see stylerig info)");
+  verb->add_option("--expression", o->expression, "NAME=VALUE, like jawOpen=0.6,mouthSmile_L=0.8; names as the face model has them (stylerig info run/face.safetensors lists them)")
+      ->allow_extra_args(false);
   verb->add_option("--light", o->light, "azimuth, elevation (degrees), strength, ambient, colour=R:G:B; like azimuth=-40,elevation=20");
   verb->add_option("--set", o->set, "Raw entries by label, like illumination.12=0.1");
   verb->add_option("--sweep", o->sweep, "One quantity over a range, AXIS=FROM:TO:COUNT, like yaw=-30:30:7, jawOpen=0:1:5 or light.azimuth=-80:80:7");

@@ -30,6 +30,18 @@ struct Photo {
   std::vector<float> points;  // 68 x (u, v, weight), fractions of the side
 };
 
+/// Cells of a line of CSV, empty ones included.
+std::vector<std::string> cells_of(std::string const& line) {
+  std::vector<std::string> cells(1);
+  for (char c : line) {
+    if (c == ',')
+      cells.emplace_back();
+    else if (c != '\r')
+      cells.back() += c;
+  }
+  return cells;
+}
+
 /// A CSV with a header: one column "image", and x0, y0, ..., x67, y67 in pixels of the picture, (0, 0) its top left corner.
 std::map<std::string, std::vector<double>> read_landmarks(std::string const& path) {
   io::MappedFile const file(path);
@@ -38,8 +50,7 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
   int image = -1, line_number = 0;
   for (auto const& line : split(std::string(file.bytes().text()), '\n')) {
     ++line_number;
-    std::string const row = line.back() == '\r' ? line.substr(0, line.size() - 1) : line;
-    auto const cells = split(row, ',');
+    auto const cells = cells_of(line);
     if (image < 0) {
       for (std::size_t i = 0; i < cells.size(); ++i) {
         if (cells[i] == "image") image = int(i);
@@ -49,7 +60,7 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
         }
       }
       check(image >= 0 && std::count(column.begin(), column.end(), -1) == 0, path, ": expected a first line with the columns image, x0, y0, ..., x67, y67, found: ",
-            row.substr(0, 80));
+            line.substr(0, 80));
       continue;
     }
     auto& p = points[cells.size() > std::size_t(image) ? cells[std::size_t(image)] : ""];
@@ -58,7 +69,7 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
       check(std::size_t(c) < cells.size(), path, ": line ", line_number, " has ", cells.size(), " columns, expected at least ", c + 1);
       char* end = nullptr;
       p.push_back(std::strtod(cells[std::size_t(c)].c_str(), &end));
-      check(*end == 0, path, ": line ", line_number, ": expected a number, found '", cells[std::size_t(c)], "'");
+      check(!cells[std::size_t(c)].empty() && *end == 0, path, ": line ", line_number, ": expected a number, found '", cells[std::size_t(c)], "'");
     }
   }
   return points;

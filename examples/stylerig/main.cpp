@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
              "  stylerig train-rig  G.pkl --corpus corpus --run run    RigNet: from codes and wishes to codes\n"
              "  stylerig transfer   G.pkl --run run            a sheet of transfers\n"
              "  stylerig edit       G.pkl --run run --yaw 20 --expression jawOpen=0.6\n"
-             "  stylerig evaluate   G.pkl --corpus corpus --run run\n"
+             "  stylerig evaluate   G.pkl --run run            numbers and a report\n"
              "stylerig demo does all of it on the generator in the repository. stylerig VERB --help explains a verb.\n"
              "Exit status: 0 done, 1 something is wrong (one line on standard error says what), 2 wrong usage, 130 stopped by Ctrl-C.");
   program::add_demo(app, context);
@@ -74,7 +74,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (CLI::ParseError const& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
-    return fail(std::string(e.what()) + " (see stylerig --help)", program::wrong_usage);
+    auto const named = app.get_subcommands();
+    if (named.empty() && argc == 1) return fail("expected a verb; stylerig --help lists them", program::wrong_usage);
+    if (named.empty()) return fail(std::string("expected a verb, found '") + argv[1] + "'; stylerig --help lists them", program::wrong_usage);
+    return fail(named[0]->get_name() + ": " + e.what() + " (see stylerig " + named[0]->get_name() + " --help)", program::wrong_usage);
   }
   try {
     rig::set_threads(context.threads);

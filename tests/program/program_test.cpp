@@ -116,7 +116,7 @@ TEST_CASE("every verb explains itself") {
 
 TEST_CASE("wrong usage has status 2 and one line") {
   std::string const g = generator(1);
-  check_failure("", 2, {"subcommand"});
+  check_failure("", 2, {"verb"});
   check_failure("frobnicate", 2, {"frobnicate"});
   check_failure("info", 2, {"FILE"});
   check_failure("sample " + g + " --seeds", 2, {"--seeds"});
@@ -201,7 +201,7 @@ TEST_CASE("info, convert and sample") {
   Json const copied = json_of("convert " + g + " copy.safetensors");
   CHECK(copied.at("hash") == info.at("hash"));
   json_of("convert " + g + " raw.npz");
-  CHECK(json_of("info raw.npz").at("kind") == "npz");
+  CHECK(json_of("info raw.npz").at("kind") == "npz archive");
 
   Json const sample = json_of("sample " + g + " --seeds 0-2,9 --psi 1 --out a/sheet.png --singles a");
   CHECK(sample.at("pictures").size() == 4);
