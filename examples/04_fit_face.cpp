@@ -104,5 +104,5 @@ int main(int argc, char** argv) {
   io::save_png("fit_face.png", io::tile(concat<float>({Var<float>(target.picture), alone, over}, 0).value(), 3));
   float const degrees = 57.29578f * parts.rotation.value().host()[1];
   std::printf("%s: yaw %.1f degrees%s; see fit_face.png\n", target.drawn ? "drawn face" : "portrait", degrees, target.drawn ? " (15.5 are true)" : "");
-  return steps < 2 || last < first ? 0 : 1;
+  return steps < 10 ? !std::isfinite(last) : !(last < first);  // a few steps only show that it runs
 }
