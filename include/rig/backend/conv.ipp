@@ -1,11 +1,8 @@
 // Convolution on the CPU, channels last. Two ways, chosen by the sizes alone:
-//   columns: the windows of a strip of pixels are laid out as a matrix and
-//   multiplied; any scalar, padding, stride, groups; oneDNN:  for float and
-//   pictures large enough to be worth putting the weight into oneDNN's own
-//   order.
-// Either way the result is cut into strips by its shape, each computed by one
-// thread: same bits for any number of threads. Size is the ConvSize of
-// ops/conv.hpp.
+//   columns: the windows of a strip of pixels are laid out as a matrix and multiplied; any scalar, padding, stride, groups;
+//   oneDNN:  for float and pictures large enough to be worth putting the weight into oneDNN's own order.
+// Either way the result is cut into strips by its shape, each computed by one thread: same bits for any number of threads.
+// Size is the ConvSize of ops/conv.hpp.
 #pragma once
 #include <cstring>
 #include <vector>
@@ -17,22 +14,21 @@
 
 namespace rig::inline RIG_ABI::detail {
 
-template <class T> void copy_values(T *to, T const *from, std::int64_t count) {
+template <class T>
+void copy_values(T* to, T const* from, std::int64_t count) {
   std::memcpy(to, from, std::size_t(count) * sizeof(T));
 }
-template <class T> void zero_values(T *to, std::int64_t count) {
+template <class T>
+void zero_values(T* to, std::int64_t count) {
   std::fill(to, to + count, T(0));
 }
 
-/// Rows [first, first + count) of the matrix [n oh ow, kh kw cg] of windows;
-/// channels from `channel` on.
+/// Rows [first, first + count) of the matrix [n oh ow, kh kw cg] of windows; channels from `channel` on.
 template <class Size, class T>
-void gather_windows(Size const &s, T const *x, std::int64_t first,
-                    std::int64_t count, std::int64_t channel, T *columns) {
+void gather_windows(Size const& s, T const* x, std::int64_t first, std::int64_t count, std::int64_t channel, T* columns) {
   std::int64_t const cg = s.c / s.groups;
   for (std::int64_t p = first; p < first + count; ++p) {
-    std::int64_t const j = p % s.ow, i = p / s.ow % s.oh, n = p / (s.ow * s.oh),
-                       q0 = j * s.stride - s.left;
+    std::int64_t const j = p % s.ow, i = p / s.ow % s.oh, n = p / (s.ow * s.oh), q0 = j * s.stride - s.left;
     for (std::int64_t u = 0; u < s.kh; ++u) {
       std::int64_t const r = i * s.stride + u - s.top;
       if (r < 0 || r >= s.h) {
@@ -40,7 +36,7 @@ void gather_windows(Size const &s, T const *x, std::int64_t first,
         columns += s.kw * cg;
         continue;
       }
-      T const *row = x + (n * s.h + r) * s.w * s.c + channel;
+      T const* row = x + (n * s.h + r) * s.w * s.c + channel;
       if (s.groups == 1 && q0 >= 0 && q0 + s.kw <= s.w) {
         copy_values(columns, row + q0 * s.c, s.kw * s.c);
         columns += s.kw * s.c;
@@ -59,61 +55,49 @@ void gather_windows(Size const &s, T const *x, std::int64_t first,
 
 /// How many rows of a matrix with that many columns one strip has.
 inline std::int64_t strip_rows(std::int64_t columns) {
-  return std::clamp<std::int64_t>(
-      (1 << 20) / std::max<std::int64_t>(columns, 1), 128, 1024);
+  return std::clamp<std::int64_t>((1 << 20) / std::max<std::int64_t>(columns, 1), 128, 1024);
 }
 
 /// Whether x itself is the matrix of windows.
-template <class Size> bool is_pointwise(Size const &s) {
-  return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.groups == 1 &&
-         s.top == 0 && s.left == 0 && s.oh == s.h && s.ow == s.w;
+template <class Size>
+bool is_pointwise(Size const& s) {
+  return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.groups == 1 && s.top == 0 && s.left == 0 && s.oh == s.h && s.ow == s.w;
 }
 
 /// Calls body(first, count) for strips of [0, total), on all threads.
 template <class F>
-void parallel_strips(std::int64_t total, std::int64_t strip, F const &body) {
-  parallel_tiles((total + strip - 1) / strip, [&](std::int64_t i) {
-    body(i * strip, std::min(strip, total - i * strip));
-  });
+void parallel_strips(std::int64_t total, std::int64_t strip, F const& body) {
+  parallel_tiles((total + strip - 1) / strip, [&](std::int64_t i) { body(i * strip, std::min(strip, total - i * strip)); });
 }
 
 template <class Size, class T>
-void conv_forward_columns(Size const &s, T const *x, T const *weight, T *y) {
-  std::int64_t const pixels = s.n * s.oh * s.ow, cg = s.c / s.groups,
-                     og = s.o / s.groups, k = s.kh * s.kw * cg;
-  if (is_pointwise(s))
-    return product(1, pixels, s.o, k, false, true, x, weight, y);
+void conv_forward_columns(Size const& s, T const* x, T const* weight, T* y) {
+  std::int64_t const pixels = s.n * s.oh * s.ow, cg = s.c / s.groups, og = s.o / s.groups, k = s.kh * s.kw * cg;
+  if (is_pointwise(s)) return product(1, pixels, s.o, k, false, true, x, weight, y);
   if (pixels <= 512 && s.groups == 1) {
     Scratch<T> columns(pixels * k);
-    parallel_strips(pixels, 16, [&](std::int64_t p, std::int64_t count) {
-      gather_windows(s, x, p, count, 0, columns.data() + p * k);
-    });
+    parallel_strips(pixels, 16, [&](std::int64_t p, std::int64_t count) { gather_windows(s, x, p, count, 0, columns.data() + p * k); });
     return product(1, pixels, s.o, k, false, true, columns.data(), weight, y);
   }
-  parallel_strips(
-      pixels, strip_rows(k), [&](std::int64_t p, std::int64_t count) {
-        Scratch<T> columns(count * k);
-        for (std::int64_t g = 0; g < s.groups; ++g) {
-          gather_windows(s, x, p, count, g * cg, columns.data());
-          tile_product(TileProduct<T>{false, true, false, count, og, k,
-                                      columns.data(), k, weight + g * og * k, k,
-                                      y + p * s.o + g * og, s.o});
-        }
-      });
+  parallel_strips(pixels, strip_rows(k), [&](std::int64_t p, std::int64_t count) {
+    Scratch<T> columns(count * k);
+    for (std::int64_t g = 0; g < s.groups; ++g) {
+      gather_windows(s, x, p, count, g * cg, columns.data());
+      tile_product(TileProduct<T>{false, true, false, count, og, k, columns.data(), k, weight + g * og * k, k, y + p * s.o + g * og, s.o});
+    }
+  });
 }
 
-// x in `stride * stride` interleaved parts: the pixels of one part see the same
-// taps of the window, so each part is an ordinary convolution of y, with a
-// smaller window.
-template <class Size, class T> struct ConvInputPart {
+// x in `stride * stride` interleaved parts: the pixels of one part see the same taps of the window, so each part is an
+// ordinary convolution of y, with a smaller window.
+template <class Size, class T>
+struct ConvInputPart {
   Size s;
   std::int64_t first_u, first_v, taps_u, taps_v, first_r, first_q, rows, cols;
 
-  ConvInputPart(Size const &size, std::int64_t part)
-      : s(size), first_u(part / s.stride), first_v(part % s.stride) {
-    auto place = [&](std::int64_t first, std::int64_t window, std::int64_t pad,
-                     std::int64_t extent, std::int64_t &taps,
-                     std::int64_t &start, std::int64_t &count) {
+  ConvInputPart(Size const& size, std::int64_t part) : s(size), first_u(part / s.stride), first_v(part % s.stride) {
+    auto place = [&](std::int64_t first, std::int64_t window, std::int64_t pad, std::int64_t extent, std::int64_t& taps,
+                     std::int64_t& start, std::int64_t& count) {
       taps = first < window ? (window - first - 1) / s.stride + 1 : 0;
       start = ((first - pad) % s.stride + s.stride) % s.stride;
       count = start < extent ? (extent - start - 1) / s.stride + 1 : 0;
@@ -125,38 +109,26 @@ template <class Size, class T> struct ConvInputPart {
   std::int64_t columns() const { return taps_u * taps_v * (s.o / s.groups); }
 
   /// The weight of one group as a matrix [taps_u taps_v og, cg].
-  void gather_weight(T const *weight, std::int64_t g, T *to) const {
+  void gather_weight(T const* weight, std::int64_t g, T* to) const {
     std::int64_t const cg = s.c / s.groups, og = s.o / s.groups;
     for (std::int64_t m = 0; m < taps_u; ++m)
       for (std::int64_t l = 0; l < taps_v; ++l)
         for (std::int64_t o = g * og; o < (g + 1) * og; ++o, to += cg)
-          copy_values(to,
-                      weight + ((o * s.kh + first_u + m * s.stride) * s.kw +
-                                first_v + l * s.stride) *
-                                   cg,
-                      cg);
+          copy_values(to, weight + ((o * s.kh + first_u + m * s.stride) * s.kw + first_v + l * s.stride) * cg, cg);
   }
-  T *pixel(T *x, std::int64_t p) const {
-    std::int64_t const q = first_q + p % cols * s.stride,
-                       r = first_r + p / cols % rows * s.stride;
+  T* pixel(T* x, std::int64_t p) const {
+    std::int64_t const q = first_q + p % cols * s.stride, r = first_r + p / cols % rows * s.stride;
     return x + ((p / (cols * rows) * s.h + r) * s.w + q) * s.c;
   }
-  void gather(T const *y, std::int64_t first, std::int64_t count,
-              std::int64_t g, T *to) const {
+  void gather(T const* y, std::int64_t first, std::int64_t count, std::int64_t g, T* to) const {
     std::int64_t const og = s.o / s.groups;
     for (std::int64_t p = first; p < first + count; ++p) {
-      std::int64_t const j = (first_q + p % cols * s.stride + s.left -
-                              first_v) /
-                             s.stride,
-                         i = (first_r + p / cols % rows * s.stride + s.top -
-                              first_u) /
-                             s.stride,
-                         n = p / (cols * rows);
+      std::int64_t const j = (first_q + p % cols * s.stride + s.left - first_v) / s.stride,
+                         i = (first_r + p / cols % rows * s.stride + s.top - first_u) / s.stride, n = p / (cols * rows);
       for (std::int64_t m = 0; m < taps_u; ++m)
         for (std::int64_t l = 0; l < taps_v; ++l, to += og)
           if (i - m >= 0 && i - m < s.oh && j - l >= 0 && j - l < s.ow)
-            copy_values(
-                to, y + ((n * s.oh + i - m) * s.ow + j - l) * s.o + g * og, og);
+            copy_values(to, y + ((n * s.oh + i - m) * s.ow + j - l) * s.o + g * og, og);
           else
             zero_values(to, og);
     }
@@ -164,172 +136,129 @@ template <class Size, class T> struct ConvInputPart {
 };
 
 template <class Size, class T>
-void conv_input_columns(Size const &s, T const *y, T const *weight, T *x) {
+void conv_input_columns(Size const& s, T const* y, T const* weight, T* x) {
   std::int64_t const cg = s.c / s.groups;
-  if (is_pointwise(s))
-    return product(1, s.n * s.h * s.w, s.c, s.o, false, false, y, weight, x);
+  if (is_pointwise(s)) return product(1, s.n * s.h * s.w, s.c, s.o, false, false, y, weight, x);
   for (std::int64_t part = 0; part < s.stride * s.stride; ++part) {
     ConvInputPart<Size, T> const at(s, part);
     std::int64_t const pixels = at.pixels(), k = at.columns();
-    if (pixels == 0)
-      continue;
+    if (pixels == 0) continue;
     Scratch<T> weights(k * s.c);
-    for (std::int64_t g = 0; g < s.groups; ++g)
-      at.gather_weight(weight, g, weights.data() + g * k * cg);
+    for (std::int64_t g = 0; g < s.groups; ++g) at.gather_weight(weight, g, weights.data() + g * k * cg);
     bool const whole = pixels <= 512 && k > 0 && s.groups == 1;
     if (whole) {
       Scratch<T> columns(pixels * k), out(pixels * cg);
-      parallel_strips(pixels, 16, [&](std::int64_t p, std::int64_t count) {
-        at.gather(y, p, count, 0, columns.data() + p * k);
-      });
-      product(1, pixels, cg, k, false, false, columns.data(), weights.data(),
-              out.data());
-      for (std::int64_t p = 0; p < pixels; ++p)
-        copy_values(at.pixel(x, p), out.data() + p * cg, cg);
+      parallel_strips(pixels, 16, [&](std::int64_t p, std::int64_t count) { at.gather(y, p, count, 0, columns.data() + p * k); });
+      product(1, pixels, cg, k, false, false, columns.data(), weights.data(), out.data());
+      for (std::int64_t p = 0; p < pixels; ++p) copy_values(at.pixel(x, p), out.data() + p * cg, cg);
       continue;
     }
-    parallel_strips(
-        pixels, strip_rows(k), [&](std::int64_t p, std::int64_t count) {
-          Scratch<T> columns(count * k), out(count * cg);
-          for (std::int64_t g = 0; g < s.groups; ++g) {
-            if (k > 0) {
-              at.gather(y, p, count, g, columns.data());
-              tile_product(TileProduct<T>{
-                  false, false, false, count, cg, k, columns.data(), k,
-                  weights.data() + g * k * cg, cg, out.data(), cg});
-            } else {
-              zero_values(out.data(), count * cg);
-            }
-            for (std::int64_t i = 0; i < count; ++i)
-              copy_values(at.pixel(x, p + i) + g * cg, out.data() + i * cg, cg);
-          }
-        });
+    parallel_strips(pixels, strip_rows(k), [&](std::int64_t p, std::int64_t count) {
+      Scratch<T> columns(count * k), out(count * cg);
+      for (std::int64_t g = 0; g < s.groups; ++g) {
+        if (k > 0) {
+          at.gather(y, p, count, g, columns.data());
+          tile_product(
+              TileProduct<T>{false, false, false, count, cg, k, columns.data(), k, weights.data() + g * k * cg, cg, out.data(), cg});
+        } else {
+          zero_values(out.data(), count * cg);
+        }
+        for (std::int64_t i = 0; i < count; ++i) copy_values(at.pixel(x, p + i) + g * cg, out.data() + i * cg, cg);
+      }
+    });
   }
 }
 
 template <class Size, class T>
-void conv_weight_columns(Size const &s, T const *x, T const *y, T *weight) {
-  std::int64_t const pixels = s.n * s.oh * s.ow, cg = s.c / s.groups,
-                     og = s.o / s.groups, taps = s.kh * s.kw, k = taps * cg;
-  if (pixels == 0)
-    return zero_values(weight, s.o * k);
-  if (is_pointwise(s))
-    return product(1, s.o, k, pixels, true, false, y, x, weight);
+void conv_weight_columns(Size const& s, T const* x, T const* y, T* weight) {
+  std::int64_t const pixels = s.n * s.oh * s.ow, cg = s.c / s.groups, og = s.o / s.groups, taps = s.kh * s.kw, k = taps * cg;
+  if (pixels == 0) return zero_values(weight, s.o * k);
+  if (is_pointwise(s)) return product(1, s.o, k, pixels, true, false, y, x, weight);
   if (pixels <= 512 && s.groups == 1) {
     Scratch<T> columns(pixels * k);
-    parallel_strips(pixels, 16, [&](std::int64_t p, std::int64_t count) {
-      gather_windows(s, x, p, count, 0, columns.data() + p * k);
-    });
+    parallel_strips(pixels, 16, [&](std::int64_t p, std::int64_t count) { gather_windows(s, x, p, count, 0, columns.data() + p * k); });
     return product(1, s.o, k, pixels, true, false, y, columns.data(), weight);
   }
   std::int64_t const chunk = strip_rows(k);
-  auto sum_windows = [&](std::int64_t first, std::int64_t count, T *to) {
+  auto sum_windows = [&](std::int64_t first, std::int64_t count, T* to) {
     Scratch<T> columns(std::min(chunk, count) * k);
     for (std::int64_t p = first; p < first + count; p += chunk) {
       std::int64_t const now = std::min(chunk, first + count - p);
       for (std::int64_t g = 0; g < s.groups; ++g) {
         gather_windows(s, x, p, now, g * cg, columns.data());
-        tile_product(TileProduct<T>{true, false, p > first, og, k, now,
-                                    y + p * s.o + g * og, s.o, columns.data(),
-                                    k, to + g * og * k, k});
+        tile_product(TileProduct<T>{true, false, p > first, og, k, now, y + p * s.o + g * og, s.o, columns.data(), k, to + g * og * k, k});
       }
     }
   };
-  // A small weight: parts of the sum, added in order. A large one: one tap of
-  // some outputs a tile.
+  // A small weight: parts of the sum, added in order. A large one: one tap of some outputs a tile.
   if (s.groups > 1 || s.o * k <= 1 << 17) {
     std::int64_t const parts = std::clamp<std::int64_t>(pixels / 2048, 1, 16);
     Scratch<T> partial(parts * s.o * k);
     parallel_tiles(parts, [&](std::int64_t i) {
       std::int64_t const first = pixels * i / parts;
-      sum_windows(first, pixels * (i + 1) / parts - first,
-                  partial.data() + i * s.o * k);
+      sum_windows(first, pixels * (i + 1) / parts - first, partial.data() + i * s.o * k);
     });
     copy_values(weight, partial.data(), s.o * k);
     for (std::int64_t i = 1; i < parts; ++i)
-      for (std::int64_t e = 0; e < s.o * k; ++e)
-        weight[e] += partial.data()[i * s.o * k + e];
+      for (std::int64_t e = 0; e < s.o * k; ++e) weight[e] += partial.data()[i * s.o * k + e];
     return;
   }
-  std::int64_t const block = std::min<std::int64_t>(s.o, 128),
-                     blocks = (s.o + block - 1) / block, depth = 512;
+  std::int64_t const block = std::min<std::int64_t>(s.o, 128), blocks = (s.o + block - 1) / block, depth = 512;
   parallel_tiles(taps * blocks, [&](std::int64_t tile) {
-    std::int64_t const tap = tile / blocks, o = tile % blocks * block,
-                       u = tap / s.kw, v = tap % s.kw;
+    std::int64_t const tap = tile / blocks, o = tile % blocks * block, u = tap / s.kw, v = tap % s.kw;
     Size one = s;
     one.kh = one.kw = 1, one.top -= u, one.left -= v;
     Scratch<T> shifted(depth * s.c);
     for (std::int64_t p = 0; p < pixels; p += depth) {
       std::int64_t const now = std::min(depth, pixels - p);
       gather_windows(one, x, p, now, 0, shifted.data());
-      tile_product(TileProduct<T>{true, false, p > 0, std::min(block, s.o - o),
-                                  s.c, now, y + p * s.o + o, s.o,
-                                  shifted.data(), s.c,
+      tile_product(TileProduct<T>{true, false, p > 0, std::min(block, s.o - o), s.c, now, y + p * s.o + o, s.o, shifted.data(), s.c,
                                   weight + (o * taps + tap) * s.c, k});
     }
   });
 }
 
 template <class Size, class T>
-void conv_forward(Size const &s, T const *x, T const *weight, T *y) {
+void conv_forward(Size const& s, T const* x, T const* weight, T* y) {
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>)
-    if (dnnl_conv(DnnlConvKind::forward, s, x, weight, y))
-      return;
+    if (dnnl_conv(DnnlConvKind::forward, s, x, weight, y)) return;
 #endif
   conv_forward_columns(s, x, weight, y);
 }
 /// [o, kh, kw, c] mirrored and with its ends exchanged.
 template <class Size, class T>
-void mirror_weight(Size const &s, T const *weight, T *to) {
+void mirror_weight(Size const& s, T const* weight, T* to) {
   std::int64_t const taps = s.kh * s.kw;
   parallel_strips(s.c, 16, [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t tap = 0; tap < taps; ++tap)
       for (std::int64_t o = 0; o < s.o; ++o)
-        for (std::int64_t c = first; c < first + count; ++c)
-          to[(c * taps + tap) * s.o + o] =
-              weight[(o * taps + taps - 1 - tap) * s.c + c];
+        for (std::int64_t c = first; c < first + count; ++c) to[(c * taps + tap) * s.o + o] = weight[(o * taps + taps - 1 - tap) * s.c + c];
   });
 }
 
 template <class Size, class T>
-void conv_input(Size const &s, T const *y, T const *weight, T *x) {
+void conv_input(Size const& s, T const* y, T const* weight, T* x) {
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>) {
-    // With stride 1 it is a convolution with the mirrored weight, for which
-    // oneDNN has the faster code: worth it where the picture is larger than the
-    // weight.
-    if (s.stride == 1 && s.groups == 1 && s.kh * s.kw > 1 &&
-        s.n * s.h * s.w > s.o * s.kh * s.kw / 2) {
-      Size const turned{s.n,
-                        s.oh,
-                        s.ow,
-                        s.o,
-                        s.h,
-                        s.w,
-                        s.c,
-                        s.kh,
-                        s.kw,
-                        1,
-                        s.kh - 1 - s.top,
-                        s.kw - 1 - s.left,
-                        1};
+    // With stride 1 it is a convolution with the mirrored weight, for which oneDNN has the faster code: worth it where the
+    // picture is larger than the weight.
+    if (s.stride == 1 && s.groups == 1 && s.kh * s.kw > 1 && s.n * s.h * s.w > s.o * s.kh * s.kw / 2) {
+      Size const turned{s.n, s.oh, s.ow, s.o, s.h, s.w, s.c, s.kh, s.kw, 1, s.kh - 1 - s.top, s.kw - 1 - s.left, 1};
       if (dnnl_conv_serves(turned)) {
         Scratch<T> mirrored(s.o * s.kh * s.kw * s.c);
         mirror_weight(s, weight, mirrored.data());
-        if (dnnl_conv(DnnlConvKind::forward, turned, y, mirrored.data(), x))
-          return;
+        if (dnnl_conv(DnnlConvKind::forward, turned, y, mirrored.data(), x)) return;
       }
     }
-    if (dnnl_conv(DnnlConvKind::input, s, y, weight, x))
-      return;
+    if (dnnl_conv(DnnlConvKind::input, s, y, weight, x)) return;
   }
 #endif
   conv_input_columns(s, y, weight, x);
 }
 template <class Size, class T>
-void conv_weight(Size const &s, T const *x, T const *y, T *weight) {
+void conv_weight(Size const& s, T const* x, T const* y, T* weight) {
   conv_weight_columns(s, x, y, weight);
 }
 
-} // namespace rig::inline RIG_ABI::detail
+}  // namespace rig::inline RIG_ABI::detail
