@@ -119,20 +119,22 @@ template <class K> void for_each(Device const& device, std::int64_t rows, std::i
 #endif
 }
 
+/// Like for_each_heavy, for a kernel that is there for the CPU alone: it need not be RIG_HD, and nvcc makes nothing of it.
+template <class K> void for_each_on_cpu(std::int64_t n, K const& kernel) {
+#if defined(_OPENMP)
+  if (n > 1) {
+#pragma omp parallel for schedule(dynamic, 1)
+    for (std::int64_t i = 0; i < n; ++i) kernel(i);
+    return;
+  }
+#endif
+  detail::run_range(kernel, 0, n);
+}
+
 /// Like for_each, but each call is heavy (a whole row, image, triangle): parallel from two calls up.
 template <class K> void for_each_heavy(Device const& device, std::int64_t n, K const& kernel) {
   if (n <= 0) return;
-  if (device.is_cpu()) {
-#if defined(_OPENMP)
-    if (n > 1) {
-#pragma omp parallel for schedule(dynamic, 1)
-      for (std::int64_t i = 0; i < n; ++i) kernel(i);
-      return;
-    }
-#endif
-    detail::run_range(kernel, 0, n);
-    return;
-  }
+  if (device.is_cpu()) return for_each_on_cpu(n, kernel);
 #if RIG_CUDA
   detail::for_each_kernel<<<detail::blocks_for(n, 64), 64, 0, detail::cuda_stream(device)>>>(n, kernel);
   detail::cuda_check(cudaGetLastError(), "for_each_heavy");

@@ -1,8 +1,6 @@
-// Convolution whose weight is scaled by a style, sample by sample: StyleGAN2's
-// modulation and demodulation (Karras et al., CVPR 2020, section 2.2). Scaling
-// the input and the output instead of the weight is the same function, needs
-// one convolution for the whole batch, and is made of ops that can be
-// differentiated to any order.
+// Convolution whose weight is scaled by a style, sample by sample: StyleGAN2's modulation and demodulation (Karras et al.,
+// CVPR 2020, section 2.2). Scaling the input and the output instead of the weight is the same function, needs one
+// convolution for the whole batch, and is made of ops that can be differentiated to any order.
 #pragma once
 #include "rig/ops/activation.hpp"
 #include "rig/ops/matmul.hpp"
@@ -12,50 +10,40 @@ namespace rig::inline RIG_ABI {
 
 namespace detail {
 
-template <class T> struct ScaleChannelsKernel {
+template <class T>
+struct ScaleChannelsKernel {
   T const *x, *s;
-  T *y;
-  std::int64_t pixels, c; // pixels of one sample
-  RIG_HD void operator()(std::int64_t row, std::int64_t j) const {
-    y[row * c + j] = x[row * c + j] * s[row / pixels * c + j];
-  }
+  T* y;
+  std::int64_t pixels, c;  // pixels of one sample
+  RIG_HD void operator()(std::int64_t row, std::int64_t j) const { y[row * c + j] = x[row * c + j] * s[row / pixels * c + j]; }
 };
 inline constexpr std::int64_t channel_dot_leaf = 512;
-// Leaf l of a sample sums pixels [512 l, ...) into part [n, leaves, c]: one
-// column a call, or a whole row.
-template <class T> struct ChannelDotKernel {
+// Leaf l of a sample sums pixels [512 l, ...) into part [n, leaves, c]: one column a call, or a whole row.
+template <class T>
+struct ChannelDotKernel {
   T const *a, *b;
-  T *part;
+  T* part;
   std::int64_t pixels, leaves, c;
   RIG_HD void operator()(std::int64_t row, std::int64_t j) const {
-    std::int64_t const n = row / leaves,
-                       begin = row % leaves * channel_dot_leaf,
-                       end = begin + channel_dot_leaf < pixels
-                                 ? begin + channel_dot_leaf
-                                 : pixels;
+    std::int64_t const n = row / leaves, begin = row % leaves * channel_dot_leaf,
+                       end = begin + channel_dot_leaf < pixels ? begin + channel_dot_leaf : pixels;
     T sum = 0;
-    for (std::int64_t p = (n * pixels + begin) * c + j;
-         p < (n * pixels + end) * c + j; p += c)
-      sum += a[p] * b[p];
+    for (std::int64_t p = (n * pixels + begin) * c + j; p < (n * pixels + end) * c + j; p += c) sum += a[p] * b[p];
     part[row * c + j] = sum;
   }
   RIG_HD void operator()(std::int64_t row) const {
-    std::int64_t const n = row / leaves,
-                       begin = row % leaves * channel_dot_leaf,
-                       end = begin + channel_dot_leaf < pixels
-                                 ? begin + channel_dot_leaf
-                                 : pixels;
-    T *to = part + row * c;
-    for (std::int64_t j = 0; j < c; ++j)
-      to[j] = 0;
+    std::int64_t const n = row / leaves, begin = row % leaves * channel_dot_leaf,
+                       end = begin + channel_dot_leaf < pixels ? begin + channel_dot_leaf : pixels;
+    T* to = part + row * c;
+    for (std::int64_t j = 0; j < c; ++j) to[j] = 0;
     for (std::int64_t p = n * pixels + begin; p < n * pixels + end; ++p)
-      for (std::int64_t j = 0; j < c; ++j)
-        to[j] += a[p * c + j] * b[p * c + j];
+      for (std::int64_t j = 0; j < c; ++j) to[j] += a[p * c + j] * b[p * c + j];
   }
 };
-template <class T> struct SumTapsOfSquaresKernel {
-  T const *w;
-  T *y;
+template <class T>
+struct SumTapsOfSquaresKernel {
+  T const* w;
+  T* y;
   std::int64_t taps, c;
   RIG_HD void operator()(std::int64_t o, std::int64_t j) const {
     T sum = 0;
@@ -66,11 +54,11 @@ template <class T> struct SumTapsOfSquaresKernel {
     y[o * c + j] = sum;
   }
 };
-/// y = clamp(gain act(x + strength noise + bias)); noise is one number a pixel,
-/// the same for all samples if noise_samples is 1.
-template <class T, class F> struct NoiseBiasActKernel {
+/// y = clamp(gain act(x + strength noise + bias)); noise is one number a pixel, the same for all samples if noise_samples is 1.
+template <class T, class F>
+struct NoiseBiasActKernel {
   T const *x, *noise, *strength, *bias;
-  T *y;
+  T* y;
   std::int64_t noise_rows, c;
   F f;
   T gain, limit;
@@ -82,20 +70,19 @@ template <class T, class F> struct NoiseBiasActKernel {
 };
 
 /// The same on the CPU, a row of the picture a call; bias is never null here.
-template <class T, class F> struct NoiseBiasActRowKernel {
+template <class T, class F>
+struct NoiseBiasActRowKernel {
   NoiseBiasActKernel<T, F> p;
   std::int64_t width;
   void operator()(std::int64_t row) const {
     for (std::int64_t pixel = row * width; pixel < (row + 1) * width; ++pixel) {
       T const n = p.noise ? *p.strength * p.noise[pixel % p.noise_rows] : T(0);
-      one_pixel(p.x + pixel * p.c, p.bias, p.y + pixel * p.c, n, p.c, p.f,
-                p.gain, p.limit);
+      one_pixel(p.x + pixel * p.c, p.bias, p.y + pixel * p.c, n, p.c, p.f, p.gain, p.limit);
     }
   }
 
-private:
-  static void one_pixel(T const *x, T const *bias, T *y, T n, std::int64_t c,
-                        F f, T gain, T limit) {
+ private:
+  static void one_pixel(T const* x, T const* bias, T* y, T n, std::int64_t c, F f, T gain, T limit) {
     for (std::int64_t j = 0; j < c; ++j) {
       T const v = gain * f(x[j] + n + bias[j]);
       y[j] = v > limit ? limit : (v < -limit ? -limit : v);
@@ -103,252 +90,190 @@ private:
   }
 };
 /// y(o, tap, c) = w(o, tap, c) s(c) d(o); d may be null.
-template <class T> struct FoldStyleKernel {
+template <class T>
+struct FoldStyleKernel {
   T const *w, *s, *d;
-  T *y;
+  T* y;
   std::int64_t taps, c;
-  RIG_HD void operator()(std::int64_t row, std::int64_t j) const {
-    y[row * c + j] = w[row * c + j] * s[j] * (d ? d[row / taps] : T(1));
-  }
+  RIG_HD void operator()(std::int64_t row, std::int64_t j) const { y[row * c + j] = w[row * c + j] * s[j] * (d ? d[row / taps] : T(1)); }
 };
 
-inline void check_channels(char const *op, Shape const &x, Shape const &s) {
+inline void check_channels(char const* op, Shape const& x, Shape const& s) {
   check(x.rank() == 4, op, ": x must be [n, h, w, c], got ", x);
-  check((s == Shape{x[0], x[3]}), op, ": scales must be ", Shape{x[0], x[3]},
-        " to match x ", x, ", got ", s);
+  check((s == Shape{x[0], x[3]}), op, ": scales must be ", Shape{x[0], x[3]}, " to match x ", x, ", got ", s);
 }
 
-} // namespace detail
+}  // namespace detail
 
-template <class T> Var<T> scale_channels(Var<T> const &x, Var<T> const &s);
-template <class T> Var<T> channel_dot(Var<T> const &a, Var<T> const &b);
+template <class T>
+Var<T> scale_channels(Var<T> const& x, Var<T> const& s);
+template <class T>
+Var<T> channel_dot(Var<T> const& a, Var<T> const& b);
 
-template <class T> struct ScaleChannels {
+template <class T>
+struct ScaleChannels {
   using scalar = T;
-  static constexpr char const *name = "scale_channels";
-  Tensor<T> forward(Tensor<T> const &x, Tensor<T> const &s) const {
+  static constexpr char const* name = "scale_channels";
+  Tensor<T> forward(Tensor<T> const& x, Tensor<T> const& s) const {
     detail::check_channels(name, x.shape(), s.shape());
     Tensor<T> y = like(x);
     std::int64_t const pixels = x.dim(1) * x.dim(2);
-    for_each(y.device(), x.dim(0) * pixels, x.dim(3),
-             detail::ScaleChannelsKernel<T>{x.data(), s.data(), y.mutate(),
-                                            pixels, x.dim(3)});
+    for_each(y.device(), x.dim(0) * pixels, x.dim(3), detail::ScaleChannelsKernel<T>{x.data(), s.data(), y.mutate(), pixels, x.dim(3)});
     return y;
   }
-  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> /*y*/, Var<T> /*x*/, Var<T> s) const {
-    return scale_channels(gy, s);
-  }
-  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> /*y*/, Var<T> x, Var<T> /*s*/) const {
-    return channel_dot(gy, x);
-  }
+  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> /*y*/, Var<T> /*x*/, Var<T> s) const { return scale_channels(gy, s); }
+  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> /*y*/, Var<T> x, Var<T> /*s*/) const { return channel_dot(gy, x); }
 };
 
-/// Sums over leaves of 512 pixels and then over the leaves, in order: the same
-/// bits for any number of threads.
-template <class T> struct ChannelDot {
+/// Sums over leaves of 512 pixels and then over the leaves, in order: the same bits for any number of threads.
+template <class T>
+struct ChannelDot {
   using scalar = T;
-  static constexpr char const *name = "channel_dot";
-  Tensor<T> forward(Tensor<T> const &a, Tensor<T> const &b) const {
-    check(a.rank() == 4 && a.shape() == b.shape(), name,
-          ": both must be the same [n, h, w, c], got ", a.shape(), " and ",
-          b.shape());
+  static constexpr char const* name = "channel_dot";
+  Tensor<T> forward(Tensor<T> const& a, Tensor<T> const& b) const {
+    check(a.rank() == 4 && a.shape() == b.shape(), name, ": both must be the same [n, h, w, c], got ", a.shape(), " and ", b.shape());
     std::int64_t const n = a.dim(0), c = a.dim(3), pixels = a.dim(1) * a.dim(2);
-    std::int64_t const leaves = std::max<std::int64_t>(
-        1, (pixels + detail::channel_dot_leaf - 1) / detail::channel_dot_leaf);
+    std::int64_t const leaves = std::max<std::int64_t>(1, (pixels + detail::channel_dot_leaf - 1) / detail::channel_dot_leaf);
     Tensor<T> part({n, leaves, c}, a.device());
-    detail::ChannelDotKernel<T> const k{a.data(), b.data(), part.mutate(),
-                                        pixels,   leaves,   c};
+    detail::ChannelDotKernel<T> const k{a.data(), b.data(), part.mutate(), pixels, leaves, c};
     if (part.device().is_cpu())
       for_each_heavy(part.device(), n * leaves, k);
     else
       for_each(part.device(), n * leaves, c, k);
     return detail::sum_middle(part, n, leaves, c).reshape({n, c});
   }
-  Var<T> vjp(wrt<0>, Var<T> g, Var<T> /*y*/, Var<T> /*a*/, Var<T> b) const {
-    return scale_channels(b, g);
-  }
-  Var<T> vjp(wrt<1>, Var<T> g, Var<T> /*y*/, Var<T> a, Var<T> /*b*/) const {
-    return scale_channels(a, g);
-  }
+  Var<T> vjp(wrt<0>, Var<T> g, Var<T> /*y*/, Var<T> /*a*/, Var<T> b) const { return scale_channels(b, g); }
+  Var<T> vjp(wrt<1>, Var<T> g, Var<T> /*y*/, Var<T> a, Var<T> /*b*/) const { return scale_channels(a, g); }
 };
 
 /// x [n, h, w, c] times s [n, c], every pixel of a sample alike. Any order.
-template <class T> Var<T> scale_channels(Var<T> const &x, Var<T> const &s) {
+template <class T>
+Var<T> scale_channels(Var<T> const& x, Var<T> const& s) {
   return apply(ScaleChannels<T>{}, x, s);
 }
-/// Sum of a b over the pixels, [n, c]: the partner of scale_channels. Any
-/// order.
-template <class T> Var<T> channel_dot(Var<T> const &a, Var<T> const &b) {
+/// Sum of a b over the pixels, [n, c]: the partner of scale_channels. Any order.
+template <class T>
+Var<T> channel_dot(Var<T> const& a, Var<T> const& b) {
   return apply(ChannelDot<T>{}, a, b);
 }
 
-template <class T> struct SumTapsOfSquares {
+template <class T>
+struct SumTapsOfSquares {
   using scalar = T;
-  static constexpr char const *name = "sum_taps_of_squares";
-  Tensor<T> forward(Tensor<T> const &w) const {
-    check(w.rank() == 4, name, ": weight must be [o, kh, kw, c], got ",
-          w.shape());
+  static constexpr char const* name = "sum_taps_of_squares";
+  Tensor<T> forward(Tensor<T> const& w) const {
+    check(w.rank() == 4, name, ": weight must be [o, kh, kw, c], got ", w.shape());
     Tensor<T> y({w.dim(0), w.dim(3)}, w.device());
-    for_each(y.device(), w.dim(0), w.dim(3),
-             detail::SumTapsOfSquaresKernel<T>{w.data(), y.mutate(),
-                                               w.dim(1) * w.dim(2), w.dim(3)});
+    for_each(y.device(), w.dim(0), w.dim(3), detail::SumTapsOfSquaresKernel<T>{w.data(), y.mutate(), w.dim(1) * w.dim(2), w.dim(3)});
     return y;
   }
-  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> /*y*/, Var<T> w) const {
-    return T(2) * (w * reshape(gy, {w.dim(0), 1, 1, w.dim(3)}));
-  }
+  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> /*y*/, Var<T> w) const { return T(2) * (w * reshape(gy, {w.dim(0), 1, 1, w.dim(3)})); }
 };
-/// [o, c] from a weight [o, kh, kw, c]: the squares summed over its window. Any
-/// order.
-template <class T> Var<T> sum_taps_of_squares(Var<T> const &w) {
+/// [o, c] from a weight [o, kh, kw, c]: the squares summed over its window. Any order.
+template <class T>
+Var<T> sum_taps_of_squares(Var<T> const& w) {
   return apply(SumTapsOfSquares<T>{}, w);
 }
 
-template <class T> struct ModulatedConvOptions {
+template <class T>
+struct ModulatedConvOptions {
   bool demodulate = true;
   int up = 1, down = 1;
   Padding padding = {};
-  bool flip_weight = true; ///< true: correlation; false: convolution
-                           ///< (StyleGAN2's up-sampling layers)
+  bool flip_weight = true;  ///< true: correlation; false: convolution (StyleGAN2's up-sampling layers)
   bool flip_filter = false;
-  Tensor<T> filter = {}; ///< for up and down, from setup_filter
+  Tensor<T> filter = {};  ///< for up and down, from setup_filter
 };
 
-/// d [n, o] = 1 / sqrt(sum over window and channels of (w s)^2 + 1e-8): what
-/// brings a modulated convolution back to unit variance. w [o, kh, kw, c], s
-/// [n, c]. Any order.
-template <class T> Var<T> demodulation(Var<T> const &w, Var<T> const &s) {
-  check(w.rank() == 4 && s.rank() == 2 && s.dim(1) == w.dim(3),
-        "demodulation: styles must be [n, c] to match weight [o, kh, kw, c] ",
+/// d [n, o] = 1 / sqrt(sum over window and channels of (w s)^2 + 1e-8): what brings a modulated convolution back to unit
+/// variance. w [o, kh, kw, c], s [n, c]. Any order.
+template <class T>
+Var<T> demodulation(Var<T> const& w, Var<T> const& s) {
+  check(w.rank() == 4 && s.rank() == 2 && s.dim(1) == w.dim(3), "demodulation: styles must be [n, c] to match weight [o, kh, kw, c] ",
         w.shape(), ", got ", s.shape());
   return rsqrt(matmul(square(s), sum_taps_of_squares(w), {.b = true}) + 1e-8);
 }
 
-/// x [n, h, w, c] convolved with w [o, kh, kw, c] times the styles s [n, c] of
-/// each sample, resampled as in conv2d_resample, and, with `demodulate`, each
-/// output channel divided by the norm of its weight. Result [n, h up / down, w
-/// up / down, o] with padding k / 2. Any order in x, w and s. The same bits for
-/// any number of threads; a single sample that no tape watches takes a shorter
-/// way and may differ in the last bits from one that is watched.
+/// x [n, h, w, c] convolved with w [o, kh, kw, c] times the styles s [n, c] of each sample, resampled as in conv2d_resample,
+/// and, with `demodulate`, each output channel divided by the norm of its weight. Result [n, h up / down, w up / down, o]
+/// with padding k / 2. Any order in x, w and s. The same bits for any number of threads; a single sample that no tape
+/// watches takes a shorter way and may differ in the last bits from one that is watched.
 template <class T>
-Var<T> modulated_conv2d(Var<T> const &x, Var<T> const &w, Var<T> const &s,
-                        ModulatedConvOptions<T> const &o = {}) {
-  check(x.rank() == 4 && w.rank() == 4 && w.dim(3) == x.dim(3),
-        "modulated_conv2d: weight must be [o, kh, kw, ",
-        x.rank() == 4 ? x.dim(3) : 0, "] to match x [n, h, w, c] ", x.shape(),
-        ", got ", w.shape());
-  check((s.shape() == Shape{x.dim(0), x.dim(3)}),
-        "modulated_conv2d: styles must be ", Shape{x.dim(0), x.dim(3)},
-        " to match x ", x.shape(), ", got ", s.shape());
+Var<T> modulated_conv2d(Var<T> const& x, Var<T> const& w, Var<T> const& s, ModulatedConvOptions<T> const& o = {}) {
+  check(x.rank() == 4 && w.rank() == 4 && w.dim(3) == x.dim(3), "modulated_conv2d: weight must be [o, kh, kw, ",
+        x.rank() == 4 ? x.dim(3) : 0, "] to match x [n, h, w, c] ", x.shape(), ", got ", w.shape());
+  check((s.shape() == Shape{x.dim(0), x.dim(3)}), "modulated_conv2d: styles must be ", Shape{x.dim(0), x.dim(3)}, " to match x ", x.shape(),
+        ", got ", s.shape());
   std::int64_t const n = x.dim(0), pixels = x.dim(1) * x.dim(2), out = w.dim(0);
-  // To a few colours: a product with each sample's own small weight reads x
-  // once and writes no scaled copy of it.
-  if (out <= 16 && w.dim(1) == 1 && w.dim(2) == 1 && o.up == 1 && o.down == 1 &&
-      o.padding == Padding{}) {
+  // To a few colours: a product with each sample's own small weight reads x once and writes no scaled copy of it.
+  if (out <= 16 && w.dim(1) == 1 && w.dim(2) == 1 && o.up == 1 && o.down == 1 && o.padding == Padding{}) {
     Var<T> own = reshape(w, {1, out, w.dim(3)}) * reshape(s, {n, 1, s.dim(1)});
-    if (o.demodulate)
-      own = own * reshape(demodulation(w, s), {n, out, 1});
-    return reshape(
-        batched_matmul(reshape(x, {n, pixels, x.dim(3)}), own, {.b = true}),
-        {n, x.dim(1), x.dim(2), out});
+    if (o.demodulate) own = own * reshape(demodulation(w, s), {n, out, 1});
+    return reshape(batched_matmul(reshape(x, {n, pixels, x.dim(3)}), own, {.b = true}), {n, x.dim(1), x.dim(2), out});
   }
-  ConvResampleOptions const resample{.up = o.up,
-                                     .down = o.down,
-                                     .padding = o.padding,
-                                     .flip_weight = o.flip_weight,
-                                     .flip_filter = o.flip_filter};
-  // One sample and no gradient: the style and the demodulation go into the
-  // weight, where that is the smaller.
+  ConvResampleOptions const resample{
+      .up = o.up, .down = o.down, .padding = o.padding, .flip_weight = o.flip_weight, .flip_filter = o.flip_filter};
+  // One sample and no gradient: the style and the demodulation go into the weight, where that is the smaller.
   bool const plain = !x.tracked() && !w.tracked() && !s.tracked();
   if (plain && n == 1 && w.size() < pixels * (w.dim(3) + out * o.up * o.up)) {
     Tensor<T> const d = o.demodulate ? demodulation(w, s).value() : Tensor<T>();
     Tensor<T> own = like(w.value());
     for_each(own.device(), out * w.dim(1) * w.dim(2), w.dim(3),
-             detail::FoldStyleKernel<T>{w.value().data(), s.value().data(),
-                                        d.data(), own.mutate(),
-                                        w.dim(1) * w.dim(2), w.dim(3)});
+             detail::FoldStyleKernel<T>{w.value().data(), s.value().data(), d.data(), own.mutate(), w.dim(1) * w.dim(2), w.dim(3)});
     return conv2d_resample(x, Var<T>(own), o.filter, resample);
   }
   Var<T> const y = conv2d_resample(scale_channels(x, s), w, o.filter, resample);
   return o.demodulate ? scale_channels(y, demodulation(w, s)) : y;
 }
 
-template <class T> struct NoiseBiasAct {
+template <class T>
+struct NoiseBiasAct {
   using scalar = T;
-  static constexpr char const *name = "noise_bias_act";
+  static constexpr char const* name = "noise_bias_act";
   BiasAct<T> act;
 
-  Tensor<T> forward(Tensor<T> const &x, Tensor<T> const &noise,
-                    Tensor<T> const &strength, Tensor<T> const &b) const {
+  Tensor<T> forward(Tensor<T> const& x, Tensor<T> const& noise, Tensor<T> const& strength, Tensor<T> const& b) const {
     check(x.rank() == 4, name, ": x must be [n, h, w, c], got ", x.shape());
     std::int64_t const c = x.dim(3);
-    check(!b || b.shape() == Shape{c}, name, ": bias must be [", c,
-          "] to match x ", x.shape(), ", got ", b.shape());
-    check(bool(noise) == bool(strength) && (!strength || strength.size() == 1),
-          name, ": noise and its strength, one number, come together");
-    check(!noise ||
-              (noise.rank() == 4 &&
-               (noise.dim(0) == 1 || noise.dim(0) == x.dim(0)) &&
-               noise.shape() == x.shape().with(0, noise.dim(0)).with(3, 1)),
-          name, ": noise must be [1 or n, h, w, 1] to match x ", x.shape(),
-          ", got ", noise.shape());
+    check(!b || b.shape() == Shape{c}, name, ": bias must be [", c, "] to match x ", x.shape(), ", got ", b.shape());
+    check(bool(noise) == bool(strength) && (!strength || strength.size() == 1), name,
+          ": noise and its strength, one number, come together");
+    check(!noise || (noise.rank() == 4 && (noise.dim(0) == 1 || noise.dim(0) == x.dim(0)) &&
+                     noise.shape() == x.shape().with(0, noise.dim(0)).with(3, 1)),
+          name, ": noise must be [1 or n, h, w, 1] to match x ", x.shape(), ", got ", noise.shape());
     Tensor<T> y = like(x);
     Tensor<T> const bias = b ? b : zeros<T>({c}, x.device());
     detail::with_activation<T>(act.activation, 0, act.alpha, [&](auto f) {
-      detail::NoiseBiasActKernel<T, decltype(f)> const k{x.data(),
-                                                         noise.data(),
-                                                         strength.data(),
-                                                         bias.data(),
-                                                         y.mutate(),
-                                                         noise ? noise.size()
-                                                               : 1,
-                                                         c,
-                                                         f,
-                                                         act.gain,
-                                                         act.limit};
+      detail::NoiseBiasActKernel<T, decltype(f)> const k{
+          x.data(), noise.data(), strength.data(), bias.data(), y.mutate(), noise ? noise.size() : 1, c, f, act.gain, act.limit};
       if (y.device().is_cpu())
-        for_each_heavy(
-            y.device(), x.dim(0) * x.dim(1),
-            detail::NoiseBiasActRowKernel<T, decltype(f)>{k, x.dim(2)});
+        for_each_on_cpu(x.dim(0) * x.dim(1), detail::NoiseBiasActRowKernel<T, decltype(f)>{k, x.dim(2)});
       else
         for_each(y.device(), x.dim(0) * x.dim(1) * x.dim(2), c, k);
     });
     return y;
   }
-  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise,
-             Var<T> strength, Var<T> b) const {
+  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
     // A piecewise linear activation reads its slope off y.
-    bool const with_noise = noise && !(piecewise_linear(act.activation) &&
-                                       act.gain > 0 && act.alpha >= 0);
+    bool const with_noise = noise && !(piecewise_linear(act.activation) && act.gain > 0 && act.alpha >= 0);
     return act.vjp(wrt<0>{}, gy, y, with_noise ? x + noise * strength : x, b);
   }
-  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise,
-             Var<T> strength, Var<T> b) const {
-    return sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), noise.shape()) *
-           strength;
+  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
+    return sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), noise.shape()) * strength;
   }
-  Var<T> vjp(wrt<2>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise,
-             Var<T> strength, Var<T> b) const {
-    return sum_to(
-        sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), noise.shape()) *
-            noise,
-        strength.shape());
+  Var<T> vjp(wrt<2>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
+    return sum_to(sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), noise.shape()) * noise, strength.shape());
   }
-  Var<T> vjp(wrt<3>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise,
-             Var<T> strength, Var<T> b) const {
+  Var<T> vjp(wrt<3>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
     return sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), b.shape());
   }
 };
 
-/// bias_act(x + strength noise, b) in one pass over x [n, h, w, c]: noise [1 or
-/// n, h, w, 1] and its strength, one number, are both empty for none. Orders as
-/// in bias_act.
+/// bias_act(x + strength noise, b) in one pass over x [n, h, w, c]: noise [1 or n, h, w, 1] and its strength, one number,
+/// are both empty for none. Orders as in bias_act.
 template <class T>
-Var<T> noise_bias_act(Var<T> const &x, Var<T> const &noise,
-                      Var<T> const &strength, Var<T> const &b,
-                      BiasActOptions const &o = {}) {
-  BiasAct<T> const act{o.activation, T(o.alpha < 0 ? 0.2 : o.alpha),
-                       T(o.gain == -1 ? default_gain(o.activation) : o.gain),
+Var<T> noise_bias_act(Var<T> const& x, Var<T> const& noise, Var<T> const& strength, Var<T> const& b, BiasActOptions const& o = {}) {
+  BiasAct<T> const act{o.activation, T(o.alpha < 0 ? 0.2 : o.alpha), T(o.gain == -1 ? default_gain(o.activation) : o.gain),
                        o.clamp < 0 ? BiasAct<T>::unlimited() : T(o.clamp)};
   return apply(NoiseBiasAct<T>{act}, x, noise, strength, b);
 }
@@ -360,4 +285,4 @@ RIG_OP(SumTapsOfSquares)
 RIG_OP(NoiseBiasAct)
 #endif
 
-} // namespace rig::inline RIG_ABI
+}  // namespace rig::inline RIG_ABI

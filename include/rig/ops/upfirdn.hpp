@@ -217,7 +217,7 @@ Tensor<T> upfirdn_separable(Tensor<T> const& x, T const* tap_rows, T const* tap_
   k.plan();
   Tensor<T> work({calls, k.work_size}, x.device());
   k.work = work.mutate();
-  for_each_heavy(x.device(), calls, k);
+  for_each_on_cpu(calls, k);
   return y;
 }
 
@@ -244,7 +244,7 @@ Tensor<T> upfirdn_pass(Tensor<T> const& x, Tensor<T> const& taps, Resampling con
   std::vector<TapSpan> spans;
   spans.reserve(std::size_t(cols.out));
   for (std::int64_t j = 0; j < cols.out; ++j) spans.emplace_back(cols, j);
-  for_each_heavy(y.device(), n * rows.out, UpfirdnRowKernel<T>{plain, spans.data()});
+  for_each_on_cpu(n * rows.out, UpfirdnRowKernel<T>{plain, spans.data()});
   return y;
 }
 
