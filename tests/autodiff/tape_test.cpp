@@ -161,6 +161,8 @@ TEST_CASE("messages") {
   CHECK_THROWS_WITH_AS(a.backward(Var<float>(ones<float>({}))), doctest::Contains("does not depend on anything this tape watches"), Error);
   CHECK_THROWS_WITH_AS(a.grad(sum(x), y), doctest::Contains("x is not on this tape"), Error);
   CHECK_THROWS_AS(a.watch(Tensor<float>()), Error);
+  CHECK_THROWS_WITH_AS(x * Var<float>(), "multiply: the second argument is an empty tensor", Error);
+  CHECK_THROWS_WITH_AS(square(Var<float>()), "square: the argument is an empty tensor", Error);
 }
 
 TEST_CASE("a chain of 300,000 ops is walked without recursion") {

@@ -25,6 +25,7 @@ template <class T, class F> struct Unary {
   F f;
 
   Tensor<T> forward(Tensor<T> const& x) const {
+    check(bool(x), name, ": the argument is an empty tensor");
     Tensor<T> y = like(x);
     for_each(y.device(), y.size(), detail::UnaryKernel<T, F>{y.mutate(), x.data(), f});
     return y;

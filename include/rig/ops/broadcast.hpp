@@ -125,6 +125,7 @@ template <class T, class F> struct SameShapeKernel {
 
 /// f of two tensors, broadcast.
 template <class T, class F> Tensor<T> broadcast_apply(char const* op, F f, Tensor<T> const& a, Tensor<T> const& b) {
+  check(a && b, op, ": ", a ? "the second" : "the first", " argument is an empty tensor");
   if (a.shape() == b.shape()) {
     Tensor<T> y = like(a);
     for_each(y.device(), y.size(), SameShapeKernel<T, F>{y.mutate(), a.data(), b.data(), f});

@@ -36,7 +36,11 @@ struct ReconstructionTraining {
   std::uint64_t seed = 1;
 
   static ReconstructionTraining paper();
-  static ReconstructionTraining best() { return {}; }
+  static ReconstructionTraining best() {
+    ReconstructionTraining o;
+    o.regulariser = RegulariserOptions::best();
+    return o;
+  }
   void visit(auto&& f) {
     f("batch", batch), f("steps", steps), f("landmark_steps", landmark_steps), f("hidden", hidden), f("optimiser", optimiser), f("landmark", landmark),
         f("regulariser", regulariser), f("validate_every", validate_every), f("validation_items", validation_items), f("seed", seed);
