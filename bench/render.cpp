@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "rig/core/random.hpp"
 #include "rig/render/face_renderer.hpp"
 #include "rig/render/models/ict.hpp"
 #include "rig/render/procedural_face.hpp"

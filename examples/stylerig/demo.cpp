@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 namespace {
 struct Options {
   std::string generator, face;
-  std::int64_t items = 3000, face_steps = 2000, face_batch = 32, rig_steps = 1500, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
+  std::int64_t items = 3000, face_steps = 4000, face_batch = 32, rig_steps = 3000, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
   WorldOptions world;
 };
 
@@ -142,6 +142,7 @@ class Demo {
       save_canvas(folder_ + "/" + name + ".png", sheet.draw(), texts);
     };
     TransferOptions t;
+    t.width = int(std::min<std::int64_t>(w.world.handle.resolution, 96));
     t.controls = {stylerig::Control::pose, stylerig::Control::expression, stylerig::Control::illumination, stylerig::Control::all};
     t.mix_layers = w.world.handle.rows > 8;
     Json cells;

@@ -43,17 +43,14 @@ std::vector<double> timed(int times, std::function<void()> const& work) {
   return t;
 }
 
-/// The axes worth sweeping: angles, light, and the expressions that vary most over the corpus.
-std::vector<stylerig::Axis> sweep_axes(stylerig::Rig const& rig, Tensor<float> const& p, std::int64_t expressions) {
+/// The axes worth sweeping: angles, light, and the expressions that vary most over codes, as the judge sees them (`seen`).
+/// Ranges come from what F sees (`p`), because wishes are made in its terms.
+std::vector<stylerig::Axis> sweep_axes(stylerig::Rig const& rig, Tensor<float> const& p, Tensor<float> const& seen, std::int64_t expressions) {
   auto const& layout = rig.layout();
   auto axes = stylerig::standard_axes(layout, rig.statistics, p, rig.bands, rig.controls(), layout.size());
+  std::vector<float> const varies = stylerig::parameter_statistics(seen).deviation.host();
+  auto deviation = [&](stylerig::Axis const& a) { return double(varies[std::size_t(layout.entry(a.name))]); };
   std::vector<double> spread;
-  auto deviation = [&](stylerig::Axis const& a) {
-    auto const* d = layout.find("expression");
-    for (std::int64_t i = 0; d && i < d->size; ++i)
-      if (layout.label(d->offset + i) == a.name) return double(rig.statistics.deviation.data()[d->offset + i]);
-    return 0.0;
-  };
   for (auto const& a : axes)
     if (a.control == stylerig::Control::expression) spread.push_back(deviation(a));
   std::sort(spread.rbegin(), spread.rend());
@@ -92,7 +89,7 @@ Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, Evaluatio
   Tensor<float> const spread = fresh_codes(w.world, std::max<std::int64_t>(4 * w.world.handle.w_dim, 1000), seed, purpose_spread);
   stylerig::RowEllipsoid const ellipsoid(spread);
   auto const metric = stylerig::ParameterMetric::of(rig.layout(), load_face_model(w.setup.model));
-  std::vector<stylerig::Axis> const axes = o.sweep_codes > 0 ? sweep_axes(rig, F.evaluate(spread), o.expressions) : std::vector<stylerig::Axis>{};
+  std::vector<stylerig::Axis> const axes = o.sweep_codes > 0 ? sweep_axes(rig, F.evaluate(spread).to(cpu()), judge.ask(spread).to(cpu()), o.expressions) : std::vector<stylerig::Axis>{};
 
   auto const show = context.progress("evaluate");
   std::int64_t const total = 3 + std::int64_t(axes.size());

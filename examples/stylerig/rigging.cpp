@@ -48,7 +48,7 @@ Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t 
 stylerig::Rig assemble(World const& world, stylerig::TrainedReconstruction const& r, std::vector<stylerig::TrainedRig> const& networks, Tensor<float> const& p,
                        NamedJudge const* calibrate, std::uint64_t seed) {
   stylerig::Rig rig = stylerig::make_rig(r, networks, p);
-  if (calibrate) stylerig::calibrate(rig, fresh_codes(world, 500, seed, purpose_calibration), calibrate->ask);
+  if (calibrate) stylerig::calibrate(rig, fresh_codes(world, 200, seed, purpose_calibration), calibrate->ask);
   return rig;
 }
 

@@ -89,7 +89,8 @@ inline constexpr NamedControl expression_controls[] = {
 };
 struct NamedColour {
   char const* name;
-  double Colouring::*member;
+  using Member = double Colouring::*;
+  Member member;
 };
 inline constexpr NamedColour colour_controls[] = {
     {"melanin", &Colouring::melanin},       {"redness", &Colouring::redness},          {"yellow", &Colouring::yellow},

@@ -331,8 +331,10 @@ RIG_INLINE std::vector<Axis> standard_axes(ParameterLayout const& layout, Parame
     std::int64_t const at = g->offset;
     struct Quantity {
       char const* name;
-      double Light::*value;
-      std::optional<double> LightWish::*wish;
+      using Value = double Light::*;
+      using Wish = std::optional<double> LightWish::*;
+      Value value;
+      Wish wish;
     };
     for (Quantity const& q : {Quantity{"light azimuth", &Light::azimuth, &LightWish::azimuth}, Quantity{"light elevation", &Light::elevation, &LightWish::elevation},
                               Quantity{"light strength", &Light::strength, &LightWish::strength}, Quantity{"light ambient", &Light::ambient, &LightWish::ambient}}) {

@@ -87,8 +87,9 @@ void save(std::string const& path, Metadata const& metadata, Item<M> const&... i
 template <class... M>
 Metadata load(std::string const& path, Item<M> const&... items) {
   std::vector<detail::Target> targets;
-  (detail::add_targets(targets, items), ...);
-  return detail::fill_targets(path, {items.name...}, targets);
+  std::vector<std::string> names;
+  ((names.push_back(items.name), detail::add_targets(targets, items)), ...);
+  return detail::fill_targets(path, names, targets);
 }
 
 /// Only the metadata of a file.
