@@ -65,6 +65,11 @@ struct InnerKernel {
 template <class T>
 struct LaneVector {
   typedef T type __attribute__((vector_size(lanes * sizeof(T))));
+  /// a * b + c in one rounding a lane, whatever the compiler is told about contraction; becomes one instruction.
+  static type mul_add(type a, type b, type c) {
+    for (int l = 0; l < lanes; ++l) c[l] = detail::mul_add(T(a[l]), T(b[l]), T(c[l]));
+    return c;
+  }
 };
 template <class T>
 struct CombineBlock {
@@ -85,8 +90,8 @@ struct CombineBlock {
       std::memcpy(&v0, b, sizeof(V)), std::memcpy(&v1, b + lanes, sizeof(V));
 #pragma GCC unroll 4
       for (int i = 0; i < I; ++i) {
-        T const a = c[i * p.modes + k];
-        s[i][0] = s[i][0] + a * v0, s[i][1] = s[i][1] + a * v1;
+        V const a = V{} + c[i * p.modes + k];
+        s[i][0] = LaneVector<T>::mul_add(a, v0, s[i][0]), s[i][1] = LaneVector<T>::mul_add(a, v1, s[i][1]);
       }
     }
     for (int i = 0; i < I; ++i) {
@@ -127,7 +132,7 @@ struct InnerBlock {
         V v;
         std::memcpy(&v, b + k * p.columns + j, sizeof(V));
 #pragma GCC unroll 4
-        for (int i = 0; i < I; ++i) s[i][k] = s[i][k] + u[i] * v;
+        for (int i = 0; i < I; ++i) s[i][k] = LaneVector<T>::mul_add(u[i], v, s[i][k]);
       }
     }
     for (int i = 0; i < I; ++i)
