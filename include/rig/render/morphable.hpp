@@ -65,10 +65,9 @@ struct InnerKernel {
 template <class T>
 struct LaneVector {
   typedef T type __attribute__((vector_size(lanes * sizeof(T))));
-  /// a * b + c in one rounding a lane, whatever the compiler is told about contraction; becomes one instruction.
-  static type mul_add(type a, type b, type c) {
-    for (int l = 0; l < lanes; ++l) c[l] = detail::mul_add(T(a[l]), T(b[l]), T(c[l]));
-    return c;
+  /// sum += a * b in one rounding a lane, whatever the compiler is told about contraction; becomes one instruction.
+  static void add_product(type const& a, type const& b, type& sum) {
+    for (int l = 0; l < lanes; ++l) sum[l] = mul_add(T(a[l]), T(b[l]), T(sum[l]));
   }
 };
 template <class T>
@@ -91,7 +90,7 @@ struct CombineBlock {
 #pragma GCC unroll 4
       for (int i = 0; i < I; ++i) {
         V const a = V{} + c[i * p.modes + k];
-        s[i][0] = LaneVector<T>::mul_add(a, v0, s[i][0]), s[i][1] = LaneVector<T>::mul_add(a, v1, s[i][1]);
+        LaneVector<T>::add_product(a, v0, s[i][0]), LaneVector<T>::add_product(a, v1, s[i][1]);
       }
     }
     for (int i = 0; i < I; ++i) {
@@ -132,7 +131,7 @@ struct InnerBlock {
         V v;
         std::memcpy(&v, b + k * p.columns + j, sizeof(V));
 #pragma GCC unroll 4
-        for (int i = 0; i < I; ++i) s[i][k] = LaneVector<T>::mul_add(u[i], v, s[i][k]);
+        for (int i = 0; i < I; ++i) LaneVector<T>::add_product(u[i], v, s[i][k]);
       }
     }
     for (int i = 0; i < I; ++i)
