@@ -85,8 +85,8 @@ struct RegulariserOptions {
   double illumination = 0;   ///< of the squares of a 27-number light's bands 1 and 2, which look alike on the visible half of a head
   double monochrome = 0.05;  ///< lambda_g: pulls the three colours of a light coefficient together
   double named_l1 = 0.1;     ///< slope of |d| inside the box of named shapes
-  /// Weights under which F does not spend on unlikely faces and lights what belongs to others: found in the oracle world, where
-  /// the truth is known (docs/results.md).
+  /// Weights under which F does not spend on unlikely faces and lights what belongs to others: chosen in the oracle world, where
+  /// the truth is known.
   static RegulariserOptions best() { return {.weight = 3e-4, .identity = 1, .reflectance = 1, .expression = 0.8, .illumination = 30, .monochrome = 0.05, .named_l1 = 2}; }
   void visit(auto&& f) {
     f("weight", weight), f("identity", identity), f("reflectance", reflectance), f("expression", expression), f("illumination", illumination),
