@@ -30,8 +30,12 @@ void run(benchmark::State& state, cases::Case const& c, bool gradients) {
 
 bool const registered = [] {
   for (auto const& c : cases::all()) {
-    benchmark::RegisterBenchmark((c.name + "/forward").c_str(), [&c](benchmark::State& s) { run(s, c, false); })->Unit(benchmark::kMicrosecond);
-    benchmark::RegisterBenchmark((c.name + "/with gradients").c_str(), [&c](benchmark::State& s) { run(s, c, true); })->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark((c.name + "/forward").c_str(), [&c](benchmark::State& s) {
+      run(s, c, false);
+    })->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark((c.name + "/with gradients").c_str(), [&c](benchmark::State& s) {
+      run(s, c, true);
+    })->Unit(benchmark::kMicrosecond);
   }
   return true;
 }();

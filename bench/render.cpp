@@ -81,8 +81,7 @@ void normals(benchmark::State& s) {
   for (auto _ : s) benchmark::DoNotOptimize(vertex_normals(b.f.vertices, b.face.mesh));
   moves(s, 4 * 6 * b.points() + 12.0 * double(b.face.mesh.faces()));
 }
-template <class F>
-void with_gradient(benchmark::State& s, std::vector<Tensor<float>> const& inputs, F f) {
+template <class F> void with_gradient(benchmark::State& s, std::vector<Tensor<float>> const& inputs, F f) {
   for (auto _ : s) {
     Tape tape;
     std::vector<Var<float>> x;
@@ -121,8 +120,7 @@ void vertex_loss(benchmark::State& s) {
   moves(s, 4 * 19 * b.points());
 }
 /// All of a training step's rendering: parameters to loss and back to parameters.
-template <class F>
-void whole(benchmark::State& s, F loss) {
+template <class F> void whole(benchmark::State& s, F loss) {
   Batch const b(s);
   std::vector<Tensor<float>> const in{b.p.identity.value(), b.p.reflectance.value(), b.p.expression.value(),
                                       b.p.light.value(),    b.p.rotation.value(),    b.p.translation.value()};

@@ -9,8 +9,7 @@ namespace {
 
 using namespace rig;
 
-template <class F>
-void run(benchmark::State& state, F f) {
+template <class F> void run(benchmark::State& state, F f) {
   Rng rng(1);
   Var<float> const x(randn<float>({1, state.range(0), state.range(0), state.range(1)}, rng));
   Tensor<float> const filter = setup_filter<float>({1, 3, 3, 1});

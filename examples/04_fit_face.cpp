@@ -29,7 +29,8 @@ struct FittedFace {
     return {identity, reflectance, expression, 0.3f * light, 0.3f * rotation, float(0.05 * distance) * translation + at};
   }
   void visit(auto&& f) {
-    f("identity", identity), f("reflectance", reflectance), f("expression", expression), f("light", light), f("rotation", rotation), f("translation", translation);
+    f("identity", identity), f("reflectance", reflectance), f("expression", expression), f("light", light), f("rotation", rotation),
+        f("translation", translation);
   }
 };
 
@@ -89,20 +90,24 @@ int main(int argc, char** argv) {
     auto const parts = fit.parts(face.camera.distance);
     auto const f = face(parts, size);
     auto const marks = sum(render::landmark_loss(face.landmarks(f), target.landmarks, weights));
-    auto loss = 20.f * marks + 1e-5f * (sum(square(parts.identity)) + sum(square(parts.reflectance))) + 1e-3f * sum(square(parts.expression - clamp(parts.expression, 0, 1)));
+    auto loss = 20.f * marks + 1e-5f * (sum(square(parts.identity)) + sum(square(parts.reflectance))) +
+                1e-3f * sum(square(parts.expression - clamp(parts.expression, 0, 1)));
     if (colours) loss = loss + sum(face.photometric(f, target.picture));
     last = std::sqrt(marks.item());
     if (step == 0) first = last;
-    if (step % 50 == 0 || step + 1 == steps) std::printf("step %4d  loss %.5f  landmarks off by %.2f %% of the height\n", step, loss.item(), 100 * last);
+    if (step % 50 == 0 || step + 1 == steps)
+      std::printf("step %4d  loss %.5f  landmarks off by %.2f %% of the height\n", step, loss.item(), 100 * last);
     tape.backward(loss);
     optimiser.step(fit);
   }
 
   auto const parts = fit.parts(face.camera.distance);
   auto const f = face(parts, size);
-  auto const alone = clamp(face.render(f, full<float>(target.picture.shape(), 1.f)).image, 0, 1), over = clamp(face.render(f, target.picture).image, 0, 1);
+  auto const alone = clamp(face.render(f, full<float>(target.picture.shape(), 1.f)).image, 0, 1),
+             over = clamp(face.render(f, target.picture).image, 0, 1);
   io::save_png("fit_face.png", io::tile(concat<float>({Var<float>(target.picture), alone, over}, 0).value(), 3));
   float const degrees = 57.29578f * parts.rotation.value().host()[1];
-  std::printf("%s: yaw %.1f degrees%s; see fit_face.png\n", target.drawn ? "drawn face" : "portrait", degrees, target.drawn ? " (15.5 are true)" : "");
+  std::printf("%s: yaw %.1f degrees%s; see fit_face.png\n", target.drawn ? "drawn face" : "portrait", degrees,
+              target.drawn ? " (15.5 are true)" : "");
   return steps < 10 ? !std::isfinite(last) : !(last < first);  // a few steps only show that it runs
 }

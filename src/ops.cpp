@@ -4,4 +4,5 @@
 #undef RIG_INCLUDE_IPP
 #define RIG_INCLUDE_IPP 0
 #include "rig/rig.hpp"
+
 #include "lists/op_list.ipp"

@@ -6,7 +6,7 @@
 #endif
 #undef RIG_INCLUDE_IPP
 #define RIG_INCLUDE_IPP 1
-#include "lists/core.ipp"
 #include "lists/autodiff.ipp"
-#include "lists/ops.ipp"
+#include "lists/core.ipp"
 #include "lists/io.ipp"
+#include "lists/ops.ipp"

@@ -1,9 +1,9 @@
 // The compiled library, part 3 of 4: stylerig and train.
-#include "lists/core.ipp"
 #include "lists/autodiff.ipp"
-#include "lists/ops.ipp"
+#include "lists/core.ipp"
 #include "lists/io.ipp"
 #include "lists/nn.ipp"
+#include "lists/ops.ipp"
 #include "lists/render.ipp"
 
 #undef RIG_INCLUDE_IPP

@@ -11,8 +11,7 @@ namespace doc {
 using namespace rig;
 
 // Differentiable to any order: a rule an input, written in ops.
-template <class T>
-struct Power {
+template <class T> struct Power {
   using scalar = T;
   static constexpr char const* name = "power";
   int n;
@@ -28,14 +27,10 @@ struct Power {
     return n == 0 ? Var<T>{} : T(n) * (gy * apply(Power{n - 1}, x));  // an empty gradient is zero
   }
 };
-template <class T>
-Var<T> power(Var<T> const& x, int n) {
-  return apply(Power<T>{n}, x);
-}
+template <class T> Var<T> power(Var<T> const& x, int n) { return apply(Power<T>{n}, x); }
 
 // Differentiable once: all gradients together, on tensors.
-template <class T>
-struct Largest {
+template <class T> struct Largest {
   using scalar = T;
   static constexpr char const* name = "largest";
   static std::int64_t at(Tensor<T> const& x) { return std::max_element(x.data(), x.data() + x.size()) - x.data(); }
@@ -47,10 +42,7 @@ struct Largest {
     return {gx};
   }
 };
-template <class T>
-Var<T> largest(Var<T> const& x) {
-  return apply(Largest<T>{}, x);
-}
+template <class T> Var<T> largest(Var<T> const& x) { return apply(Largest<T>{}, x); }
 
 }  // namespace doc
 

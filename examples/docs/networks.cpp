@@ -16,8 +16,7 @@ using namespace rig;
 namespace {
 
 /// A module: options, members, a constructor, a call, and one visit line.
-template <class T>
-struct Net {
+template <class T> struct Net {
   nn::Linear<T> first, second;
   Tensor<T> mean;  // kept with the module, not trained
 

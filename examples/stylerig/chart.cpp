@@ -57,11 +57,13 @@ struct Frame {
     svg += "<text x=\"" + coordinate(at_x) + "\" y=\"" + coordinate(at_y) + "\" " + extra + ">" + escaped(s) + "</text>\n";
   }
   void stroke(double x0, double y0, double x1, double y1, std::string const& style) {
-    svg += "<line x1=\"" + coordinate(x0) + "\" y1=\"" + coordinate(y0) + "\" x2=\"" + coordinate(x1) + "\" y2=\"" + coordinate(y1) + "\" " + style + "/>\n";
+    svg += "<line x1=\"" + coordinate(x0) + "\" y1=\"" + coordinate(y0) + "\" x2=\"" + coordinate(x1) + "\" y2=\"" + coordinate(y1) +
+           "\" " + style + "/>\n";
   }
   void open() {
     svg = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + std::to_string(o.width) + " " + std::to_string(o.height) +
-          "\" role=\"img\" aria-label=\"" + escaped(o.title) + "\" font-family=\"system-ui,sans-serif\" font-size=\"11\" fill=\"currentColor\">\n";
+          "\" role=\"img\" aria-label=\"" + escaped(o.title) +
+          "\" font-family=\"system-ui,sans-serif\" font-size=\"11\" fill=\"currentColor\">\n";
     text(left, 17, o.title, "font-weight=\"600\" font-size=\"13\"");
     text(left + (o.width - left - right) / 2.0, o.height - 8, o.x_label, "text-anchor=\"middle\"");
     std::string const turn = "text-anchor=\"middle\" transform=\"rotate(-90 12 " + coordinate((top + o.height - bottom) / 2.0) + ")\"";
@@ -104,7 +106,9 @@ void group_names(Frame& f, std::vector<std::string> const& groups) {
   for (std::size_t g = 0; g < groups.size(); ++g) {
     double const at = left + step * (double(g) + 0.5), y = f.o.height - bottom + 14;
     bool const turned = double(groups[g].size()) * 6 > step;
-    std::string const extra = turned ? "text-anchor=\"end\" font-size=\"9\" transform=\"rotate(-35 " + coordinate(at) + " " + coordinate(y) + ")\"" : "text-anchor=\"middle\"";
+    std::string const extra =
+        turned ? "text-anchor=\"end\" font-size=\"9\" transform=\"rotate(-35 " + coordinate(at) + " " + coordinate(y) + ")\""
+               : "text-anchor=\"middle\"";
     f.text(at, y, groups[g], extra.c_str());
   }
 }
@@ -183,8 +187,9 @@ std::string bar_chart(Bars const& bars, ChartOptions const& options) {
       if (!std::isfinite(v)) continue;
       double const x0 = f.px(double(g) + 0.12 + 0.76 * double(s) / n), x1 = f.px(double(g) + 0.12 + 0.76 * double(s + 1) / n);
       double const y0 = std::min(f.py(v), f.py(0)), y1 = std::max(f.py(v), f.py(0));
-      f.svg += "<rect x=\"" + coordinate(x0) + "\" y=\"" + coordinate(y0) + "\" width=\"" + coordinate(x1 - x0 - 1) + "\" height=\"" + coordinate(y1 - y0) +
-               "\" fill=\"" + colour(s) + "\"><title>" + escaped(bars.groups[g]) + ": " + number(v) + "</title></rect>\n";
+      f.svg += "<rect x=\"" + coordinate(x0) + "\" y=\"" + coordinate(y0) + "\" width=\"" + coordinate(x1 - x0 - 1) + "\" height=\"" +
+               coordinate(y1 - y0) + "\" fill=\"" + colour(s) + "\"><title>" + escaped(bars.groups[g]) + ": " + number(v) +
+               "</title></rect>\n";
       if (s < bars.low.size() && s < bars.high.size() && g < bars.low[s].size() && g < bars.high[s].size())
         f.stroke((x0 + x1) / 2, f.py(bars.low[s][g]), (x0 + x1) / 2, f.py(bars.high[s][g]), "stroke=\"currentColor\" stroke-width=\"1.2\"");
     }
@@ -217,8 +222,8 @@ std::string distribution_chart(std::vector<Distribution> const& groups, ChartOpt
     double const middle = f.px(double(i) + 0.5), x0 = f.px(double(i) + 0.2), x1 = f.px(double(i) + 0.8);
     f.stroke(middle, f.py(g.p5), middle, f.py(g.p95), "stroke=\"currentColor\" stroke-opacity=\"0.6\"");
     f.svg += "<rect x=\"" + coordinate(x0) + "\" y=\"" + coordinate(f.py(g.p75)) + "\" width=\"" + coordinate(x1 - x0) + "\" height=\"" +
-             coordinate(std::max(0.5, f.py(g.p25) - f.py(g.p75))) + "\" fill=\"" + colour(0) + "\" fill-opacity=\"0.7\"><title>" + escaped(g.name) + ": median " +
-             number(g.median) + "</title></rect>\n";
+             coordinate(std::max(0.5, f.py(g.p25) - f.py(g.p75))) + "\" fill=\"" + colour(0) + "\" fill-opacity=\"0.7\"><title>" +
+             escaped(g.name) + ": median " + number(g.median) + "</title></rect>\n";
     f.stroke(x0, f.py(g.median), x1, f.py(g.median), "stroke=\"currentColor\" stroke-width=\"1.6\"");
   }
   group_names(f, names);

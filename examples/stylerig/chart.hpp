@@ -15,8 +15,8 @@ struct Series {
 struct ChartOptions {
   std::string title = {}, x_label = {}, y_label = {};
   bool log_y = false;
-  bool diagonal = false;      ///< the line y = x: where achieved equals requested
-  bool square = false;        ///< both axes on one scale
+  bool diagonal = false;  ///< the line y = x: where achieved equals requested
+  bool square = false;    ///< both axes on one scale
   int width = 520, height = 300;
 };
 

@@ -35,7 +35,8 @@ Json convert(std::string const& from, std::string const& to, bool raw, bool trai
     io::save_png(to, picture, kind == io::Kind::png ? io::read_png_texts(from) : io::Texts{});
     return {{"from", from}, {"to", to}, {"height", picture.dim(0)}, {"width", picture.dim(1)}};
   }
-  check(extension == ".safetensors" || extension == ".npz", to, ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '", extension, "'");
+  check(extension == ".safetensors" || extension == ".npz", to,
+        ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '", extension, "'");
   io::Document const file = io::read_any(from);
   if (!raw && extension == ".safetensors" && holds_generator(file)) {
     nn::Generator<float> g = nn::stylegan2_from(file, from, {}, trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged);
@@ -64,9 +65,10 @@ void add_convert(CLI::App& app, Context& context) {
   verb->add_flag("--raw", o->raw, "Keep names and layouts of the tensors as they are, even in a generator");
   verb->add_flag("--trained", o->trained, "Take the generator that was being trained instead of the averaged one");
   add_common(*verb, context);
-  verb->footer("\nExamples:\n  stylerig convert ffhq.pkl ffhq.safetensors      an official pickle as rig's own file; nothing in it is executed\n"
-               "  stylerig convert weights.pt weights.npz         every tensor under its path\n"
-               "  stylerig convert builtin:20000 head.obj         the mean of a face model, with its colours");
+  verb->footer(
+      "\nExamples:\n  stylerig convert ffhq.pkl ffhq.safetensors      an official pickle as rig's own file; nothing in it is executed\n"
+      "  stylerig convert weights.pt weights.npz         every tensor under its path\n"
+      "  stylerig convert builtin:20000 head.obj         the mean of a face model, with its colours");
   verb->callback([&context, o] {
     context.action = [&context, o] {
       Json const done = convert(o->from, o->to, o->raw, o->trained);

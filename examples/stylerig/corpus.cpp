@@ -18,7 +18,9 @@ struct Options {
 }  // namespace
 
 stylerig::LandmarkSource truth_landmarks(std::shared_ptr<Truth const> truth) {
-  return [truth](std::int64_t, Tensor<float> const& codes, Tensor<float> const&) { return truth->scene.landmarks(truth->function.factors(codes)); };
+  return [truth](std::int64_t, Tensor<float> const& codes, Tensor<float> const&) {
+    return truth->scene.landmarks(truth->function.factors(codes));
+  };
 }
 stylerig::TruthSource truth_parameters(std::shared_ptr<Truth const> truth) {
   return [truth](Tensor<float> const& codes) { return truth->parameters(codes); };
@@ -27,11 +29,12 @@ stylerig::TruthSource truth_parameters(std::shared_ptr<Truth const> truth) {
 namespace {
 int make(Context const& context, Options o) {
   World const world = load_world(o.generator, context, o.world);
-  check(world.network.image_channels == 3, o.generator, ": a corpus needs pictures with 3 channels, this generator makes ", world.network.image_channels);
+  check(world.network.image_channels == 3, o.generator, ": a corpus needs pictures with 3 channels, this generator makes ",
+        world.network.image_channels);
   o.corpus.seed = context.seed;
   o.corpus.picture_size = o.size > 0 ? o.size : std::min<std::int64_t>(world.handle.resolution, 256);
-  check(world.handle.resolution % o.corpus.picture_size == 0, "--size: ", world.handle.resolution, " pixels of the generator must be a multiple of it, found ",
-        o.corpus.picture_size);
+  check(world.handle.resolution % o.corpus.picture_size == 0, "--size: ", world.handle.resolution,
+        " pixels of the generator must be a multiple of it, found ", o.corpus.picture_size);
   stylerig::LandmarkSource landmarks;
   std::string name = "none";
   if (o.landmarks == "auto") o.landmarks = world.truth ? "truth" : "none";
@@ -45,7 +48,8 @@ int make(Context const& context, Options o) {
   hooks.stop = context.stop;
   auto const show = context.progress("corpus");
   hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
-  bool const whole = stylerig::write_corpus(context.out, world.handle, o.corpus, landmarks, name, world.truth ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
+  bool const whole = stylerig::write_corpus(context.out, world.handle, o.corpus, landmarks, name,
+                                            world.truth ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
   if (!whole) return context.stopped("the finished chunks are kept; the same command goes on from there");
   context.answer({{"corpus", context.out},
                   {"items", o.corpus.count},
@@ -66,14 +70,16 @@ void add_corpus(CLI::App& app, Context& context) {
   verb->add_option("--size", o->size, "Side of the stored pictures (default: the generator's, at most 256)")->check(CLI::NonNegativeNumber);
   verb->add_option("--psi", o->corpus.truncation, "Truncation of the codes (default 1)");
   verb->add_option("--max-latents", o->corpus.max_latents, "Latents mixed in one code, at most (default 5)")->check(CLI::PositiveNumber);
-  verb->add_option("--landmarks", o->landmarks,
-                   "File with one line an item: index, then u v (or u v weight) for 66 or 68 points in fractions of the picture; or truth, or none "
-                   "(default: truth where it is known, else none)");
+  verb->add_option(
+      "--landmarks", o->landmarks,
+      "File with one line an item: index, then u v (or u v weight) for 66 or 68 points in fractions of the picture; or truth, or none "
+      "(default: truth where it is known, else none)");
   verb->add_option("--chunk", o->corpus.chunk, "Items a file (default 500)")->check(CLI::PositiveNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "corpus", "Folder to write");
-  verb->footer("\nItem i depends on the seed and i alone. A stopped run goes on where it was when the same command is given again.\n\nExample:\n"
-               "  stylerig corpus ffhq.pkl --count 50000 --size 256 --landmarks points.txt --out corpus");
+  verb->footer(
+      "\nItem i depends on the seed and i alone. A stopped run goes on where it was when the same command is given again.\n\nExample:\n"
+      "  stylerig corpus ffhq.pkl --count 50000 --size 256 --landmarks points.txt --out corpus");
   verb->callback([&context, o] {
     if (context.out.empty()) context.out = "corpus";
     context.action = [&context, o] { return make(context, *o); };

@@ -47,7 +47,8 @@ class Demo {
     std::string const generator = o_.generator.empty() ? shipped_generator() : o_.generator;
     World world = load_world(generator, context_, o_.world);
     make_folder(folder_);
-    say(str("1/5 corpus: ", o_.items, " pictures of ", world.handle.resolution, " px from ", generator, world.truth ? ", whose truth is known" : ""));
+    say(str("1/5 corpus: ", o_.items, " pictures of ", world.handle.resolution, " px from ", generator,
+            world.truth ? ", whose truth is known" : ""));
     if (!corpus(world)) return context_.stopped("the same command goes on from there");
     stylerig::Corpus const items = stylerig::open_corpus(folder_ + "/corpus", world.handle.hash);
 
@@ -64,7 +65,9 @@ class Demo {
 
     say("5/5 evaluation");
     NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction.F, "", context_.target());
-    Evaluation const e = evaluate_rig(w, judge, {.pairs = o_.evaluation_pairs, .sweep_codes = o_.sweep_codes, .expressions = 4, .sweep_steps = 7}, context_.seed, context_);
+    Evaluation const e =
+        evaluate_rig(w, judge, {.pairs = o_.evaluation_pairs, .sweep_codes = o_.sweep_codes, .expressions = 4, .sweep_steps = 7},
+                     context_.seed, context_);
     if (train::stop_asked(context_.stop)) return context_.stopped("the same command goes on with the evaluation");
     clock_.lap("evaluation");
     write(w, e);
@@ -82,8 +85,9 @@ class Demo {
     auto const show = context_.progress("corpus");
     hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
     bool const known = bool(world.truth);
-    bool const whole = stylerig::write_corpus(folder_ + "/corpus", world.handle, c, known ? truth_landmarks(world.truth) : stylerig::LandmarkSource{}, known ? "truth" : "none",
-                                              known ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
+    bool const whole =
+        stylerig::write_corpus(folder_ + "/corpus", world.handle, c, known ? truth_landmarks(world.truth) : stylerig::LandmarkSource{},
+                               known ? "truth" : "none", known ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
     clock_.lap("corpus");
     return whole;
   }
@@ -107,7 +111,8 @@ class Demo {
     t.landmark_steps = o_.face_steps / 10, t.validate_every = std::max<std::int64_t>(1, o_.face_steps / 8), t.validation_items = 64;
     t.optimiser.rate = 1e-3, t.optimiser.final_rate = 1e-5;
     make_folder(folder_ + "/run");
-    auto trained = stylerig::train_reconstruction(items, face, t, training_hooks(context_, "train F", folder_ + "/run/face.checkpoint.safetensors", 250, face_log_), setup_.mean);
+    auto trained = stylerig::train_reconstruction(
+        items, face, t, training_hooks(context_, "train F", folder_ + "/run/face.checkpoint.safetensors", 250, face_log_), setup_.mean);
     if (trained.finished) {
       stylerig::save_reconstruction(folder_ + "/run/face.safetensors", trained);
       save_setup(folder_ + "/run", setup_, world, items);
@@ -122,8 +127,9 @@ class Demo {
     Tensor<float> const p = stylerig::reconstruct_corpus(items, r.F);
     stylerig::RigTraining t = stylerig::RigTraining::best(stylerig::Control::all);
     t.seed = context_.seed, t.steps = o_.rig_steps, t.pairs = o_.pairs, t.samples = 1;
-    auto trained = stylerig::train_rig(items, r, p, stylerig::parameter_statistics(p), face, t,
-                                       training_hooks(context_, "train rig", folder_ + "/run/rig-all.checkpoint.safetensors", 250, rig_log_));
+    auto trained =
+        stylerig::train_rig(items, r, p, stylerig::parameter_statistics(p), face, t,
+                            training_hooks(context_, "train rig", folder_ + "/run/rig-all.checkpoint.safetensors", 250, rig_log_));
     if (!trained.finished) return false;
     NamedJudge const judge = choose_judge(world, r.F, "", context_.target());
     stylerig::Rig rig = assemble(world, r, {trained}, p, world.truth ? &judge : nullptr, context_.seed);
@@ -134,7 +140,8 @@ class Demo {
   }
 
   void sheets(RiggedWorld const& w) {
-    Tensor<float> const codes = fresh_codes(w.world, 10, context_.seed, purpose_sheet), targets = codes.rows(0, 3), sources = codes.rows(3, 5);
+    Tensor<float> const codes = fresh_codes(w.world, 10, context_.seed, purpose_sheet), targets = codes.rows(0, 3),
+                        sources = codes.rows(3, 5);
     auto save = [&](std::string const& name, Sheet const& sheet, std::string const& edit) {
       auto texts = provenance(context_, w.world.texts());
       texts.push_back({"Rig", w.rig_file});
@@ -146,7 +153,8 @@ class Demo {
     t.controls = {stylerig::Control::pose, stylerig::Control::expression, stylerig::Control::illumination, stylerig::Control::all};
     t.mix_layers = w.world.handle.rows > 8;
     Json cells;
-    save("transfer", transfer_sheet(w, targets, numbered("target", 3), sources, numbered("source", 5), t, cells), "transfer of pose, expression, light and all");
+    save("transfer", transfer_sheet(w, targets, numbered("target", 3), sources, numbered("source", 5), t, cells),
+         "transfer of pose, expression, light and all");
     numbers_["transfer"] = cells["cells"];
     auto const names = numbered("face", 3);
     auto sweep = [&](std::string const& file, std::string const& axis, std::vector<double> const& values) {
@@ -158,8 +166,10 @@ class Demo {
     sweep("yaw", "yaw", {-25, -15, -5, 5, 15, 25});
     auto const* expression = w.rig.layout().find("expression");
     for (char const* name : {"jawOpen", "mouthSmile_L"})
-      if (expression && std::find(expression->entries.begin(), expression->entries.end(), name) != expression->entries.end()) sweep(name, name, {0, 0.2, 0.4, 0.6, 0.8, 1});
-    if (auto const* g = w.rig.layout().find("illumination"); g && g->size == 27) sweep("light", "light.azimuth", {-70, -40, -15, 15, 40, 70});
+      if (expression && std::find(expression->entries.begin(), expression->entries.end(), name) != expression->entries.end())
+        sweep(name, name, {0, 0.2, 0.4, 0.6, 0.8, 1});
+    if (auto const* g = w.rig.layout().find("illumination"); g && g->size == 27)
+      sweep("light", "light.azimuth", {-70, -40, -15, 15, 40, 70});
 
     // What F makes of the pictures: the basis of everything.
     auto const face = w.setup.loss(context_.target());
@@ -181,7 +191,8 @@ class Demo {
   }
 
   void write(RiggedWorld const& w, Evaluation const& e) {
-    Json j{{"generator", w.world.handle.hash}, {"command", context_.command}, {"seed", context_.seed}, {"items", o_.items}, {"face_steps", o_.face_steps}, {"rig_steps", o_.rig_steps}};
+    Json j{{"generator", w.world.handle.hash}, {"command", context_.command}, {"seed", context_.seed}, {"items", o_.items},
+           {"face_steps", o_.face_steps},      {"rig_steps", o_.rig_steps}};
     j["evaluation"] = e.json();
     double total = 0;
     std::vector<std::vector<std::string>> times;
@@ -194,17 +205,23 @@ class Demo {
     j["seconds"]["total"] = total;
     j["pictures"] = numbers_;
 
-    Report report("rig: the demo", "A generator, a face model and nothing else: a corpus was made, F learned to read faces from codes, RigNet learned to edit codes, and the edits were "
-                                   "judged. All of it by the command below.");
+    Report report("rig: the demo",
+                  "A generator, a face model and nothing else: a corpus was made, F learned to read faces from codes, RigNet learned to "
+                  "edit codes, and the edits were "
+                  "judged. All of it by the command below.");
     report.command(context_.command);
     report.heading("Transfer");
-    report.picture(folder_ + "/transfer.png", "The target of each row takes the named things from the source of each column. Last rows: StyleGAN's own mixing of layers.");
+    report.picture(
+        folder_ + "/transfer.png",
+        "The target of each row takes the named things from the source of each column. Last rows: StyleGAN's own mixing of layers.");
     report.heading("Edits by value");
-    for (auto const& [file, axis] : sweep_files_) report.picture(folder_ + "/" + file + ".png", axis + ": the unedited face, then the values asked for.");
+    for (auto const& [file, axis] : sweep_files_)
+      report.picture(folder_ + "/" + file + ".png", axis + ": the unedited face, then the values asked for.");
     report.heading("How good the edits are");
     report_evaluation(report, e, w.rig);
     report.heading("What F sees");
-    report.picture(folder_ + "/reconstruction.png", "Pictures, the face model with the parameters that F reads from their codes, and its normals.");
+    report.picture(folder_ + "/reconstruction.png",
+                   "Pictures, the face model with the parameters that F reads from their codes, and its normals.");
     report.heading("Training");
     std::vector<std::string> curves;
     for (auto const* log : {&face_log_, &rig_log_})
@@ -236,8 +253,10 @@ void add_demo(CLI::App& app, Context& context) {
   verb->add_option("--face-steps", o->face_steps, str("Steps of F (default ", o->face_steps, ")"))->check(CLI::PositiveNumber);
   verb->add_option("--rig-steps", o->rig_steps, str("Steps of RigNet (default ", o->rig_steps, ")"))->check(CLI::PositiveNumber);
   verb->add_option("--pairs", o->pairs, str("Pairs a step (default ", o->pairs, ")"))->check(CLI::PositiveNumber);
-  verb->add_option("--evaluation-pairs", o->evaluation_pairs, str("Pairs to judge by (default ", o->evaluation_pairs, ")"))->check(CLI::Range(2, 1000000));
-  verb->add_option("--sweep-codes", o->sweep_codes, str("Codes swept along each axis (default ", o->sweep_codes, ")"))->check(CLI::NonNegativeNumber);
+  verb->add_option("--evaluation-pairs", o->evaluation_pairs, str("Pairs to judge by (default ", o->evaluation_pairs, ")"))
+      ->check(CLI::Range(2, 1000000));
+  verb->add_option("--sweep-codes", o->sweep_codes, str("Codes swept along each axis (default ", o->sweep_codes, ")"))
+      ->check(CLI::NonNegativeNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "demo-out", "Folder for pictures, report.html and report.json");
   verb->footer("\nCtrl-C stops at a checkpoint; the same command goes on from it.\n\nExample:\n  stylerig demo --out demo-out");

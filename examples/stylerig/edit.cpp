@@ -67,14 +67,16 @@ int edit(Context const& context, Options const& o, std::string const& line) {
   auto const seeds = seed_list(o.seeds, "--seeds");
   stylerig::EditOptions edit;
   edit.calibrated = !o.uncalibrated, edit.refine_steps = o.refine;
-  if (line.empty() && o.sweep.empty()) throw Usage("edit: nothing is wished for; give for example --yaw 20, --expression jawOpen=0.6 or --light azimuth=40");
+  if (line.empty() && o.sweep.empty())
+    throw Usage("edit: nothing is wished for; give for example --yaw 20, --expression jawOpen=0.6 or --light azimuth=40");
   Sweep const wanted_sweep = o.sweep.empty() ? Sweep{} : parse_sweep(o.sweep);
   RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
   if (!o.sweep.empty()) return sweep(context, o, wanted_sweep, w, seeds, edit);
 
   stylerig::Wishes const wishes = stylerig::parse_wishes(line);
   Tensor<float> const codes = w.world.codes(seeds, {o.psi}), p_w = w.rig.measure(codes);
-  Tensor<float> const edited = w.rig.edit(codes, wishes, edit), p_hat = w.rig.measure(edited).to(cpu()), wanted = w.rig.targets(p_w, wishes, false).first;
+  Tensor<float> const edited = w.rig.edit(codes, wishes, edit), p_hat = w.rig.measure(edited).to(cpu()),
+                      wanted = w.rig.targets(p_w, wishes, false).first;
   Tensor<float> const before = w.world.pictures(codes);
   Tensor<float> after = w.world.pictures(edited);
   if (wishes.roll) after = stylerig::roll_picture(after, *wishes.roll);
@@ -98,7 +100,10 @@ int edit(Context const& context, Options const& o, std::string const& line) {
     sheet.row("seed " + std::to_string(seeds[i]), std::move(cells));
     Tensor<float> const p0 = p_w.to(cpu()), pt = wanted.to(cpu());
     std::int64_t const f = layout.size();
-    Json face{{"seed", seeds[i]}, {"unedited", human(layout, p0.data() + k * f)}, {"wished", human(layout, pt.data() + k * f)}, {"measured_by_F", human(layout, p_hat.data() + k * f)}};
+    Json face{{"seed", seeds[i]},
+              {"unedited", human(layout, p0.data() + k * f)},
+              {"wished", human(layout, pt.data() + k * f)},
+              {"measured_by_F", human(layout, p_hat.data() + k * f)}};
     if (w.world.truth) {
       Tensor<float> const truth = w.world.truth->parameters(edited.rows(k, 1));
       if (truth.dim(1) == f) face["truth"] = human(layout, truth.data());
@@ -113,8 +118,14 @@ int edit(Context const& context, Options const& o, std::string const& line) {
   sheet.note(line);
   save_canvas(context.out, sheet.draw(), texts);
   if (!o.state.empty())
-    save_json(o.state, {{"generator", w.world.handle.hash}, {"rig", w.rig_file}, {"seeds", o.seeds}, {"psi", o.psi}, {"wishes", line}, {"calibrated", edit.calibrated}});
-  context.answer({{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}, {"wishes", line}, {"faces", faces}}, context.out + " written: " + line);
+    save_json(o.state, {{"generator", w.world.handle.hash},
+                        {"rig", w.rig_file},
+                        {"seeds", o.seeds},
+                        {"psi", o.psi},
+                        {"wishes", line},
+                        {"calibrated", edit.calibrated}});
+  context.answer({{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}, {"wishes", line}, {"faces", faces}},
+                 context.out + " written: " + line);
   return success;
 }
 }  // namespace
@@ -131,11 +142,14 @@ void add_edit(CLI::App& app, Context& context) {
   verb->add_option("--yaw", o->yaw, "Degrees; positive turns to the right of the picture")->check(CLI::Range(-60., 60.));
   verb->add_option("--pitch", o->pitch, "Degrees; positive looks up")->check(CLI::Range(-60., 60.));
   verb->add_option("--roll", o->roll, "Degrees; positive is clockwise; done on the finished picture")->check(CLI::Range(-180., 180.));
-  verb->add_option("--expression", o->expression, "NAME=VALUE, like jawOpen=0.6,mouthSmile_L=0.8; names as the face model has them (stylerig info run/face.safetensors lists them)")
+  verb->add_option(
+          "--expression", o->expression,
+          "NAME=VALUE, like jawOpen=0.6,mouthSmile_L=0.8; names as the face model has them (stylerig info run/face.safetensors lists them)")
       ->allow_extra_args(false);
   verb->add_option("--light", o->light, "azimuth, elevation (degrees), strength, ambient, colour=R:G:B; like azimuth=-40,elevation=20");
   verb->add_option("--set", o->set, "Raw entries by label, like illumination.12=0.1");
-  verb->add_option("--sweep", o->sweep, "One quantity over a range, AXIS=FROM:TO:COUNT, like yaw=-30:30:7, jawOpen=0:1:5 or light.azimuth=-80:80:7");
+  verb->add_option("--sweep", o->sweep,
+                   "One quantity over a range, AXIS=FROM:TO:COUNT, like yaw=-30:30:7, jawOpen=0:1:5 or light.azimuth=-80:80:7");
   verb->add_option("--refine", o->refine, "Gradient steps through F after the edit (default 0)")->check(CLI::NonNegativeNumber);
   verb->add_flag("--uncalibrated", o->uncalibrated, "Ask the network for the wish itself");
   verb->add_flag("--mesh", o->mesh, "Also draw the face model with the wished parameters");
@@ -144,9 +158,11 @@ void add_edit(CLI::App& app, Context& context) {
   verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, at most 256)")->check(CLI::PositiveNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "edit.png", "Sheet to write");
-  verb->footer("\nLeft and right in names are the subject's. Every edit starts from the unedited face; what is not named stays.\n\nExamples:\n"
-               "  stylerig edit ffhq.pkl --run run --seeds 0-3 --yaw 20 --expression jawOpen=0.6\n"
-               "  stylerig edit ffhq.pkl --run run --light azimuth=-40,elevation=20 --mesh\n  stylerig edit ffhq.pkl --run run --sweep yaw=-30:30:7");
+  verb->footer(
+      "\nLeft and right in names are the subject's. Every edit starts from the unedited face; what is not named stays.\n\nExamples:\n"
+      "  stylerig edit ffhq.pkl --run run --seeds 0-3 --yaw 20 --expression jawOpen=0.6\n"
+      "  stylerig edit ffhq.pkl --run run --light azimuth=-40,elevation=20 --mesh\n  stylerig edit ffhq.pkl --run run --sweep "
+      "yaw=-30:30:7");
   verb->callback([&context, o, verb] {
     if (context.out.empty()) context.out = "edit.png";
     context.action = [&context, o, verb] { return edit(context, *o, wish_line(*verb, *o)); };

@@ -38,13 +38,17 @@ void add_evaluate(CLI::App& app, Context& context) {
   verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
   verb->add_option("--judge", o->judge, "Another run, trained on another corpus, whose F judges (default: the truth where it is known)");
   verb->add_option("--pairs", o->evaluation.pairs, "Ordered pairs of codes (default 1000)")->check(CLI::Range(2, 1000000));
-  verb->add_option("--sweep-codes", o->evaluation.sweep_codes, "Codes swept along each axis; 0 for no sweeps (default 200)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--sweep-codes", o->evaluation.sweep_codes, "Codes swept along each axis; 0 for no sweeps (default 200)")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--sweep-steps", o->evaluation.sweep_steps, "Values along an axis (default 9)")->check(CLI::Range(3, 99));
-  verb->add_option("--expressions", o->evaluation.expressions, "Expressions swept, those that vary most (default 8)")->check(CLI::PositiveNumber);
+  verb->add_option("--expressions", o->evaluation.expressions, "Expressions swept, those that vary most (default 8)")
+      ->check(CLI::PositiveNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "evaluation", "Folder for report.html, report.json and tables");
-  verb->footer("\nThe codes are fresh: no corpus holds them. Numbers that F measures alone are printed beside, and prove little: it can be fooled.\n\nExample:\n"
-               "  stylerig evaluate ffhq.pkl --run run --judge run-of-another-seed");
+  verb->footer(
+      "\nThe codes are fresh: no corpus holds them. Numbers that F measures alone are printed beside, and prove little: it can be "
+      "fooled.\n\nExample:\n"
+      "  stylerig evaluate ffhq.pkl --run run --judge run-of-another-seed");
   verb->callback([&context, o] {
     if (context.out.empty()) context.out = "evaluation";
     context.action = [&context, o] { return evaluate(context, *o); };

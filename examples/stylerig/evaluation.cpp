@@ -45,7 +45,8 @@ std::vector<double> timed(int times, std::function<void()> const& work) {
 
 /// The axes worth sweeping: angles, light, and the expressions that vary most over codes, as the judge sees them (`seen`).
 /// Ranges come from what F sees (`p`), because wishes are made in its terms.
-std::vector<stylerig::Axis> sweep_axes(stylerig::Rig const& rig, Tensor<float> const& p, Tensor<float> const& seen, std::int64_t expressions) {
+std::vector<stylerig::Axis> sweep_axes(stylerig::Rig const& rig, Tensor<float> const& p, Tensor<float> const& seen,
+                                       std::int64_t expressions) {
   auto const& layout = rig.layout();
   auto axes = stylerig::standard_axes(layout, rig.statistics, p, rig.bands, rig.controls(), layout.size());
   std::vector<float> const varies = stylerig::parameter_statistics(seen).deviation.host();
@@ -54,7 +55,9 @@ std::vector<stylerig::Axis> sweep_axes(stylerig::Rig const& rig, Tensor<float> c
   for (auto const& a : axes)
     if (a.control == stylerig::Control::expression) spread.push_back(deviation(a));
   std::sort(spread.rbegin(), spread.rend());
-  double const least = spread.empty() ? 0 : std::max(spread[std::size_t(std::min<std::int64_t>(expressions, std::int64_t(spread.size())) - 1)], 0.1 * spread[0]);
+  double const least =
+      spread.empty() ? 0
+                     : std::max(spread[std::size_t(std::min<std::int64_t>(expressions, std::int64_t(spread.size())) - 1)], 0.1 * spread[0]);
   std::erase_if(axes, [&](stylerig::Axis const& a) { return a.control == stylerig::Control::expression && deviation(a) < least; });
   return axes;
 }
@@ -64,32 +67,39 @@ std::string shown(stylerig::Interval const& i) { return number(i.value) + " (" +
 }  // namespace
 
 Json Evaluation::json() const {
-  Json j{{"judge", judge}, {"controls", Json::object()}, {"sweeps", Json::object()}, {"speed_ms", Json::object()}, {"peak_bytes", peak_bytes}};
+  Json j{
+      {"judge", judge}, {"controls", Json::object()}, {"sweeps", Json::object()}, {"speed_ms", Json::object()}, {"peak_bytes", peak_bytes}};
   for (auto const& e : edits)
     j["controls"][stylerig::to_string(e.judged.control)] = {{"judged", json_of(e.judged)},
-                                                             {"by_F", json_of(e.by_reconstruction)},
-                                                             {"reconstruction_change", known(e.reconstruction_change)},
-                                                             {"round_trip", known(e.round_trip)},
-                                                             {"plausible", known(e.plausible)},
-                                                             {"row_change", list_of(e.row_change)},
-                                                             {"row_variance", list_of(e.row_variance)}};
+                                                            {"by_F", json_of(e.by_reconstruction)},
+                                                            {"reconstruction_change", known(e.reconstruction_change)},
+                                                            {"round_trip", known(e.round_trip)},
+                                                            {"plausible", known(e.plausible)},
+                                                            {"row_change", list_of(e.row_change)},
+                                                            {"row_variance", list_of(e.row_variance)}};
   for (auto const& s : sweeps)
-    j["sweeps"][s.axis] = {{"slope", known(s.slope)},           {"r_squared", known(s.r_squared)},   {"usable", {known(s.usable_low), known(s.usable_high)}},
-                           {"requested", list_of(s.requested)}, {"achieved", list_of(s.achieved)}, {"spread", list_of(s.spread)}};
-  for (auto const& [what, t] : speed) j["speed_ms"][what] = {{"median", t[t.size() / 2]}, {"p95", t[std::min(t.size() - 1, t.size() * 95 / 100)]}};
+    j["sweeps"][s.axis] = {
+        {"slope", known(s.slope)},           {"r_squared", known(s.r_squared)}, {"usable", {known(s.usable_low), known(s.usable_high)}},
+        {"requested", list_of(s.requested)}, {"achieved", list_of(s.achieved)}, {"spread", list_of(s.spread)}};
+  for (auto const& [what, t] : speed)
+    j["speed_ms"][what] = {{"median", t[t.size() / 2]}, {"p95", t[std::min(t.size() - 1, t.size() * 95 / 100)]}};
   return j;
 }
 
-Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, EvaluationOptions const& o, std::uint64_t seed, Context const& context) {
+Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, EvaluationOptions const& o, std::uint64_t seed,
+                        Context const& context) {
   stylerig::Rig const& rig = w.rig;
   auto const& F = rig.reconstruction.F;
   Evaluation e;
   e.judge = judge.name;
-  Tensor<float> const sources = fresh_codes(w.world, o.pairs, seed, purpose_sources), targets = fresh_codes(w.world, o.pairs, seed, purpose_targets);
+  Tensor<float> const sources = fresh_codes(w.world, o.pairs, seed, purpose_sources),
+                      targets = fresh_codes(w.world, o.pairs, seed, purpose_targets);
   Tensor<float> const spread = fresh_codes(w.world, std::max<std::int64_t>(4 * w.world.handle.w_dim, 1000), seed, purpose_spread);
   stylerig::RowEllipsoid const ellipsoid(spread);
   auto const metric = stylerig::ParameterMetric::of(rig.layout(), load_face_model(w.setup.model));
-  std::vector<stylerig::Axis> const axes = o.sweep_codes > 0 ? sweep_axes(rig, F.evaluate(spread).to(cpu()), judge.ask(spread).to(cpu()), o.expressions) : std::vector<stylerig::Axis>{};
+  std::vector<stylerig::Axis> const axes = o.sweep_codes > 0
+                                               ? sweep_axes(rig, F.evaluate(spread).to(cpu()), judge.ask(spread).to(cpu()), o.expressions)
+                                               : std::vector<stylerig::Axis>{};
 
   auto const show = context.progress("evaluate");
   std::int64_t const total = 3 + std::int64_t(axes.size());
@@ -113,7 +123,8 @@ Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, Evaluatio
     auto const mask = stylerig::mask_row(stylerig::control_mask(rig.layout(), e.edits[0].judged.control), one.device());
     e.speed.push_back({"F, one code", timed(30, [&] { rig.measure(one).device().wait(); })});
     e.speed.push_back({"N, one edit", timed(30, [&] { edit(one, p, wanted, mask).device().wait(); })});
-    e.speed.push_back({str("G, one picture of ", w.world.handle.resolution, " px"), timed(5, [&] { w.world.pictures(one).device().wait(); })});
+    e.speed.push_back(
+        {str("G, one picture of ", w.world.handle.resolution, " px"), timed(5, [&] { w.world.pictures(one).device().wait(); })});
   }
   e.peak_bytes = double(peak_memory());
   return e;
@@ -122,21 +133,27 @@ Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, Evaluatio
 std::string summary(Evaluation const& e) {
   std::string text = "judged by " + e.judge + "\n";
   for (auto const& s : e.edits)
-    text += stylerig::to_string(s.judged.control) + ": success " + number(s.judged.success.value) + ", leakage " + number(s.judged.mean_leakage) + ", reconstruction change " +
-            number(s.reconstruction_change) + "\n";
+    text += stylerig::to_string(s.judged.control) + ": success " + number(s.judged.success.value) + ", leakage " +
+            number(s.judged.mean_leakage) + ", reconstruction change " + number(s.reconstruction_change) + "\n";
   for (auto const& s : e.sweeps)
-    text += s.axis + ": slope " + number(s.slope) + ", R2 " + number(s.r_squared) + ", usable " + number(s.usable_low) + " to " + number(s.usable_high) + "\n";
+    text += s.axis + ": slope " + number(s.slope) + ", R2 " + number(s.r_squared) + ", usable " + number(s.usable_low) + " to " +
+            number(s.usable_high) + "\n";
   return text;
 }
 
 void report_evaluation(Report& report, Evaluation const& e, stylerig::Rig const& rig) {
-  report.paragraph("Judged by " + e.judge + ". Success is the share of the wanted change that is reached; leakage is the change of what should have stayed, as a share of how "
-                   "much it differs between faces. In brackets: 95 % intervals over pairs.");
+  report.paragraph(
+      "Judged by " + e.judge +
+      ". Success is the share of the wanted change that is reached; leakage is the change of what should have stayed, as a share of how "
+      "much it differs between faces. In brackets: 95 % intervals over pairs.");
   std::vector<std::vector<std::string>> rows;
   for (auto const& s : e.edits)
-    rows.push_back({stylerig::to_string(s.judged.control), shown(s.judged.success), number(s.judged.mean_leakage), number(s.by_reconstruction.success.value),
-                    number(s.judged.identity), number(s.reconstruction_change), number(s.round_trip), percent(s.plausible)});
-  report.table({"control", "success", "leakage", "success as F sees it", "identity kept", "reconstruction change", "round trip", "plausible codes"}, rows);
+    rows.push_back({stylerig::to_string(s.judged.control), shown(s.judged.success), number(s.judged.mean_leakage),
+                    number(s.by_reconstruction.success.value), number(s.judged.identity), number(s.reconstruction_change),
+                    number(s.round_trip), percent(s.plausible)});
+  report.table(
+      {"control", "success", "leakage", "success as F sees it", "identity kept", "reconstruction change", "round trip", "plausible codes"},
+      rows);
 
   std::vector<std::vector<std::string>> leaks;
   std::vector<std::string> names;
@@ -161,8 +178,9 @@ void report_evaluation(Report& report, Evaluation const& e, stylerig::Rig const&
     std::vector<std::string> charts;
     for (auto const& s : e.sweeps) {
       table.push_back({s.axis, number(s.slope), number(s.r_squared), number(s.usable_low) + " to " + number(s.usable_high)});
-      charts.push_back(line_chart({{"", s.requested, s.achieved}, {"", s.requested, s.achieved, true}},
-                                  {.title = s.axis, .x_label = "requested", .y_label = "achieved", .diagonal = true, .square = true, .width = 360, .height = 300}));
+      charts.push_back(line_chart(
+          {{"", s.requested, s.achieved}, {"", s.requested, s.achieved, true}},
+          {.title = s.axis, .x_label = "requested", .y_label = "achieved", .diagonal = true, .square = true, .width = 360, .height = 300}));
     }
     report.table({"axis", "slope", "R2", "usable range"}, table, "Achieved against requested, uncalibrated");
     report.charts(charts);
@@ -183,24 +201,29 @@ void report_evaluation(Report& report, Evaluation const& e, stylerig::Rig const&
       std::sort(order.begin(), order.end());
       for (std::size_t k = 0; k < std::min<std::size_t>(6, order.size()); ++k) {
         std::int64_t const i = order[k].second;
-        spread.push_back({rig.layout().label(i), st.percentile(2, i), st.percentile(3, i), st.percentile(4, i), st.percentile(5, i), st.percentile(6, i)});
+        spread.push_back({rig.layout().label(i), st.percentile(2, i), st.percentile(3, i), st.percentile(4, i), st.percentile(5, i),
+                          st.percentile(6, i)});
       }
     }
   report.charts({line_chart(change, {.title = "Change of the code by row", .x_label = "row", .y_label = "mean |change|"}),
                  distribution_chart(spread, {.title = "Parameters over the corpus", .y_label = "5, 25, 50, 75, 95 %"})});
 
   std::vector<std::vector<std::string>> speed;
-  for (auto const& [what, t] : e.speed) speed.push_back({what, number(t[t.size() / 2]) + " ms", number(t[std::min(t.size() - 1, t.size() * 95 / 100)]) + " ms"});
+  for (auto const& [what, t] : e.speed)
+    speed.push_back({what, number(t[t.size() / 2]) + " ms", number(t[std::min(t.size() - 1, t.size() * 95 / 100)]) + " ms"});
   speed.push_back({"peak memory", number(e.peak_bytes / 1e6) + " MB", ""});
   report.table({"cost", "median", "95 %"}, speed);
 }
 
 void write_tables(std::string const& folder, Evaluation const& e, stylerig::Rig const& rig) {
-  std::string sweeps = "axis,requested,achieved,spread\n", rows = "control,row,mean,variance\n", spread = "entry,mean,deviation,p0.5,p1,p5,p25,p50,p75,p95,p99,p99.5\n";
+  std::string sweeps = "axis,requested,achieved,spread\n", rows = "control,row,mean,variance\n",
+              spread = "entry,mean,deviation,p0.5,p1,p5,p25,p50,p75,p95,p99,p99.5\n";
   for (auto const& s : e.sweeps)
-    for (std::size_t i = 0; i < s.requested.size(); ++i) sweeps += str(s.axis, ",", s.requested[i], ",", s.achieved[i], ",", s.spread[i], "\n");
+    for (std::size_t i = 0; i < s.requested.size(); ++i)
+      sweeps += str(s.axis, ",", s.requested[i], ",", s.achieved[i], ",", s.spread[i], "\n");
   for (auto const& s : e.edits)
-    for (std::size_t i = 0; i < s.row_change.size(); ++i) rows += str(stylerig::to_string(s.judged.control), ",", i, ",", s.row_change[i], ",", s.row_variance[i], "\n");
+    for (std::size_t i = 0; i < s.row_change.size(); ++i)
+      rows += str(stylerig::to_string(s.judged.control), ",", i, ",", s.row_change[i], ",", s.row_variance[i], "\n");
   auto const& st = rig.statistics;
   for (std::int64_t i = 0; i < rig.layout().size(); ++i) {
     spread += str(rig.layout().label(i), ",", st.mean.data()[i], ",", st.deviation.data()[i]);

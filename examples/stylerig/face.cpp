@@ -14,11 +14,14 @@ namespace {
 int whole(std::string const& text, std::string const& spec) {
   char* end = nullptr;
   long const v = std::strtol(text.c_str(), &end, 10);
-  check(!text.empty() && *end == 0, spec, ": expected builtin:VERTICES or builtin:VERTICES:IDENTITY:REFLECTANCE, found '", text, "' for a number");
+  check(!text.empty() && *end == 0, spec, ": expected builtin:VERTICES or builtin:VERTICES:IDENTITY:REFLECTANCE, found '", text,
+        "' for a number");
   return int(v);
 }
 
-Tensor<float> grey_background(std::int64_t n, std::int64_t side, Device const& device) { return full<float>({n, side, side, 3}, 0.5f, device); }
+Tensor<float> grey_background(std::int64_t n, std::int64_t side, Device const& device) {
+  return full<float>({n, side, side, 3}, 0.5f, device);
+}
 }  // namespace
 
 render::MorphableModel load_face_model(std::string const& spec) {
@@ -64,8 +67,9 @@ FaceSetup FaceSetup::from(Json const& j, std::string const& where) {
   Json const& c = member(j, "camera", where);
   try {
     s.model = member(j, "model", where).get<std::string>();
-    s.camera = {member(c, "focal", where).get<double>(), member(c, "distance", where).get<double>(), member(c, "center_x", where).get<double>(),
-                member(c, "center_y", where).get<double>(), member(c, "near_fraction", where).get<double>()};
+    s.camera = {member(c, "focal", where).get<double>(), member(c, "distance", where).get<double>(),
+                member(c, "center_x", where).get<double>(), member(c, "center_y", where).get<double>(),
+                member(c, "near_fraction", where).get<double>()};
     s.size = member(j, "size", where).get<std::int64_t>();
     s.form = member(j, "form", where).get<std::string>();
     s.mean = member(j, "mean", where).get<std::vector<float>>();
@@ -87,7 +91,8 @@ void set_translation(FaceSetup& setup, render::MorphableModel const& model, doub
 }  // namespace
 
 void place_as_aligned(FaceSetup& setup, render::MorphableModel const& model) {
-  check(model.landmarks && model.landmarks.size() == 68, "face model ", model.name, ": placing it needs its 68 landmarks; give --distance instead");
+  check(model.landmarks && model.landmarks.size() == 68, "face model ", model.name,
+        ": placing it needs its 68 landmarks; give --distance instead");
   auto const index = model.landmarks.host();
   auto const v = model.mean.host();
   double eye[2][3] = {};
@@ -110,25 +115,32 @@ void place_on_landmarks(FaceSetup& setup, render::MorphableModel const& model, T
       float const* p = &x[std::size_t(3 * (i * count + l))];
       if (p[2] > 0) u += double(p[2]) * double(p[0]), w += double(p[2]) * double(p[1]), k += double(p[2]);
     }
-    if (k > 0) points[std::size_t(2 * l)] = float(u / k), points[std::size_t(2 * l + 1)] = float(w / k), weights[std::size_t(l)] = float(k / double(n));
+    if (k > 0)
+      points[std::size_t(2 * l)] = float(u / k), points[std::size_t(2 * l + 1)] = float(w / k),
+                             weights[std::size_t(l)] = float(k / double(n));
   }
-  auto const placed = render::place_mean_face(model, Tensor<float>({count, 2}, points), Tensor<float>({count}, weights), setup.camera.focal);
+  auto const placed =
+      render::place_mean_face(model, Tensor<float>({count, 2}, points), Tensor<float>({count}, weights), setup.camera.focal);
   setup.camera = placed.camera;
   set_translation(setup, model, placed.translation.x, placed.translation.y, placed.translation.z);
 }
 
-Tensor<float> render_faces(stylerig::RenderedFaceLoss<float> const& face, Tensor<float> const& p, Tensor<float> const& background, std::int64_t side) {
+Tensor<float> render_faces(stylerig::RenderedFaceLoss<float> const& face, Tensor<float> const& p, Tensor<float> const& background,
+                           std::int64_t side) {
   std::int64_t const s = side > 0 ? side : face.size().height;
   auto const f = face.renderer(stylerig::face_parts(face.layout(), Var<float>(p)), {s, s});
-  auto const picture = face.renderer.render(f, background ? background : grey_background(p.dim(0), s, p.device()), {.gradient = render::VisibilityGradient::none});
+  auto const picture = face.renderer.render(f, background ? background : grey_background(p.dim(0), s, p.device()),
+                                            {.gradient = render::VisibilityGradient::none});
   return clamp(picture.image, 0, 1).value();
 }
 
-Tensor<float> render_normals(stylerig::RenderedFaceLoss<float> const& face, Tensor<float> const& p, Tensor<float> const& background, std::int64_t side) {
+Tensor<float> render_normals(stylerig::RenderedFaceLoss<float> const& face, Tensor<float> const& p, Tensor<float> const& background,
+                             std::int64_t side) {
   std::int64_t const s = side > 0 ? side : face.size().height;
   auto f = face.renderer(stylerig::face_parts(face.layout(), Var<float>(p)), {s, s});
   f.colors = affine(f.normals, 0.5f, 0.5f);
-  auto const picture = face.renderer.render(f, background ? background : grey_background(p.dim(0), s, p.device()), {.gradient = render::VisibilityGradient::none});
+  auto const picture = face.renderer.render(f, background ? background : grey_background(p.dim(0), s, p.device()),
+                                            {.gradient = render::VisibilityGradient::none});
   return clamp(picture.image, 0, 1).value();
 }
 

@@ -15,14 +15,15 @@ namespace program {
 /// ":head" or ":all" for the part (default face).
 rig::render::MorphableModel load_face_model(std::string const& spec);
 inline constexpr char const* face_model_help =
-    "Face model: builtin, builtin:VERTICES, builtin:VERTICES:IDENTITY:REFLECTANCE, or an ICT-FaceKit .npz (with :face, :skin, :head or :all after it)";
+    "Face model: builtin, builtin:VERTICES, builtin:VERTICES:IDENTITY:REFLECTANCE, or an ICT-FaceKit .npz (with :face, :skin, :head or "
+    ":all after it)";
 
 struct FaceSetup {
   std::string model = "builtin";
   rig::render::Camera camera;
-  std::int64_t size = 64;          ///< of the pictures that losses see
-  std::string form = "vertex";     ///< or "pixel"
-  std::vector<float> mean;         ///< where F's outputs start, or empty
+  std::int64_t size = 64;       ///< of the pictures that losses see
+  std::string form = "vertex";  ///< or "pixel"
+  std::vector<float> mean;      ///< where F's outputs start, or empty
 
   rig::stylerig::RenderedFaceLoss<float> loss(rig::Device const& device = {}) const { return loss(load_face_model(model), device); }
   rig::stylerig::RenderedFaceLoss<float> loss(rig::render::MorphableModel const& model, rig::Device const& device = {}) const;
@@ -37,10 +38,10 @@ void place_as_aligned(FaceSetup& setup, rig::render::MorphableModel const& model
 void place_on_landmarks(FaceSetup& setup, rig::render::MorphableModel const& model, rig::Tensor<float> const& landmarks);
 
 /// Shaded picture of vectors p [n, f] over `background` [n, h, w, 3] (grey if empty), and the same coloured by normal.
-rig::Tensor<float> render_faces(rig::stylerig::RenderedFaceLoss<float> const& face, rig::Tensor<float> const& p, rig::Tensor<float> const& background = {},
-                                std::int64_t side = 0);
-rig::Tensor<float> render_normals(rig::stylerig::RenderedFaceLoss<float> const& face, rig::Tensor<float> const& p, rig::Tensor<float> const& background = {},
-                                  std::int64_t side = 0);
+rig::Tensor<float> render_faces(rig::stylerig::RenderedFaceLoss<float> const& face, rig::Tensor<float> const& p,
+                                rig::Tensor<float> const& background = {}, std::int64_t side = 0);
+rig::Tensor<float> render_normals(rig::stylerig::RenderedFaceLoss<float> const& face, rig::Tensor<float> const& p,
+                                  rig::Tensor<float> const& background = {}, std::int64_t side = 0);
 /// Landmarks of vectors p, [n, L, 2] in fractions of the picture.
 rig::Tensor<float> face_landmarks(rig::stylerig::RenderedFaceLoss<float> const& face, rig::Tensor<float> const& p);
 

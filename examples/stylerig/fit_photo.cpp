@@ -59,8 +59,8 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
           if (cells[i] == str("y", l)) column[std::size_t(2 * l + 1)] = int(i);
         }
       }
-      check(image >= 0 && std::count(column.begin(), column.end(), -1) == 0, path, ": expected a first line with the columns image, x0, y0, ..., x67, y67, found: ",
-            line.substr(0, 80));
+      check(image >= 0 && std::count(column.begin(), column.end(), -1) == 0, path,
+            ": expected a first line with the columns image, x0, y0, ..., x67, y67, found: ", line.substr(0, 80));
       continue;
     }
     auto& p = points[cells.size() > std::size_t(image) ? cells[std::size_t(image)] : ""];
@@ -69,7 +69,8 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
       check(std::size_t(c) < cells.size(), path, ": line ", line_number, " has ", cells.size(), " columns, expected at least ", c + 1);
       char* end = nullptr;
       p.push_back(std::strtod(cells[std::size_t(c)].c_str(), &end));
-      check(!cells[std::size_t(c)].empty() && *end == 0, path, ": line ", line_number, ": expected a number, found '", cells[std::size_t(c)], "'");
+      check(!cells[std::size_t(c)].empty() && *end == 0, path, ": line ", line_number, ": expected a number, found '",
+            cells[std::size_t(c)], "'");
     }
   }
   return points;
@@ -89,8 +90,7 @@ std::vector<std::string> find_photos(Options const& o, std::map<std::string, std
   std::sort(paths.begin(), paths.end());
   if (std::int64_t(paths.size()) > o.count) paths.resize(std::size_t(o.count));
   check(!paths.empty(), join(o.photos), ": no photograph there has landmarks in ", o.landmarks);
-  for (auto const& p : paths)
-    check(points.count(fs::path(p).filename().string()) > 0, p, ": has no line in ", o.landmarks);
+  for (auto const& p : paths) check(points.count(fs::path(p).filename().string()) > 0, p, ": has no line in ", o.landmarks);
   return paths;
 }
 
@@ -100,8 +100,8 @@ struct FittedVector {
 };
 
 /// p of photographs: first where the landmarks are, then colours as well.
-Tensor<float> fit(stylerig::RenderedFaceLoss<float> const& face, stylerig::Observation const& seen, std::vector<float> const& mean, Options const& o,
-                  train::StopFlag const* stop, std::function<void(std::int64_t)> const& step_done) {
+Tensor<float> fit(stylerig::RenderedFaceLoss<float> const& face, stylerig::Observation const& seen, std::vector<float> const& mean,
+                  Options const& o, train::StopFlag const* stop, std::function<void(std::int64_t)> const& step_done) {
   std::int64_t const n = seen.pictures.dim(0);
   auto const scale = stylerig::output_scale(face.layout(), face.camera_distance(), mean);
   Device const device = seen.pictures.device();
@@ -127,7 +127,8 @@ Tensor<float> fit(stylerig::RenderedFaceLoss<float> const& face, stylerig::Obser
 }
 
 Canvas with_points(Canvas c, float const* points, std::int64_t count, int stride, Colour colour) {
-  for (std::int64_t l = 0; l < count; ++l) c.dot(double(points[stride * l]) * c.width, double(points[stride * l + 1]) * c.height, std::max(1.0, c.width / 100.0), colour);
+  for (std::int64_t l = 0; l < count; ++l)
+    c.dot(double(points[stride * l]) * c.width, double(points[stride * l + 1]) * c.height, std::max(1.0, c.width / 100.0), colour);
   return c;
 }
 
@@ -143,11 +144,12 @@ int run(Context const& context, Options const& o) {
   for (auto const& path : paths) {
     pictures.push_back(io::load_image(path));
     auto const& first = pictures.front();
-    check(pictures.back().dim(0) == pictures.back().dim(1) && pictures.back().shape() == first.shape(), path, ": photographs must be square and of one size, expected ",
-          first.shape(), ", found ", pictures.back().shape());
+    check(pictures.back().dim(0) == pictures.back().dim(1) && pictures.back().shape() == first.shape(), path,
+          ": photographs must be square and of one size, expected ", first.shape(), ", found ", pictures.back().shape());
     double const side = double(first.dim(0));
     auto const& p = points.at(fs::path(path).filename().string());
-    for (int l = 0; l < 68; ++l) marks.insert(marks.end(), {float(p[std::size_t(2 * l)] / side), float(p[std::size_t(2 * l + 1)] / side), 1.f});
+    for (int l = 0; l < 68; ++l)
+      marks.insert(marks.end(), {float(p[std::size_t(2 * l)] / side), float(p[std::size_t(2 * l + 1)] / side), 1.f});
   }
   std::int64_t const n = std::int64_t(paths.size()), side = pictures[0].dim(0);
   setup.size = side;
@@ -164,7 +166,8 @@ int run(Context const& context, Options const& o) {
   for (std::int64_t b = 0; b < batches; ++b) {
     std::int64_t const first = b * o.batch, m = std::min(o.batch, n - first);
     stylerig::Observation const seen{all.rows(first, m).to(context.target()), landmarks.rows(first, m).to(context.target())};
-    auto const p = fit(face, seen, setup.mean, o, context.stop, [&](std::int64_t step) { show(b * total + step, batches * total, ""); }).host();
+    auto const p =
+        fit(face, seen, setup.mean, o, context.stop, [&](std::int64_t step) { show(b * total + step, batches * total, ""); }).host();
     if (train::stop_asked(context.stop)) return context.stopped("nothing is written");
     vectors.insert(vectors.end(), p.begin(), p.end());
   }
@@ -180,7 +183,8 @@ int run(Context const& context, Options const& o) {
     Tensor<float> const one = p.rows(i, 1).to(context.target()), photo = all.rows(i, 1).to(context.target());
     auto const picture = face.renderer.render(face.renderer(stylerig::face_parts(face.layout(), Var<float>(one)), face.size()), photo,
                                               {.gradient = render::VisibilityGradient::none});
-    Tensor<float> const shown = clamp(picture.image, 0, 1).value().to(cpu()), mask = picture.mask.to(cpu()), found = face_landmarks(face, one).to(cpu());
+    Tensor<float> const shown = clamp(picture.image, 0, 1).value().to(cpu()), mask = picture.mask.to(cpu()),
+                        found = face_landmarks(face, one).to(cpu());
     Tensor<float> error({side, side, 3});
     float* e = error.mutate();
     double square = 0, covered = 0;
@@ -193,15 +197,19 @@ int run(Context const& context, Options const& o) {
       }
     float const* truth = landmarks.data() + i * 68 * 3;
     double distance = 0;
-    for (int l = 0; l < 68; ++l) distance += std::hypot(double(found.data()[2 * l] - truth[3 * l]), double(found.data()[2 * l + 1] - truth[3 * l + 1])) / 68;
+    for (int l = 0; l < 68; ++l)
+      distance += std::hypot(double(found.data()[2 * l] - truth[3 * l]), double(found.data()[2 * l + 1] - truth[3 * l + 1])) / 68;
     double const eyes = std::hypot(double(truth[3 * 36] - truth[3 * 45]), double(truth[3 * 36 + 1] - truth[3 * 45 + 1]));
     landmark_errors.push_back(distance / eyes), colour_errors.push_back(std::sqrt(square / std::max(1.0, covered)));
 
     std::string const name = fs::path(paths[std::size_t(i)]).stem().string();
     Canvas const original = resized(to_canvas(all[i]), o.width), fitted = resized(to_canvas(shown), o.width);
     Canvas const marked = with_points(with_points(original, truth, 68, 3, {40, 200, 60}), found.data(), 68, 2, {230, 60, 40});
-    Tensor<float> const alone = render_faces(face, one, {}, std::max<std::int64_t>(o.width, 64)), normals = render_normals(face, one, {}, std::max<std::int64_t>(o.width, 64));
-    sheet.row(name, {original, marked, fitted, resized(to_canvas(alone), o.width), resized(to_canvas(normals), o.width), resized(to_canvas(error), o.width)},
+    Tensor<float> const alone = render_faces(face, one, {}, std::max<std::int64_t>(o.width, 64)),
+                        normals = render_normals(face, one, {}, std::max<std::int64_t>(o.width, 64));
+    sheet.row(name,
+              {original, marked, fitted, resized(to_canvas(alone), o.width), resized(to_canvas(normals), o.width),
+               resized(to_canvas(error), o.width)},
               {"", "landmarks " + number(100 * landmark_errors.back()) + " %", "colour " + number(colour_errors.back())});
     fits.push_back({{"photo", paths[std::size_t(i)]},
                     {"landmark_error", landmark_errors.back()},
@@ -209,17 +217,22 @@ int run(Context const& context, Options const& o) {
                     {"p", std::vector<float>(p.data() + i * f, p.data() + (i + 1) * f)}});
     if (o.meshes) {
       auto const geometry = face.renderer(stylerig::face_parts(face.layout(), Var<float>(one)), face.size());
-      io::save_obj(context.out + "/" + name + ".obj", geometry.vertices.value()[0].to(cpu()), model.triangles, clamp(geometry.albedo, 0, 1).value()[0].to(cpu()));
+      io::save_obj(context.out + "/" + name + ".obj", geometry.vertices.value()[0].to(cpu()), model.triangles,
+                   clamp(geometry.albedo, 0, 1).value()[0].to(cpu()));
     }
   }
   double const landmark_median = distribution_of("", landmark_errors).median, colour_median = distribution_of("", colour_errors).median;
-  sheet.note("green: given landmarks, red: the model's; errors: mean landmark distance over the outer-eye distance, root mean square of colours on the face");
+  sheet.note(
+      "green: given landmarks, red: the model's; errors: mean landmark distance over the outer-eye distance, root mean square of colours "
+      "on the face");
   save_canvas(context.out + "/sheet.png", sheet.draw(), provenance(context, {{"Face", face.identity()}}));
-  Json const numbers{{"sheet", context.out + "/sheet.png"}, {"face", face.identity()}, {"layout", face.layout().text()}, {"landmark_error_median", landmark_median},
+  Json const numbers{{"sheet", context.out + "/sheet.png"}, {"face", face.identity()},
+                     {"layout", face.layout().text()},      {"landmark_error_median", landmark_median},
                      {"colour_rmse_median", colour_median}, {"fits", fits}};
   save_json(context.out + "/fits.json", numbers);
-  context.answer(numbers, str(n, " photographs: median landmark error ", number(100 * landmark_median), " % of the outer-eye distance, median colour error ",
-                              number(colour_median), "\n", context.out, "/sheet.png and fits.json written"));
+  context.answer(numbers, str(n, " photographs: median landmark error ", number(100 * landmark_median),
+                              " % of the outer-eye distance, median colour error ", number(colour_median), "\n", context.out,
+                              "/sheet.png and fits.json written"));
   return success;
 }
 }  // namespace
@@ -236,12 +249,15 @@ void add_fit_photo(CLI::App& app, Context& context) {
   verb->add_option("--batch", o->batch, "Photographs fitted side by side (default 8)")->check(CLI::PositiveNumber);
   verb->add_option("--rate", o->rate, "Step size (default 0.04)")->check(CLI::PositiveNumber);
   verb->add_option("--landmark", o->landmark_weight, "Weight of landmarks against colours (default 20)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")->check(CLI::IsMember({"vertex", "pixel"}));
+  verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")
+      ->check(CLI::IsMember({"vertex", "pixel"}));
   verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber);
   verb->add_option("--width", o->width, "Width of a picture on the sheet (default 160)")->check(CLI::PositiveNumber);
   verb->add_flag("--meshes", o->meshes, "Also write every fitted face as an OBJ mesh");
   add_common(*verb, context, "fit", "Folder for sheet.png and fits.json");
-  verb->footer("\nExample:\n  stylerig fit-photo portraits/aligned128 --landmarks portraits/landmarks68.csv --face ict_facekit_light.npz --count 24");
+  verb->footer(
+      "\nExample:\n  stylerig fit-photo portraits/aligned128 --landmarks portraits/landmarks68.csv --face ict_facekit_light.npz --count "
+      "24");
   verb->callback([&context, o] {
     if (context.out.empty()) context.out = "fit";
     context.action = [&context, o] { return run(context, *o); };

@@ -75,7 +75,8 @@ void describe_checkpoint(Description& d, std::string const& path, bool list) {
   }
   if (!metadata.empty()) {
     std::string shown;
-    for (auto const& [key, value] : file.metadata) shown += str("\n  ", key, " = ", value.size() > 100 ? value.substr(0, 97) + "..." : value);
+    for (auto const& [key, value] : file.metadata)
+      shown += str("\n  ", key, " = ", value.size() > 100 ? value.substr(0, 97) + "..." : value);
     d.say("metadata", metadata, shown);
   }
   describe_tensors(d, file, list);
@@ -101,11 +102,13 @@ void describe_obj(Description& d, std::string const& path) {
 }
 
 void describe_folder(Description& d, std::string const& path) {
-  check(fs::exists(fs::path(path) / "corpus.safetensors"), path, ": is a folder; expected a file, or a corpus, which holds corpus.safetensors");
+  check(fs::exists(fs::path(path) / "corpus.safetensors"), path,
+        ": is a folder; expected a file, or a corpus, which holds corpus.safetensors");
   stylerig::Corpus const c = stylerig::open_corpus(path);
   d.say("kind", "corpus", "corpus");
-  d.say("items", c.size(), str(c.size(), " (", c.items(stylerig::Split::train).size(), " to train, ", c.items(stylerig::Split::validation).size(), " to validate, ",
-                                c.items(stylerig::Split::test).size(), " to test, ", c.rejected(), " left out)"));
+  d.say("items", c.size(),
+        str(c.size(), " (", c.items(stylerig::Split::train).size(), " to train, ", c.items(stylerig::Split::validation).size(),
+            " to validate, ", c.items(stylerig::Split::test).size(), " to test, ", c.rejected(), " left out)"));
   d.say("picture size", c.options.picture_size);
   d.say("codes", Json{c.rows, c.w_dim}, str(c.rows, " rows of ", c.w_dim, " numbers, up to ", c.options.max_latents, " latents each"));
   d.say("truncation", c.options.truncation);
@@ -123,7 +126,9 @@ void add_info(CLI::App& app, Context& context) {
   verb->add_option("FILE", *file, "Any file that rig can read, or a corpus folder")->required();
   verb->add_flag("-l,--list", *list, "List every tensor with type and shape");
   add_common(*verb, context);
-  verb->footer("\nExamples:\n  stylerig info ffhq.pkl\n  stylerig info run/rig.safetensors --list\n  stylerig info sheet.png        the seed, weights and edit a picture was made with");
+  verb->footer(
+      "\nExamples:\n  stylerig info ffhq.pkl\n  stylerig info run/rig.safetensors --list\n  stylerig info sheet.png        the seed, "
+      "weights and edit a picture was made with");
   verb->callback([&context, file, list] {
     context.action = [&context, file, list] {
       Description d;

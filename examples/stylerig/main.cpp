@@ -47,21 +47,24 @@ int main(int argc, char** argv) {
   program::Context context;
   context.stop = &stop_asked_for;
   context.command = typed(argc, argv);
-  CLI::App app{"stylerig gives a pretrained StyleGAN2 the controls of a face model: turn the head, change the\n"
-               "expression, move the light, and keep the person.",
-               "stylerig"};
+  CLI::App app{
+      "stylerig gives a pretrained StyleGAN2 the controls of a face model: turn the head, change the\n"
+      "expression, move the light, and keep the person.",
+      "stylerig"};
   app.require_subcommand(1);
-  app.set_version_flag("--version", "stylerig " + std::to_string(RIG_VERSION_MAJOR) + "." + std::to_string(RIG_VERSION_MINOR) + "." + std::to_string(RIG_VERSION_PATCH));
+  app.set_version_flag("--version", "stylerig " + std::to_string(RIG_VERSION_MAJOR) + "." + std::to_string(RIG_VERSION_MINOR) + "." +
+                                        std::to_string(RIG_VERSION_PATCH));
   app.get_formatter()->column_width(34);
-  app.footer("\nThe usual order, for a generator G.pkl and a face model (both from files, or the ones that are built in):\n"
-             "  stylerig corpus G.pkl --out corpus             pictures to learn from\n"
-             "  stylerig train-face G.pkl --corpus corpus --run run    F: from codes to face parameters\n"
-             "  stylerig train-rig  G.pkl --corpus corpus --run run    RigNet: from codes and wishes to codes\n"
-             "  stylerig transfer   G.pkl --run run            a sheet of transfers\n"
-             "  stylerig edit       G.pkl --run run --yaw 20 --expression jawOpen=0.6\n"
-             "  stylerig evaluate   G.pkl --run run            numbers and a report\n"
-             "stylerig demo does all of it on the generator in the repository. stylerig VERB --help explains a verb.\n"
-             "Exit status: 0 done, 1 something is wrong (one line on standard error says what), 2 wrong usage, 130 stopped by Ctrl-C.");
+  app.footer(
+      "\nThe usual order, for a generator G.pkl and a face model (both from files, or the ones that are built in):\n"
+      "  stylerig corpus G.pkl --out corpus             pictures to learn from\n"
+      "  stylerig train-face G.pkl --corpus corpus --run run    F: from codes to face parameters\n"
+      "  stylerig train-rig  G.pkl --corpus corpus --run run    RigNet: from codes and wishes to codes\n"
+      "  stylerig transfer   G.pkl --run run            a sheet of transfers\n"
+      "  stylerig edit       G.pkl --run run --yaw 20 --expression jawOpen=0.6\n"
+      "  stylerig evaluate   G.pkl --run run            numbers and a report\n"
+      "stylerig demo does all of it on the generator in the repository. stylerig VERB --help explains a verb.\n"
+      "Exit status: 0 done, 1 something is wrong (one line on standard error says what), 2 wrong usage, 130 stopped by Ctrl-C.");
   program::add_demo(app, context);
   program::add_info(app, context);
   program::add_convert(app, context);
@@ -82,7 +85,8 @@ int main(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     auto const named = app.get_subcommands();
     if (named.empty() && argc == 1) return fail("expected a verb; stylerig --help lists them", program::wrong_usage);
-    if (named.empty()) return fail(std::string("expected a verb, found '") + argv[1] + "'; stylerig --help lists them", program::wrong_usage);
+    if (named.empty())
+      return fail(std::string("expected a verb, found '") + argv[1] + "'; stylerig --help lists them", program::wrong_usage);
     return fail(named[0]->get_name() + ": " + e.what() + " (see stylerig " + named[0]->get_name() + " --help)", program::wrong_usage);
   }
   try {

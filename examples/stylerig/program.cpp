@@ -43,7 +43,8 @@ void add_common(CLI::App& verb, Context& context, std::string const& out_default
   verb.add_flag("--json", context.json, "Print the result as one JSON object on standard output");
   verb.add_option("--seed", context.seed, "Seed of everything random (default 1)");
   verb.add_option("--device", context.device, "cpu, cuda or cuda:1 (default cpu)");
-  verb.add_option("--threads", context.threads, "Threads on the CPU, 0 for all; results do not depend on it (default 0)")->check(CLI::NonNegativeNumber);
+  verb.add_option("--threads", context.threads, "Threads on the CPU, 0 for all; results do not depend on it (default 0)")
+      ->check(CLI::NonNegativeNumber);
 }
 
 namespace {
@@ -76,9 +77,11 @@ std::vector<std::uint32_t> seed_list(std::string const& text, std::string const&
   for (auto const& part : split(text)) {
     auto const dash = part.find('-');
     std::uint32_t first = 0, last = 0;
-    bool const fine = dash == std::string::npos ? parse_whole(part, first) && (last = first, true)
-                                                : parse_whole(part.substr(0, dash), first) && parse_whole(part.substr(dash + 1), last) && last >= first;
-    if (!fine || last - first >= 10000) throw Usage(option + ": expected seeds like 0-7,85 (each from 0 to 4294967295), found '" + part + "'");
+    bool const fine = dash == std::string::npos
+                          ? parse_whole(part, first) && (last = first, true)
+                          : parse_whole(part.substr(0, dash), first) && parse_whole(part.substr(dash + 1), last) && last >= first;
+    if (!fine || last - first >= 10000)
+      throw Usage(option + ": expected seeds like 0-7,85 (each from 0 to 4294967295), found '" + part + "'");
     for (std::uint32_t s = first;; ++s) {
       seeds.push_back(s);
       if (s == last) break;
@@ -103,7 +106,8 @@ void make_folder(std::string const& folder) {
   if (folder.empty()) return;
   std::error_code error;
   fs::create_directories(folder, error);
-  rig::check(!error && fs::is_directory(folder), folder, ": cannot make this folder: ", error ? error.message() : std::string("a file of that name is in the way"));
+  rig::check(!error && fs::is_directory(folder), folder,
+             ": cannot make this folder: ", error ? error.message() : std::string("a file of that name is in the way"));
 }
 void make_folder_of(std::string const& file) { make_folder(fs::path(file).parent_path().string()); }
 
@@ -113,7 +117,8 @@ void save_canvas(std::string const& path, Canvas const& picture, rig::io::Texts 
 }
 
 rig::io::Texts provenance(Context const& context, rig::io::Texts more) {
-  rig::io::Texts texts{{"Software", "rig stylerig " + std::to_string(RIG_VERSION_MAJOR) + "." + std::to_string(RIG_VERSION_MINOR) + "." + std::to_string(RIG_VERSION_PATCH)},
+  rig::io::Texts texts{{"Software", "rig stylerig " + std::to_string(RIG_VERSION_MAJOR) + "." + std::to_string(RIG_VERSION_MINOR) + "." +
+                                        std::to_string(RIG_VERSION_PATCH)},
                        {"Command", context.command},
                        {"Seed", std::to_string(context.seed)}};
   texts.insert(texts.end(), more.begin(), more.end());

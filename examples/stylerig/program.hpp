@@ -30,9 +30,9 @@ struct Context {
   std::string device = "cpu";
   int threads = 0;
   std::string out;
-  std::string command;                 ///< as it was typed, for provenance
+  std::string command;  ///< as it was typed, for provenance
   rig::train::StopFlag const* stop = nullptr;
-  std::function<int()> action;         ///< of the verb that was named
+  std::function<int()> action;  ///< of the verb that was named
 
   rig::Device target() const { return rig::device_from_name(device); }
   /// The line for people, or the object for programs.

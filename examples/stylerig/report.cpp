@@ -62,7 +62,8 @@ void Report::charts(std::vector<std::string> const& svg) {
 }
 
 std::string Report::html() const {
-  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" +
+  return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+         "content=\"width=device-width,initial-scale=1\">\n<title>" +
          escaped(title_) + "</title><style>" + style + "</style></head><body>\n<h1>" + escaped(title_) + "</h1>\n" +
          (lead_.empty() ? "" : "<p>" + escaped(lead_) + "</p>\n") + body_ + "</body></html>\n";
 }

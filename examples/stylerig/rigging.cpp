@@ -10,11 +10,12 @@ namespace program {
 using namespace rig;
 namespace fs = std::filesystem;
 
-RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face, Context const& context,
-                        WorldOptions const& options) {
+RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face,
+                        Context const& context, WorldOptions const& options) {
   RiggedWorld w{load_world(generator, context, options), {}, {}, run + "/" + name + ".safetensors"};
   std::string const setup = run + "/setup.json";
-  check(fs::exists(setup), run, ": expected the folder of a run with setup.json, as train-face writes it; found ", fs::exists(run) ? "no setup.json in it" : "no such folder");
+  check(fs::exists(setup), run, ": expected the folder of a run with setup.json, as train-face writes it; found ",
+        fs::exists(run) ? "no setup.json in it" : "no such folder");
   w.setup = FaceSetup::from(load_json(setup), setup);
   if (!face.empty()) w.setup.model = face;
   w.rig = stylerig::load_rig(w.rig_file, w.world.handle.hash, w.setup.loss().identity(), context.target());
@@ -24,13 +25,14 @@ RiggedWorld load_rigged(std::string const& generator, std::string const& run, st
 NamedJudge choose_judge(World const& world, stylerig::Reconstruction<float> const& F, std::string const& judge_run, Device const& device) {
   if (!judge_run.empty()) {
     auto const other = stylerig::load_reconstruction(judge_run + "/face.safetensors", world.handle.hash, {}, device);
-    check(other.F.outputs() == F.outputs(), judge_run, ": the judge must use the same face model: its vectors have ", other.F.outputs(), " entries, expected ",
-          F.outputs());
+    check(other.F.outputs() == F.outputs(), judge_run, ": the judge must use the same face model: its vectors have ", other.F.outputs(),
+          " entries, expected ", F.outputs());
     return {stylerig::judge_by(other.F), "the network in " + judge_run};
   }
   if (world.truth) {
     auto const truth = world.truth;
-    if (truth->scene.layout().size() == F.outputs()) return {[truth](Tensor<float> const& codes) { return truth->parameters(codes); }, "the known truth"};
+    if (truth->scene.layout().size() == F.outputs())
+      return {[truth](Tensor<float> const& codes) { return truth->parameters(codes); }, "the known truth"};
   }
   return {stylerig::judge_by(F), "F itself, which it was trained with: not a result"};
 }
@@ -45,8 +47,8 @@ Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t 
   return c.codes(c.all_items(), world.network.device());
 }
 
-stylerig::Rig assemble(World const& world, stylerig::TrainedReconstruction const& r, std::vector<stylerig::TrainedRig> const& networks, Tensor<float> const& p,
-                       NamedJudge const* calibrate, std::uint64_t seed) {
+stylerig::Rig assemble(World const& world, stylerig::TrainedReconstruction const& r, std::vector<stylerig::TrainedRig> const& networks,
+                       Tensor<float> const& p, NamedJudge const* calibrate, std::uint64_t seed) {
   stylerig::Rig rig = stylerig::make_rig(r, networks, p);
   if (calibrate) stylerig::calibrate(rig, fresh_codes(world, 200, seed, purpose_calibration), calibrate->ask);
   return rig;
@@ -56,13 +58,16 @@ Json human(stylerig::ParameterLayout const& layout, float const* p) {
   Json j;
   if (auto const* r = layout.find("rotation"); r && r->size == 3) {
     double const degrees = 57.29577951308232;
-    j["yaw"] = degrees * double(p[r->offset + 1]), j["pitch"] = -degrees * double(p[r->offset]), j["roll"] = -degrees * double(p[r->offset + 2]);
+    j["yaw"] = degrees * double(p[r->offset + 1]), j["pitch"] = -degrees * double(p[r->offset]),
+    j["roll"] = -degrees * double(p[r->offset + 2]);
   }
   if (auto const* d = layout.find("expression"); d && d->size > 0)
-    for (std::int64_t i = 0; i < d->size; ++i) j["expression"][d->entries.empty() ? std::to_string(i) : d->entries[std::size_t(i)]] = p[d->offset + i];
+    for (std::int64_t i = 0; i < d->size; ++i)
+      j["expression"][d->entries.empty() ? std::to_string(i) : d->entries[std::size_t(i)]] = p[d->offset + i];
   if (auto const* g = layout.find("illumination"); g && g->size == 27) {
     stylerig::Light const l = stylerig::read_light(p + g->offset);
-    j["light"] = {{"azimuth", l.azimuth}, {"elevation", l.elevation}, {"strength", l.strength}, {"ambient", l.ambient}, {"colour", l.colour}};
+    j["light"] = {
+        {"azimuth", l.azimuth}, {"elevation", l.elevation}, {"strength", l.strength}, {"ambient", l.ambient}, {"colour", l.colour}};
   }
   return j;
 }
@@ -81,11 +86,12 @@ std::vector<Canvas> with_first(Canvas first, std::vector<Canvas> rest) {
 int shown_width(World const& world, int width) { return width > 0 ? width : int(std::min<std::int64_t>(world.handle.resolution, 128)); }
 }  // namespace
 
-Sheet transfer_sheet(RiggedWorld const& w, Tensor<float> const& targets, std::vector<std::string> const& target_names, Tensor<float> const& sources,
-                     std::vector<std::string> const& source_names, TransferOptions const& o, Json& numbers) {
+Sheet transfer_sheet(RiggedWorld const& w, Tensor<float> const& targets, std::vector<std::string> const& target_names,
+                     Tensor<float> const& sources, std::vector<std::string> const& source_names, TransferOptions const& o, Json& numbers) {
   std::int64_t const t = targets.dim(0), s = sources.dim(0);
   int const width = shown_width(w.world, o.width);
-  std::vector<Canvas> const source_pictures = canvases(w.world.pictures(sources), width), target_pictures = canvases(w.world.pictures(targets), width);
+  std::vector<Canvas> const source_pictures = canvases(w.world.pictures(sources), width),
+                            target_pictures = canvases(w.world.pictures(targets), width);
   Sheet sheet("stylerig transfer");
   std::vector<std::string> columns{"target"};
   columns.insert(columns.end(), source_names.begin(), source_names.end());
@@ -106,20 +112,22 @@ Sheet transfer_sheet(RiggedWorld const& w, Tensor<float> const& targets, std::ve
     }
   };
   auto repeated = [&](std::int64_t i) { return broadcast_to(Var<float>(targets.rows(i, 1)), sources.shape()).value(); };
-  if (!o.entries.empty()) block(join(o.entries, "+"), [&](std::int64_t i) { return stylerig::transfer_entries(w.rig, repeated(i), sources, o.entries, o.edit); });
+  if (!o.entries.empty())
+    block(join(o.entries, "+"), [&](std::int64_t i) { return stylerig::transfer_entries(w.rig, repeated(i), sources, o.entries, o.edit); });
   for (stylerig::Control const c : o.controls)
     block(stylerig::to_string(c), [&](std::int64_t i) { return stylerig::transfer(w.rig, repeated(i), sources, c, o.edit); });
   if (o.mix_layers) {
     static std::pair<char const*, stylerig::LayerRange> const ranges[] = {
         {"rows 0-3", stylerig::LayerRange::coarse}, {"rows 4-7", stylerig::LayerRange::medium}, {"rows 8-", stylerig::LayerRange::fine}};
-    for (auto const& [name, range] : ranges) block(name, [&, r = range](std::int64_t i) { return stylerig::mix_layers(repeated(i), sources, r); });
+    for (auto const& [name, range] : ranges)
+      block(name, [&, r = range](std::int64_t i) { return stylerig::mix_layers(repeated(i), sources, r); });
   }
   sheet.note("each row: the target with the named things taken from the source of the column");
   return sheet;
 }
 
-Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis, std::vector<double> const& values,
-                  stylerig::EditOptions const& o, int width, Json& numbers) {
+Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis,
+                  std::vector<double> const& values, stylerig::EditOptions const& o, int width, Json& numbers) {
   Sheet sheet("stylerig edit: " + axis);
   std::vector<std::string> columns{"unedited"};
   for (double v : values) columns.push_back(number(v));
@@ -135,7 +143,10 @@ Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<
     auto const c = canvases(pictures, shown);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       rows[i].push_back(c[i]);
-      numbers["cells"].push_back({{"code", names[i]}, {"axis", axis}, {"requested", v}, {"measured_by_F", human(w.rig.layout(), p.data() + std::int64_t(i) * p.dim(1))}});
+      numbers["cells"].push_back({{"code", names[i]},
+                                  {"axis", axis},
+                                  {"requested", v},
+                                  {"measured_by_F", human(w.rig.layout(), p.data() + std::int64_t(i) * p.dim(1))}});
     }
   }
   for (std::size_t i = 0; i < rows.size(); ++i) sheet.row(names[i], std::move(rows[i]));

@@ -17,8 +17,8 @@ struct RiggedWorld {
   std::string rig_file;
 };
 /// Opens generator, setup and rig; each is refused if it belongs to another. `face` (if not empty) replaces the face model.
-RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face, Context const& context,
-                        WorldOptions const& options);
+RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face,
+                        Context const& context, WorldOptions const& options);
 
 /// Whoever says what is seen in a code's picture: the truth where it is known, else the F of another run (--judge), else
 /// F itself, which proves little.
@@ -26,15 +26,17 @@ struct NamedJudge {
   rig::stylerig::Judge ask;
   std::string name;
 };
-NamedJudge choose_judge(World const& world, rig::stylerig::Reconstruction<float> const& F, std::string const& judge_run, rig::Device const& device);
+NamedJudge choose_judge(World const& world, rig::stylerig::Reconstruction<float> const& F, std::string const& judge_run,
+                        rig::Device const& device);
 
 /// Mixed codes that no corpus holds: items 0.. of another seed, one stream a purpose. No pictures are made.
 rig::Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t seed, std::uint64_t purpose);
 inline constexpr std::uint64_t purpose_calibration = 1, purpose_sources = 2, purpose_targets = 3, purpose_spread = 4, purpose_sheet = 5;
 
 /// A rig put together from networks trained on `corpus`, calibrated by a judge on fresh codes if `calibrate`.
-rig::stylerig::Rig assemble(World const& world, rig::stylerig::TrainedReconstruction const& r, std::vector<rig::stylerig::TrainedRig> const& networks,
-                            rig::Tensor<float> const& p, NamedJudge const* calibrate, std::uint64_t seed);
+rig::stylerig::Rig assemble(World const& world, rig::stylerig::TrainedReconstruction const& r,
+                            std::vector<rig::stylerig::TrainedRig> const& networks, rig::Tensor<float> const& p,
+                            NamedJudge const* calibrate, std::uint64_t seed);
 
 // ---- transfer and edit --------------------------------------------------------------------------------------------
 struct TransferOptions {
@@ -45,8 +47,9 @@ struct TransferOptions {
   int width = 128;
 };
 /// Sources in columns, targets in rows, a block a set of controls.
-Sheet transfer_sheet(RiggedWorld const& w, rig::Tensor<float> const& targets, std::vector<std::string> const& target_names, rig::Tensor<float> const& sources,
-                     std::vector<std::string> const& source_names, TransferOptions const& o, Json& numbers);
+Sheet transfer_sheet(RiggedWorld const& w, rig::Tensor<float> const& targets, std::vector<std::string> const& target_names,
+                     rig::Tensor<float> const& sources, std::vector<std::string> const& source_names, TransferOptions const& o,
+                     Json& numbers);
 
 /// One quantity swept over values: a row a code.
 Sheet sweep_sheet(RiggedWorld const& w, rig::Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis,
@@ -68,7 +71,8 @@ struct Evaluation {
   double peak_bytes = 0;
   Json json() const;
 };
-Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, EvaluationOptions const& o, std::uint64_t seed, Context const& context);
+Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, EvaluationOptions const& o, std::uint64_t seed,
+                        Context const& context);
 /// Tables and charts of an evaluation.
 void report_evaluation(Report& report, Evaluation const& e, rig::stylerig::Rig const& rig);
 /// One line a control, for people.

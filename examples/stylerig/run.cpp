@@ -15,7 +15,8 @@ void save_setup(std::string const& folder, FaceSetup const& setup, World const& 
 
 Run load_run(std::string const& folder, World const& world, Device const& device) {
   Run run{folder, {}, {}};
-  check(fs::exists(run.file("setup.json")), folder, ": expected the folder of a run with setup.json and face.safetensors in it, as train-face writes it; found ",
+  check(fs::exists(run.file("setup.json")), folder,
+        ": expected the folder of a run with setup.json and face.safetensors in it, as train-face writes it; found ",
         fs::exists(folder) ? "no setup.json" : "no such folder");
   Json const j = load_json(run.file("setup.json"));
   run.setup = FaceSetup::from(j, run.file("setup.json"));
@@ -23,7 +24,8 @@ Run load_run(std::string const& folder, World const& world, Device const& device
   return run;
 }
 
-stylerig::TrainingHooks training_hooks(Context const& context, std::string const& title, std::string const& checkpoint, std::int64_t every, train::Log& log) {
+stylerig::TrainingHooks training_hooks(Context const& context, std::string const& title, std::string const& checkpoint, std::int64_t every,
+                                       train::Log& log) {
   stylerig::TrainingHooks h;
   h.stop = context.stop;
   h.log = &log;

@@ -22,7 +22,7 @@ Run load_run(std::string const& folder, World const& world, rig::Device const& d
 void save_setup(std::string const& folder, FaceSetup const& setup, World const& world, rig::stylerig::Corpus const& corpus);
 
 /// Hooks for a training: stop flag, log, progress line, checkpoint.
-rig::stylerig::TrainingHooks training_hooks(Context const& context, std::string const& title, std::string const& checkpoint, std::int64_t every,
-                                            rig::train::Log& log);
+rig::stylerig::TrainingHooks training_hooks(Context const& context, std::string const& title, std::string const& checkpoint,
+                                            std::int64_t every, rig::train::Log& log);
 
 }  // namespace program

@@ -101,8 +101,9 @@ void add_sample(CLI::App& app, Context& context) {
   verb->add_option("--singles", o->singles, "Folder for every picture on its own, full size");
   add_world_options(*verb, o->world);
   add_common(*verb, context, "sample.png", "Sheet to write");
-  verb->footer("\nExamples:\n  stylerig sample ffhq.pkl --seeds 85,265,297 --psi 0.7\n  stylerig sample ffhq.pkl --seeds 0-3 --psi 0,0.35,0.7,1\n"
-               "  stylerig sample ffhq.pkl --seeds 0-5 --mix-with 10-13 --cut 4");
+  verb->footer(
+      "\nExamples:\n  stylerig sample ffhq.pkl --seeds 85,265,297 --psi 0.7\n  stylerig sample ffhq.pkl --seeds 0-3 --psi 0,0.35,0.7,1\n"
+      "  stylerig sample ffhq.pkl --seeds 0-5 --mix-with 10-13 --cut 4");
   verb->callback([&context, o] {
     if (context.out.empty()) context.out = "sample.png";
     context.action = [&context, o] { return sample(context, *o); };

@@ -62,9 +62,12 @@ Json numbers(stylerig::ReconstructionReport const& r) {
 int train(Context const& context, Options const& o) {
   World const world = load_world(o.generator, context, o.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
-  stylerig::ReconstructionTraining t = o.preset == "paper" ? stylerig::ReconstructionTraining::paper() : stylerig::ReconstructionTraining::best();
+  stylerig::ReconstructionTraining t =
+      o.preset == "paper" ? stylerig::ReconstructionTraining::paper() : stylerig::ReconstructionTraining::best();
   t.seed = context.seed;
-  if (o.steps > 0) t.steps = o.steps, t.landmark_steps = std::min(t.landmark_steps, o.steps / 10), t.validate_every = std::max<std::int64_t>(1, std::min(t.validate_every, o.steps / 10));
+  if (o.steps > 0)
+    t.steps = o.steps, t.landmark_steps = std::min(t.landmark_steps, o.steps / 10),
+    t.validate_every = std::max<std::int64_t>(1, std::min(t.validate_every, o.steps / 10));
   if (o.landmark_steps >= 0) t.landmark_steps = o.landmark_steps;
   if (o.batch > 0) t.batch = o.batch;
   if (o.rate > 0) t.optimiser.rate = o.rate;
@@ -93,8 +96,10 @@ int train(Context const& context, Options const& o) {
   if (!test.empty() && o.fit_items > 0) {
     auto const judged = stylerig::judge_reconstruction(corpus, trained, face, test, o.fit_items);
     report = numbers(judged);
-    text += str("on ", judged.items, " test items: median landmark error ", 100 * judged.landmark_error, " % of the outer-eye distance, photometric share ",
-                judged.photometric_share, ", yaw error ", judged.yaw_error, " degrees\n", judged.accepted() ? "good enough to rig with\n" : "not yet good enough: train longer, on more items, or with landmarks\n");
+    text +=
+        str("on ", judged.items, " test items: median landmark error ", 100 * judged.landmark_error,
+            " % of the outer-eye distance, photometric share ", judged.photometric_share, ", yaw error ", judged.yaw_error, " degrees\n",
+            judged.accepted() ? "good enough to rig with\n" : "not yet good enough: train longer, on more items, or with landmarks\n");
   }
   context.answer({{"run", o.run},
                   {"reconstruction", result},
@@ -121,18 +126,24 @@ void add_train_face(CLI::App& app, Context& context) {
   verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
   verb->add_option("--hidden", o->hidden, "Widths of the hidden layers, like 1024,1024 (default: the preset's)");
   verb->add_option("--landmark", o->landmark, "Weight of landmarks against colours (default 20)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--landmark-steps", o->landmark_steps, "First steps on landmarks alone (default: the preset's)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")->check(CLI::IsMember({"vertex", "pixel"}));
+  verb->add_option("--landmark-steps", o->landmark_steps, "First steps on landmarks alone (default: the preset's)")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")
+      ->check(CLI::IsMember({"vertex", "pixel"}));
   verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber);
-  verb->add_option("--distance", o->distance, "Camera distance in the model's unit (default: so that the mean face lies on the mean landmarks)")->check(CLI::PositiveNumber);
+  verb->add_option("--distance", o->distance,
+                   "Camera distance in the model's unit (default: so that the mean face lies on the mean landmarks)")
+      ->check(CLI::PositiveNumber);
   verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
-  verb->add_option("--fit-items", o->fit_items, "Pictures fitted one by one afterwards, to judge F by; 0 for none (default 100)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--fit-items", o->fit_items, "Pictures fitted one by one afterwards, to judge F by; 0 for none (default 100)")
+      ->check(CLI::NonNegativeNumber);
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
   add_world_options(*verb, o->world);
   add_common(*verb, context);
-  verb->footer("\nCtrl-C finishes the step and writes the checkpoint; the same command goes on from it, to the same bits.\n\nExamples:\n"
-               "  stylerig train-face ffhq.pkl --corpus corpus --run run\n"
-               "  stylerig train-face ffhq.pkl --corpus corpus --run run-ict --face ict_facekit_light.npz --steps 20000");
+  verb->footer(
+      "\nCtrl-C finishes the step and writes the checkpoint; the same command goes on from it, to the same bits.\n\nExamples:\n"
+      "  stylerig train-face ffhq.pkl --corpus corpus --run run\n"
+      "  stylerig train-face ffhq.pkl --corpus corpus --run run-ict --face ict_facekit_light.npz --steps 20000");
   verb->callback([&context, o] { context.action = [&context, o] { return train(context, *o); }; });
 }
 

@@ -53,7 +53,8 @@ int train(Context const& context, Options const& o) {
   Run run = load_run(o.run, world, context.target());
   if (!o.face.empty()) run.setup.model = o.face;
   auto const face = run.setup.loss(context.target());
-  check(run.reconstruction.face == face.identity(), run.file("face.safetensors"), ": was trained with ", run.reconstruction.face, ", expected ", face.identity());
+  check(run.reconstruction.face == face.identity(), run.file("face.safetensors"), ": was trained with ", run.reconstruction.face,
+        ", expected ", face.identity());
   Tensor<float> const p = stylerig::reconstruct_corpus(corpus, run.reconstruction.F);
   auto const statistics = stylerig::parameter_statistics(p);
 
@@ -64,11 +65,13 @@ int train(Context const& context, Options const& o) {
     std::string const stem = o.name + "-" + stylerig::to_string(c), checkpoint = run.file(stem + ".checkpoint.safetensors");
     if (o.fresh) fs::remove(checkpoint);
     train::Log log;
-    networks.push_back(stylerig::train_rig(corpus, run.reconstruction, p, statistics, face, t,
-                                           training_hooks(context, "train rig (" + stylerig::to_string(c) + ")", checkpoint, o.every, log)));
+    networks.push_back(
+        stylerig::train_rig(corpus, run.reconstruction, p, statistics, face, t,
+                            training_hooks(context, "train rig (" + stylerig::to_string(c) + ")", checkpoint, o.every, log)));
     log.write_csv(run.file(stem + ".csv"));
     if (!networks.back().finished)
-      return context.stopped(str("step ", networks.back().steps, " of ", t.steps, " is in ", checkpoint, "; the same command goes on from there"));
+      return context.stopped(
+          str("step ", networks.back().steps, " of ", t.steps, " is in ", checkpoint, "; the same command goes on from there"));
     trained.push_back({{"controls", stylerig::to_string(c)}, {"steps", t.steps}, {"mode", stylerig::to_string(t.mode)}});
   }
   NamedJudge const judge = choose_judge(world, run.reconstruction.F, o.judge, context.target());
@@ -76,8 +79,12 @@ int train(Context const& context, Options const& o) {
   stylerig::Rig rig = assemble(world, run.reconstruction, networks, p, calibrated ? &judge : nullptr, context.seed);
   std::string const result = run.file(o.name + ".safetensors");
   stylerig::save_rig(result, rig);
-  context.answer({{"rig", result}, {"networks", trained}, {"calibrated_by", calibrated ? Json(judge.name) : Json(nullptr)}, {"generator", world.handle.hash}},
-                 str(result, " written: controls ", stylerig::to_string(rig.controls()), calibrated ? ", calibrated by " + judge.name : std::string()));
+  context.answer({{"rig", result},
+                  {"networks", trained},
+                  {"calibrated_by", calibrated ? Json(judge.name) : Json(nullptr)},
+                  {"generator", world.handle.hash}},
+                 str(result, " written: controls ", stylerig::to_string(rig.controls()),
+                     calibrated ? ", calibrated by " + judge.name : std::string()));
   return success;
 }
 }  // namespace
@@ -91,16 +98,20 @@ void add_train_rig(CLI::App& app, Context& context) {
   verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
   verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
   verb->add_option("--preset", o->preset, "best or paper (default best)")->check(CLI::IsMember({"best", "paper"}));
-  verb->add_option("--controls", o->controls, "all: one network; separate: three; or sets like pose,expression+light (default: all, or separate for paper)");
-  verb->add_option("--ablation", o->ablation, "One thing changed: " + join(stylerig::RigTraining::ablations()))->check(CLI::IsMember(stylerig::RigTraining::ablations()));
+  verb->add_option("--controls", o->controls,
+                   "all: one network; separate: three; or sets like pose,expression+light (default: all, or separate for paper)");
+  verb->add_option("--ablation", o->ablation, "One thing changed: " + join(stylerig::RigTraining::ablations()))
+      ->check(CLI::IsMember(stylerig::RigTraining::ablations()));
   verb->add_option("--mode", o->mode, "What the network is told of the wish: full, subset, merged or merged_delta (default: the preset's)")
       ->check(CLI::IsMember({"full", "subset", "merged", "merged_delta", "delta"}));
   verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(CLI::PositiveNumber);
   verb->add_option("--pairs", o->pairs, "Pairs a step (default: the preset's)")->check(CLI::PositiveNumber);
-  verb->add_option("--samples", o->samples, "Joint control: samples made of a pair in a step, in turn; 0 for all (default: the preset's)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--samples", o->samples, "Joint control: samples made of a pair in a step, in turn; 0 for all (default: the preset's)")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
   verb->add_option("--encoder", o->encoder, "Size of the code's summary a row (default: the preset's)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--hidden", o->hidden, "Widths of hidden layers a row, like 128, or none for the linear decoder (default: the preset's)");
+  verb->add_option("--hidden", o->hidden,
+                   "Widths of hidden layers a row, like 128, or none for the linear decoder (default: the preset's)");
   verb->add_flag("--keep-translation", o->keep_translation, "A pose edit must not shift the head");
   verb->add_option("--judge", o->judge, "Another run whose F calibrates the rig (default: the truth where it is known)");
   verb->add_flag("--no-calibration", o->no_calibration, "Do not measure requested against achieved afterwards");
@@ -108,11 +119,13 @@ void add_train_rig(CLI::App& app, Context& context) {
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
   add_world_options(*verb, o->world);
   add_common(*verb, context);
-  verb->footer("\nThe generator is never run here: pictures come from the corpus. Ctrl-C finishes the step and writes the checkpoint; the same command\n"
-               "goes on from it, to the same bits.\n\nExamples:\n"
-               "  stylerig train-rig ffhq.pkl --corpus corpus --run run\n"
-               "  stylerig train-rig ffhq.pkl --corpus corpus --run run --preset paper --name paper\n"
-               "  stylerig train-rig ffhq.pkl --corpus corpus --run run --ablation no_consist --name no_consist");
+  verb->footer(
+      "\nThe generator is never run here: pictures come from the corpus. Ctrl-C finishes the step and writes the checkpoint; the same "
+      "command\n"
+      "goes on from it, to the same bits.\n\nExamples:\n"
+      "  stylerig train-rig ffhq.pkl --corpus corpus --run run\n"
+      "  stylerig train-rig ffhq.pkl --corpus corpus --run run --preset paper --name paper\n"
+      "  stylerig train-rig ffhq.pkl --corpus corpus --run run --ablation no_consist --name no_consist");
   verb->callback([&context, o] { context.action = [&context, o] { return train(context, *o); }; });
 }
 

@@ -6,7 +6,8 @@ using namespace rig;
 
 namespace {
 struct Options {
-  std::string generator, run = "run", name = "rig", face, sources = "100-105", targets = "0-3", controls = "pose,expression,light,all", only;
+  std::string generator, run = "run", name = "rig", face, sources = "100-105", targets = "0-3", controls = "pose,expression,light,all",
+                         only;
   double psi = 1;
   bool mix_layers = false, uncalibrated = false;
   std::int64_t refine = 0;
@@ -30,10 +31,12 @@ int run(Context const& context, Options const& o) {
   t.edit.calibrated = !o.uncalibrated, t.edit.refine_steps = o.refine;
   RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
   Json numbers{{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}};
-  Sheet const sheet = transfer_sheet(w, w.world.codes(targets, {o.psi}), seed_names(targets), w.world.codes(sources, {o.psi}), seed_names(sources), t, numbers);
+  Sheet const sheet = transfer_sheet(w, w.world.codes(targets, {o.psi}), seed_names(targets), w.world.codes(sources, {o.psi}),
+                                     seed_names(sources), t, numbers);
   auto texts = provenance(context, w.world.texts());
   texts.push_back({"Rig", w.rig_file});
-  texts.push_back({"Edit", "transfer of " + (o.only.empty() ? o.controls : o.only) + " from seeds " + o.sources + " to seeds " + o.targets});
+  texts.push_back(
+      {"Edit", "transfer of " + (o.only.empty() ? o.controls : o.only) + " from seeds " + o.sources + " to seeds " + o.targets});
   save_canvas(context.out, sheet.draw(), texts);
   context.answer(numbers, context.out + " written");
   return success;
@@ -49,7 +52,8 @@ void add_transfer(CLI::App& app, Context& context) {
   verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
   verb->add_option("--sources", o->sources, "Seeds that give, a column each (default 100-105)");
   verb->add_option("--targets", o->targets, "Seeds that receive, a row each (default 0-3)");
-  verb->add_option("--controls", o->controls, "Sets of pose, expression, light joined by +, a block each (default pose,expression,light,all)");
+  verb->add_option("--controls", o->controls,
+                   "Sets of pose, expression, light joined by +, a block each (default pose,expression,light,all)");
   verb->add_option("--only", o->only, "Single entries instead, like rotation.yaw,expression.jawOpen");
   verb->add_flag("--mix-layers", o->mix_layers, "Also StyleGAN's own mixing, rows copied from the source, for comparison");
   verb->add_option("--psi", o->psi, "Truncation of the seeds' codes (default 1)");
@@ -58,8 +62,10 @@ void add_transfer(CLI::App& app, Context& context) {
   verb->add_option("--width", o->width, "Width of a picture on the sheet (default 128)")->check(CLI::PositiveNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "transfer.png", "Sheet to write");
-  verb->footer("\nExamples:\n  stylerig transfer ffhq.pkl --run run --sources 100-105 --targets 0-3\n"
-               "  stylerig transfer ffhq.pkl --run run --controls pose+light --mix-layers\n  stylerig transfer ffhq.pkl --run run --only rotation.yaw");
+  verb->footer(
+      "\nExamples:\n  stylerig transfer ffhq.pkl --run run --sources 100-105 --targets 0-3\n"
+      "  stylerig transfer ffhq.pkl --run run --controls pose+light --mix-layers\n  stylerig transfer ffhq.pkl --run run --only "
+      "rotation.yaw");
   verb->callback([&context, o] {
     if (context.out.empty()) context.out = "transfer.png";
     context.action = [&context, o] { return run(context, *o); };

@@ -16,8 +16,9 @@ void add_verify(CLI::App& app, Context& context) {
   verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
   verb->add_option("CASE", o->case_file, "Case .npz: inputs, results and their tolerances")->required();
   add_common(*verb, context);
-  verb->footer("\nPrints one JSON object: for each output the largest absolute and relative error, the limit and the verdict. Exit status 1 if\n"
-               "one of them is beyond its limit.\n\nExample:\n  stylerig verify sg2ada_skip64.pkl sg2ada_skip64.npz");
+  verb->footer(
+      "\nPrints one JSON object: for each output the largest absolute and relative error, the limit and the verdict. Exit status 1 if\n"
+      "one of them is beyond its limit.\n\nExample:\n  stylerig verify sg2ada_skip64.pkl sg2ada_skip64.npz");
   verb->callback([&context, o] {
     context.action = [o] {
       int const status = run_verify(o->generator, o->case_file, std::cout);

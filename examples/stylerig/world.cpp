@@ -26,7 +26,8 @@ void copy_rows(Tensor<float>& to, std::int64_t first, Tensor<float> const& from)
 void add_world_options(CLI::App& verb, WorldOptions& o) {
   verb.add_option("--class", o.label, "Class of a conditional generator")->check(CLI::NonNegativeNumber);
   verb.add_option("--noise", o.noise, "Noise inputs: stored or none (default stored)")->check(CLI::IsMember({"stored", "none"}));
-  verb.add_option("--truth", o.truth, "File with the known truth of an oracle world (default: truth.safetensors beside the generator, if it is there)");
+  verb.add_option("--truth", o.truth,
+                  "File with the known truth of an oracle world (default: truth.safetensors beside the generator, if it is there)");
 }
 
 World load_world(std::string const& path, Context const& context, WorldOptions const& options) {
@@ -34,8 +35,9 @@ World load_world(std::string const& path, Context const& context, WorldOptions c
   world.path = path;
   world.network = nn::load_stylegan2(path, context.target());
   std::int64_t const classes = world.network.c_dim();
-  check(classes == 0 || (options.label >= 0 && options.label < classes), path, ": this generator has ", classes, " classes, expected --class from 0 to ",
-        classes - 1, ", found ", options.label < 0 ? std::string("none") : std::to_string(options.label));
+  check(classes == 0 || (options.label >= 0 && options.label < classes), path, ": this generator has ", classes,
+        " classes, expected --class from 0 to ", classes - 1, ", found ",
+        options.label < 0 ? std::string("none") : std::to_string(options.label));
   check(classes > 0 || options.label < 0, path, ": this generator has no classes, but --class ", options.label, " was given");
 
   Tensor<float> label;
@@ -74,9 +76,11 @@ Tensor<float> World::pictures(Tensor<float> const& codes) const {
 
 // ---- truth --------------------------------------------------------------------------------------------------------
 
-void save_truth(std::string const& path, stylerig::OracleTruth& truth, stylerig::OracleOptions const& o, std::string const& generator_hash) {
+void save_truth(std::string const& path, stylerig::OracleTruth& truth, stylerig::OracleOptions const& o,
+                std::string const& generator_hash) {
   Json options;
-  options["rows"] = o.rows, options["width"] = o.width, options["seed"] = o.seed, options["vertices"] = o.vertices, options["identity"] = o.identity;
+  options["rows"] = o.rows, options["width"] = o.width, options["seed"] = o.seed, options["vertices"] = o.vertices,
+  options["identity"] = o.identity;
   options["reflectance"] = o.reflectance, options["hair_vertices"] = o.hair_vertices, options["camera_distance"] = o.camera_distance;
   make_folder_of(path);
   io::save(path, {{"format", "rig.oracle-truth"}, {"generator", generator_hash}, {"options", options.dump()}}, io::item("truth", truth));
@@ -84,10 +88,10 @@ void save_truth(std::string const& path, stylerig::OracleTruth& truth, stylerig:
 
 std::shared_ptr<Truth const> load_truth(std::string const& path, std::string const& generator_hash) {
   io::Metadata const metadata = io::load_metadata(path);
-  check(io::metadata_value(metadata, "format", path) == "rig.oracle-truth", path, ": expected the truth of an oracle world (format rig.oracle-truth), found ",
-        io::metadata_value(metadata, "format", path));
-  check(io::metadata_value(metadata, "generator", path) == generator_hash, path, ": is the truth of generator ", io::metadata_value(metadata, "generator", path),
-        ", expected that of ", generator_hash);
+  check(io::metadata_value(metadata, "format", path) == "rig.oracle-truth", path,
+        ": expected the truth of an oracle world (format rig.oracle-truth), found ", io::metadata_value(metadata, "format", path));
+  check(io::metadata_value(metadata, "generator", path) == generator_hash, path, ": is the truth of generator ",
+        io::metadata_value(metadata, "generator", path), ", expected that of ", generator_hash);
   stylerig::OracleOptions o;
   try {
     Json const j = Json::parse(io::metadata_value(metadata, "options", path));
@@ -106,7 +110,8 @@ std::shared_ptr<Truth const> load_truth(std::string const& path, std::string con
 std::string shipped_generator() {
   char const* const set = std::getenv("RIG_DATA");
   std::string const path = std::string(set ? set : RIG_DATA_FOLDER) + "/oracle/generator.safetensors";
-  check(fs::exists(path), path, ": the generator of the demo is not there; make it with: stylerig make-oracle --out ", fs::path(path).parent_path().string());
+  check(fs::exists(path), path, ": the generator of the demo is not there; make it with: stylerig make-oracle --out ",
+        fs::path(path).parent_path().string());
   return path;
 }
 

@@ -34,16 +34,17 @@ struct World {
 };
 
 struct WorldOptions {
-  int label = -1;                 ///< class of a conditional generator; -1: none given
-  std::string noise = "stored";   ///< or "none"
-  std::string truth;              ///< file with the truth; empty: truth.safetensors beside the generator if it is there
+  int label = -1;                ///< class of a conditional generator; -1: none given
+  std::string noise = "stored";  ///< or "none"
+  std::string truth;             ///< file with the truth; empty: truth.safetensors beside the generator if it is there
 };
 /// Adds --class, --noise and --truth.
 void add_world_options(CLI::App& verb, WorldOptions& options);
 World load_world(std::string const& path, Context const& context, WorldOptions const& options = {});
 
 /// How a truth lies in a file: its tensors, the options of the scene, and the hash of the generator it belongs to.
-void save_truth(std::string const& path, rig::stylerig::OracleTruth& truth, rig::stylerig::OracleOptions const& options, std::string const& generator_hash);
+void save_truth(std::string const& path, rig::stylerig::OracleTruth& truth, rig::stylerig::OracleOptions const& options,
+                std::string const& generator_hash);
 std::shared_ptr<Truth const> load_truth(std::string const& path, std::string const& generator_hash);
 
 /// The truth as a source of landmarks and parameters for a corpus.

@@ -1,5 +1,6 @@
 // Everything, for scripts and first steps. A larger program includes the headers it uses.
 #pragma once
+
 #include "rig/core/config.hpp"
 #include "rig/core/device.hpp"
 #include "rig/core/error.hpp"
@@ -10,10 +11,12 @@
 #include "rig/core/vec.hpp"
 #include "rig/core/view.hpp"
 #include "rig/core/visit.hpp"
+
 #include "rig/autodiff/gradcheck.hpp"
 #include "rig/autodiff/op.hpp"
 #include "rig/autodiff/tape.hpp"
 #include "rig/autodiff/var.hpp"
+
 #include "rig/ops/activation.hpp"
 #include "rig/ops/arithmetic.hpp"
 #include "rig/ops/broadcast.hpp"
@@ -24,6 +27,7 @@
 #include "rig/ops/reduce.hpp"
 #include "rig/ops/shape.hpp"
 #include "rig/ops/upfirdn.hpp"
+
 #include "rig/io/any_tensor.hpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/io/bytes.hpp"
@@ -36,6 +40,7 @@
 #include "rig/io/safetensors.hpp"
 #include "rig/io/torch.hpp"
 #include "rig/io/zip.hpp"
+
 #include "rig/nn/linear.hpp"
 #include "rig/nn/mapping.hpp"
 #include "rig/nn/module.hpp"
@@ -46,6 +51,7 @@
 #include "rig/nn/seed_latents.hpp"
 #include "rig/nn/stylegan2.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
+
 #include "rig/render/antialias.hpp"
 #include "rig/render/camera.hpp"
 #include "rig/render/face_renderer.hpp"
@@ -63,6 +69,7 @@
 #include "rig/render/shade.hpp"
 #include "rig/render/spherical_harmonics.hpp"
 #include "rig/render/visibility.hpp"
+
 #include "rig/stylerig/corpus.hpp"
 #include "rig/stylerig/evaluation.hpp"
 #include "rig/stylerig/generator.hpp"
@@ -84,6 +91,7 @@
 #include "rig/stylerig/training.hpp"
 #include "rig/stylerig/transfer.hpp"
 #include "rig/stylerig/whitening.hpp"
+
 #include "rig/train/checkpoint.hpp"
 #include "rig/train/config.hpp"
 #include "rig/train/data.hpp"

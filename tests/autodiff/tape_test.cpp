@@ -29,7 +29,7 @@ struct Wrong {
 template <class T> struct Critic {
   Param<T> a, b;
   explicit Critic(Rng& rng) : a(randn<T>({4, 1, 3}, rng)), b(randn<T>({4}, rng)) {}
-  Var<T> operator()(Var<T> const& x) const {  // x [n, 3]
+  Var<T> operator()(Var<T> const& x) const {    // x [n, 3]
     Var<T> const h = softplus(sum(a * x, -1));  // [4, n]
     return sum(h * reshape(b, {4, 1}), 0);
   }

@@ -24,11 +24,9 @@ inline Input normal(Shape s, double scale = 1) { return {s, scale, 0, false}; }
 inline Input positive(Shape s, double shift = 0.5) { return {s, 1, shift, true}; }
 
 /// The scalar of a generic lambda's argument.
-template <class X>
-using ScalarOf = typename std::decay_t<decltype(std::declval<X>()[0])>::scalar;
+template <class X> using ScalarOf = typename std::decay_t<decltype(std::declval<X>()[0])>::scalar;
 
-template <class T>
-using Function = std::function<Var<T>(std::vector<Var<T>> const&)>;
+template <class T> using Function = std::function<Var<T>(std::vector<Var<T>> const&)>;
 
 struct Options {
   int order = 2;                               ///< derivatives that exist; 1: a second must be refused in the name of an op
@@ -49,14 +47,12 @@ struct Case {
 using Table = std::vector<Case>;
 
 /// f takes a std::vector of Var<T> for T float and double: a generic lambda.
-template <class F>
-void add(Table& table, std::string name, F f, std::vector<Input> inputs, Options options = {}) {
+template <class F> void add(Table& table, std::string name, F f, std::vector<Input> inputs, Options options = {}) {
   table.push_back({std::move(name), [f](std::vector<Var<double>> const& x) { return f(x); },
                    [f](std::vector<Var<float>> const& x) { return f(x); }, std::move(inputs), std::move(options)});
 }
 
-template <class T>
-std::vector<Tensor<T>> make_inputs(std::vector<Input> const& specification, Device const& device = {}) {
+template <class T> std::vector<Tensor<T>> make_inputs(std::vector<Input> const& specification, Device const& device = {}) {
   Rng rng(20);
   std::vector<Tensor<T>> x;
   for (auto const& in : specification) {

@@ -27,8 +27,7 @@ Table const& all() {
   return table;
 }
 
-template <class T>
-Tensor<T> evaluate(Function<T> const& f, std::vector<Tensor<T>> const& inputs) {
+template <class T> Tensor<T> evaluate(Function<T> const& f, std::vector<Tensor<T>> const& inputs) {
   std::vector<Var<T>> x(inputs.begin(), inputs.end());
   return f(x).value();
 }

@@ -6,13 +6,11 @@
 namespace cases {
 
 /// A filter without symmetry that is no product of a column and a row.
-template <class T>
-Tensor<T> crooked_filter(Device const& device) {
+template <class T> Tensor<T> crooked_filter(Device const& device) {
   return Tensor<T>({4, 3}, {T(0.1), T(0.3), T(-0.2), T(0.5), T(0.7), T(0.2), T(0.4), T(0.6), T(-0.1), T(0.05), T(0.15), T(0.25)}, device);
 }
 /// Taps of a filter that is one, without symmetry.
-template <class T>
-Tensor<T> crooked_taps(Device const& device) {
+template <class T> Tensor<T> crooked_taps(Device const& device) {
   return Tensor<T>({5}, {T(0.1), T(0.5), T(-0.3), T(0.7), T(0.2)}, device);
 }
 

@@ -8,8 +8,7 @@ namespace cases {
 
 namespace render_scene {
 /// What `make` returns, made once a key: cases are also benchmarks, which should time ops and not scenes.
-template <class Key, class Make>
-auto once(Key const& key, Make const& make) {
+template <class Key, class Make> auto once(Key const& key, Make const& make) {
   static std::vector<std::pair<Key, decltype(make())>> made;
   for (auto const& [k, value] : made)
     if (k == key) return value;
@@ -25,23 +24,20 @@ inline render::Mesh strip(std::int64_t vertices, Device const& device) {
   });
 }
 /// Constants in any scalar type.
-template <class T>
-Tensor<T> constant(Shape const& s, std::uint64_t seed, Device const& device) {
+template <class T> Tensor<T> constant(Shape const& s, std::uint64_t seed, Device const& device) {
   return once(std::tuple{s, seed, device}, [&] {
     Rng rng(seed);
     return cast<T>(rand<double>(s, rng)).to(device);
   });
 }
 /// Vertices in pictures, at positions that both scalar types hold exactly, and what is seen of them.
-template <class T>
-struct Scene {
+template <class T> struct Scene {
   render::Mesh mesh;
   Tensor<T> projected;  // [n, V, 3]
   render::Visibility visibility;
 };
 /// Two triangles that cover most of a picture of 6 x 7 pixels.
-template <class T>
-Scene<T> small(Device const& device) {
+template <class T> Scene<T> small(Device const& device) {
   return once(device, [&] {
     Tensor<T> const p({1, 4, 3}, {T(0.25), T(0.5), T(2), T(0.75), T(5.5), T(4), T(6.5), T(5.25), T(2), T(6.75), T(0.25), T(4)}, device);
     render::Mesh const mesh(Tensor<int>({2, 3}, {0, 1, 2, 0, 2, 3}), 4, device);
@@ -49,8 +45,7 @@ Scene<T> small(Device const& device) {
   });
 }
 /// 60 x 50 vertices over a picture of 224 x 224.
-template <class T>
-Scene<T> large(Device const& device) {
+template <class T> Scene<T> large(Device const& device) {
   return once(device, [&] {
     std::vector<T> p;
     std::vector<int> t;
@@ -65,8 +60,7 @@ Scene<T> large(Device const& device) {
   });
 }
 /// The scene for attributes [n, V, c] or pictures [n, h, w, c].
-template <class T>
-Scene<T> scene_for(Var<T> const& x) {
+template <class T> Scene<T> scene_for(Var<T> const& x) {
   return x.dim(1) == (x.rank() == 4 ? 224 : 3000) ? large<T>(x.device()) : small<T>(x.device());
 }
 }  // namespace render_scene

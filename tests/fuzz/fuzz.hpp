@@ -20,8 +20,7 @@ inline rig::io::Limits fuzz_limits() {
 }
 
 /// Runs f; any exception but rig::Error is a finding.
-template <class F>
-int fuzz_once(F const& f) {
+template <class F> int fuzz_once(F const& f) {
   try {
     f();
   } catch (rig::Error const&) {}

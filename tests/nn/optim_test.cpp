@@ -8,8 +8,7 @@
 using namespace rig;
 
 namespace {
-template <class T>
-struct One {
+template <class T> struct One {
   Param<T> p;
   Tensor<T> buffer;
   explicit One(std::vector<T> const& v) : p(Tensor<T>({std::int64_t(v.size())}, v)), buffer(full<T>({2}, T(3))) {}

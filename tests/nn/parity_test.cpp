@@ -25,8 +25,7 @@ bool present(std::string const& file) {
   return false;
 }
 std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
-template <class F>
-std::string message_of(F&& f) {
+template <class F> std::string message_of(F&& f) {
   try {
     f();
   } catch (Error const& e) {

@@ -21,8 +21,7 @@ nn::StyleGAN2Options tiny(nn::Architecture a) {
           .architecture = a,
           .mapping_layers = 2};
 }
-template <class T>
-void loud(nn::Generator<T>& g, Rng& rng) {  // initial noise strengths are zero
+template <class T> void loud(nn::Generator<T>& g, Rng& rng) {  // initial noise strengths are zero
   nn::parameters(g, [&](std::string const& name, Param<T>& p) {
     if (name.find("noise_strength") != std::string::npos) p.tensor().mutate()[0] = T(rng.uniform(0.1, 0.5));
   });

@@ -9,8 +9,7 @@ using namespace rig;
 
 namespace {
 
-template <class T>
-double distance(Tensor<T> const& a, Tensor<T> const& b) {
+template <class T> double distance(Tensor<T> const& a, Tensor<T> const& b) {
   REQUIRE(a.shape() == b.shape());
   double d = 0, m = 1e-30;
   auto const x = a.host(), y = b.host();
@@ -47,12 +46,8 @@ std::vector<ConvCase> const conv_cases = {
     {{1, 70, 70, 8}, {8, 3, 3, 4}, {.padding = 1, .groups = 2}},
 };
 
-template <class T>
-struct Family {
-  Tensor<T> x, w, gy, y, gx, gw;
-};
-template <class T>
-Family<T> family(ConvCase const& c) {
+template <class T> struct Family { Tensor<T> x, w, gy, y, gx, gw; };
+template <class T> Family<T> family(ConvCase const& c) {
   Rng rng(11);
   Family<T> f;
   f.x = randn<T>(c.x, rng), f.w = randn<T>(c.w, rng);

@@ -9,16 +9,14 @@ using namespace rig;
 
 namespace {
 
-template <class T>
-double distance(Tensor<T> const& a, Tensor<T> const& b) {
+template <class T> double distance(Tensor<T> const& a, Tensor<T> const& b) {
   REQUIRE(a.shape() == b.shape());
   double d = 0;
   auto const x = a.host(), y = b.host();
   for (std::size_t i = 0; i < x.size(); ++i) d = std::max(d, std::abs(double(x[i]) - double(y[i])));
   return d;
 }
-template <class T>
-Tensor<T> plain(Tensor<T> const& a, Tensor<T> const& b, detail::ProductSize const& s) {
+template <class T> Tensor<T> plain(Tensor<T> const& a, Tensor<T> const& b, detail::ProductSize const& s) {
   Tensor<T> y({s.g, s.n, s.m});
   detail::ProductKernel<T> const k{s, a.data(), b.data(), y.mutate()};
   for (std::int64_t i = 0; i < y.size(); ++i) k(i);

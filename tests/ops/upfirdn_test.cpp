@@ -81,14 +81,10 @@ TEST_CASE("upfirdn2d: the stored cases") {
     UpfirdnOptions const o{
         .up = {p(0), p(1)}, .down = {p(2), p(3)}, .padding = {p(4), p(5), p(6), p(7)}, .flip = p(8) != 0, .gain = c.scalar("gain")};
     switch (int(c.scalar("kind"))) {
-      case 1:
-        return filter2d(in.at("x"), c.filter(), o);
-      case 2:
-        return upsample2d(in.at("x"), c.filter(), o);
-      case 3:
-        return downsample2d(in.at("x"), c.filter(), o);
-      default:
-        return upfirdn2d(in.at("x"), c.filter(), o);
+      case 1: return filter2d(in.at("x"), c.filter(), o);
+      case 2: return upsample2d(in.at("x"), c.filter(), o);
+      case 3: return downsample2d(in.at("x"), c.filter(), o);
+      default: return upfirdn2d(in.at("x"), c.filter(), o);
     }
   });
   CHECK(ran != 0);

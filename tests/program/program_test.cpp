@@ -21,7 +21,8 @@ using namespace rig;
 using Json = nlohmann::json;
 
 namespace {
-char const* const verbs[] = {"info", "convert", "sample", "verify", "corpus", "train-face", "train-rig", "transfer", "edit", "evaluate", "fit-photo", "make-oracle", "demo"};
+char const* const verbs[] = {"info",     "convert", "sample",   "verify",    "corpus",      "train-face", "train-rig",
+                             "transfer", "edit",    "evaluate", "fit-photo", "make-oracle", "demo"};
 
 std::string program() {
   if (char const* p = std::getenv("RIG_PROGRAM")) return p;
@@ -249,7 +250,8 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   CHECK(json_of(face + " --steps 5").at("validation") == trained.at("validation"));
 
   // Ctrl-C: the step is finished, the checkpoint written, and the line says how to go on.
-  std::string const longer = "train-face '" + g + "' --corpus corpus --run stopped --face builtin:2000:5:5 --batch 4 --hidden 16 --steps 1000000";
+  std::string const longer =
+      "train-face '" + g + "' --corpus corpus --run stopped --face builtin:2000:5:5 --batch 4 --hidden 16 --steps 1000000";
   Result const stopped = shell("timeout --preserve-status -s INT 8 \"$S\" " + longer);
   INFO(stopped.err);
   CHECK(stopped.status == 130);
@@ -259,14 +261,19 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
 
   std::string const rig = "train-rig " + g + " --corpus corpus --run run --steps 3 --pairs 2 --hidden 8 --encoder 4";
   CHECK(json_of(rig).at("networks").size() == 1);
-  CHECK(json_of("train-rig " + g + " --corpus corpus --run run --steps 2 --pairs 2 --preset paper --encoder 4 --name paper").at("networks").size() == 3);
+  CHECK(json_of("train-rig " + g + " --corpus corpus --run run --steps 2 --pairs 2 --preset paper --encoder 4 --name paper")
+            .at("networks")
+            .size() == 3);
   check_failure(rig + " --face builtin:2000:6:5 --name x", 1, {"expected"});
   check_failure("train-rig " + other + " --corpus corpus --run run", 1, {"generator"});
 
-  Json const transfer = json_of("transfer " + g + " --run run --sources 10-11 --targets 0 --controls pose,light+expression --mix-layers --out transfer.png");
+  Json const transfer =
+      json_of("transfer " + g + " --run run --sources 10-11 --targets 0 --controls pose,light+expression --mix-layers --out transfer.png");
   CHECK(transfer.at("cells").size() == 2 * 2 + 3 * 2);
   json_of("transfer " + g + " --run run --name paper --sources 10 --targets 0 --only rotation.yaw --out only.png");
-  Json const edit = json_of("edit " + g + " --run run --seeds 0-1 --yaw 20 --pitch -5 --roll 10 --expression jawOpen=0.6 --light azimuth=-40 --mesh --out edit.png --state edit.json");
+  Json const edit = json_of("edit " + g +
+                            " --run run --seeds 0-1 --yaw 20 --pitch -5 --roll 10 --expression jawOpen=0.6 --light azimuth=-40 --mesh "
+                            "--out edit.png --state edit.json");
   CHECK(edit.at("faces").size() == 2);
   CHECK(edit.at("faces")[0].at("wished").at("yaw").get<double>() == doctest::Approx(20).epsilon(1e-4));
   CHECK(edit.at("faces")[0].at("wished").at("expression").at("jawOpen").get<double>() == doctest::Approx(0.6).epsilon(1e-4));
@@ -278,7 +285,8 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   check_failure("transfer " + g + " --run run --face builtin:3000:5:5", 1, {"model"});
   check_failure("transfer " + g + " --run run --controls smell", 1, {"smell"});
 
-  Json const evaluation = json_of("evaluate " + g + " --run run --pairs 12 --sweep-codes 3 --sweep-steps 3 --expressions 2 --out evaluation");
+  Json const evaluation =
+      json_of("evaluate " + g + " --run run --pairs 12 --sweep-codes 3 --sweep-steps 3 --expressions 2 --out evaluation");
   CHECK(evaluation.at("controls").size() == 3);
   CHECK(evaluation.at("controls").at("pose").at("judged").at("success").contains("low"));
   std::string const page = text_of(s / "evaluation/report.html");

@@ -28,10 +28,7 @@ Drawn draw(std::int64_t n, Rng& rng) {
           numbers({n, 3}, 0.15, rng),
           numbers({n, 3}, 0.05, rng)};
 }
-template <class T>
-FaceParts<T> parts(std::vector<Var<T>> const& x) {
-  return {x[0], x[1], x[2], x[3], x[4], x[5]};
-}
+template <class T> FaceParts<T> parts(std::vector<Var<T>> const& x) { return {x[0], x[1], x[2], x[3], x[4], x[5]}; }
 
 }  // namespace
 

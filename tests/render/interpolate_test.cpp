@@ -14,8 +14,7 @@ namespace {
 
 Camera const camera{2.5, 8};
 
-template <class T>
-Var<T> eye(std::int64_t n) {
+template <class T> Var<T> eye(std::int64_t n) {
   std::vector<T> r;
   for (std::int64_t i = 0; i < n; ++i)
     for (int k = 0; k < 9; ++k) r.push_back(k % 4 == 0 ? T(1) : T(0));

@@ -114,7 +114,8 @@ TEST_CASE("Oracle: codes are a function of their number") {
 }
 
 TEST_CASE("Oracle: the fit learns, and continues to the same bits after a stop at any step") {
-  std::string const path = (std::filesystem::temp_directory_path() / str("rig-oracle-test-", std::this_thread::get_id(), ".safetensors")).string();
+  std::string const path =
+      (std::filesystem::temp_directory_path() / str("rig-oracle-test-", std::this_thread::get_id(), ".safetensors")).string();
   OracleFitOptions o = tiny();
   train::Log log;
   OracleWorld whole = fit_oracle(o, log, nullptr, nullptr);

@@ -22,7 +22,8 @@ ParameterLayout small_layout() {
 TEST_CASE("the standard layout is that of the paper") {
   ParameterLayout const l = ParameterLayout::standard();
   CHECK(l.size() == 257);
-  std::vector<std::pair<std::string, std::int64_t>> const expected{{"identity", 0}, {"reflectance", 80}, {"expression", 160}, {"illumination", 224}, {"rotation", 251}, {"translation", 254}};
+  std::vector<std::pair<std::string, std::int64_t>> const expected{{"identity", 0},       {"reflectance", 80}, {"expression", 160},
+                                                                   {"illumination", 224}, {"rotation", 251},   {"translation", 254}};
   for (auto const& [name, offset] : expected) CHECK(l.at(name).offset == offset);
   CHECK(l.at("illumination").size == 27);
 }
@@ -143,10 +144,13 @@ TEST_CASE("light comes from where it was asked to") {
   for (int i = 0; i < 15; ++i) slope[i] = float(0.1 * rng.normal());
   Light const now = read_light(gamma.data());
   LightWish same;
-  same.azimuth = now.azimuth, same.elevation = now.elevation, same.strength = now.strength, same.ambient = now.ambient, same.colour = now.colour;
+  same.azimuth = now.azimuth, same.elevation = now.elevation, same.strength = now.strength, same.ambient = now.ambient,
+  same.colour = now.colour;
   auto const unchanged = change_light(gamma.data(), same, bands);
   for (std::size_t i = 0; i < 27; ++i) CHECK(unchanged[i] == doctest::Approx(gamma[i]).epsilon(1e-4));
-  auto const y = change_light(gamma.data(), {.azimuth = 40, .elevation = -20, .strength = 0.7, .ambient = 0.9, .colour = std::array<double, 3>{1.2, 1.0, 0.8}}, bands);
+  auto const y = change_light(
+      gamma.data(), {.azimuth = 40, .elevation = -20, .strength = 0.7, .ambient = 0.9, .colour = std::array<double, 3>{1.2, 1.0, 0.8}},
+      bands);
   Light const l = read_light(y.data());
   CHECK(l.azimuth == doctest::Approx(40).epsilon(0.001));
   CHECK(l.elevation == doctest::Approx(-20).epsilon(0.001));

@@ -67,11 +67,17 @@ struct World {
     }
     sources = corpus.codes(a), targets = corpus.codes(b);
   }
-  TrainedRig train(RigTraining const& o, TrainingHooks const& hooks = {}) const { return train_rig(corpus, F, p, statistics, face, o, hooks); }
-  static EditFunction function(TrainedRig const& t) {
-    return [n = t.network](Tensor<float> const& w, Tensor<float> const& a, Tensor<float> const& b, Tensor<unsigned char> const& m) { return n(w, a, b, m); };
+  TrainedRig train(RigTraining const& o, TrainingHooks const& hooks = {}) const {
+    return train_rig(corpus, F, p, statistics, face, o, hooks);
   }
-  EditScore score(TrainedRig const& t, Control c) const { return evaluate_edits(function(t), sources, targets, c, F.F, judge, metric, F.F.codes); }
+  static EditFunction function(TrainedRig const& t) {
+    return [n = t.network](Tensor<float> const& w, Tensor<float> const& a, Tensor<float> const& b, Tensor<unsigned char> const& m) {
+      return n(w, a, b, m);
+    };
+  }
+  EditScore score(TrainedRig const& t, Control c) const {
+    return evaluate_edits(function(t), sources, targets, c, F.F, judge, metric, F.F.codes);
+  }
 };
 World const& world() {
   static World const w;
@@ -133,9 +139,9 @@ TEST_CASE("landmarks come from a text file of any tool") {
   LandmarkSource const source = landmarks_from_file(folder / "l.txt");
   Tensor<float> const marks = source(0, zeros<float>({2, 6, 16}), {});
   REQUIRE(marks.shape() == (Shape{2, 68, 3}));
-  CHECK(marks.data()[2] == 0);                                 // item 0 is not in the file
+  CHECK(marks.data()[2] == 0);  // item 0 is not in the file
   CHECK(marks.data()[68 * 3 + 59 * 3] == doctest::Approx(0.59));
-  CHECK(marks.data()[68 * 3 + 60 * 3 + 2] == 0);               // the inner mouth corners are not among the 66
+  CHECK(marks.data()[68 * 3 + 60 * 3 + 2] == 0);  // the inner mouth corners are not among the 66
   CHECK(marks.data()[68 * 3 + 61 * 3] == doctest::Approx(0.60));
   CHECK(marks.data()[68 * 3 + 67 * 3 + 2] == 1);
   std::ofstream(folder / "bad.txt") << "0 1 2 3\n";
@@ -197,7 +203,8 @@ TEST_CASE("training is reproducible and goes on after a stop to the same bits") 
   CHECK(log.csv() == whole.csv());
   ReconstructionTraining other = o;
   other.batch = 32;
-  CHECK_THROWS_WITH_AS(train_reconstruction(corpus, face, other, stopped_at(-1, stop, log, file)), doctest::Contains("its training.batch is '64', here it is '32'"), Error);
+  CHECK_THROWS_WITH_AS(train_reconstruction(corpus, face, other, stopped_at(-1, stop, log, file)),
+                       doctest::Contains("its training.batch is '64', here it is '32'"), Error);
 
   Tensor<float> const p = reconstruct_corpus(corpus, straight.F);
   ParameterStatistics const s = parameter_statistics(p);
@@ -311,7 +318,9 @@ TEST_CASE("one network for everything, and the rig made of it") {
   CHECK(each.host() == transfer(rig, some, other, Control::pose).host());
   Tensor<float> const one = w.judge(transfer_entries(rig, some, other, {"rotation.yaw"}));
   double moved = 0, kept = 0;
-  for (int r = 0; r < 12; ++r) moved += std::abs(one.data()[r * 15 + 13] - wanted.data()[r * 15 + 13]), kept += std::abs(before.data()[r * 15 + 13] - wanted.data()[r * 15 + 13]);
+  for (int r = 0; r < 12; ++r)
+    moved += std::abs(one.data()[r * 15 + 13] - wanted.data()[r * 15 + 13]),
+        kept += std::abs(before.data()[r * 15 + 13] - wanted.data()[r * 15 + 13]);
   CHECK(moved < 0.5 * kept);
   Tensor<float> const mixed = mix_layers(some, other, LayerRange::coarse);
   CHECK(mixed.data()[3 * 16] == other.data()[3 * 16]);
@@ -349,8 +358,10 @@ TEST_CASE("one network for everything, and the rig made of it") {
   CHECK(loaded.edit(some, {.yaw = 20}).host() == rig.edit(some, {.yaw = 20}).host());
   CHECK(loaded.layout() == rig.layout());
   CHECK(loaded.calibrations.size() == rig.calibrations.size());
-  CHECK_THROWS_WITH_AS(load_rig(folder / "rig.safetensors", "other world"), doctest::Contains("this rig is for the generator toy world"), Error);
-  CHECK_THROWS_WITH_AS(load_rig(folder / "rig.safetensors", {}, "other face"), doctest::Contains("trained with the face 'toy face'"), Error);
+  CHECK_THROWS_WITH_AS(load_rig(folder / "rig.safetensors", "other world"), doctest::Contains("this rig is for the generator toy world"),
+                       Error);
+  CHECK_THROWS_WITH_AS(load_rig(folder / "rig.safetensors", {}, "other face"), doctest::Contains("trained with the face 'toy face'"),
+                       Error);
   TrainedReconstruction F = w.F;
   save_reconstruction(folder / "F.safetensors", F);
   CHECK(hash(load_reconstruction(folder / "F.safetensors", "toy world", "toy face").F) == hash(w.F.F));
@@ -422,8 +433,9 @@ TEST_CASE("measures: intervals, ellipsoid, disentanglement, rolled pictures, wis
   CHECK(ascending_fit({1, 3, 2, 4}) == std::vector<double>{1, 2.5, 2.5, 4});
   World const& w = world();
   TrainedRig const t = w.train(rig_training(Control::pose, 150));
-  EditFunction const edit = World::function(t), nothing = [](auto const& x, auto const&, auto const&, auto const&) { return x; };
-  double const good = disentanglement_score(edit, w.toy.layout, w.sources.rows(0, 10), w.targets, Control::pose, w.F.F, w.judge, w.statistics, 10);
+  EditFunction const edit = World::function(t), nothing = [](auto const&x, auto const&, auto const&, auto const&) { return x; };
+  double const good =
+      disentanglement_score(edit, w.toy.layout, w.sources.rows(0, 10), w.targets, Control::pose, w.F.F, w.judge, w.statistics, 10);
   CHECK(good > 10);
   Tensor<float> picture = zeros<float>({1, 9, 9, 3});
   picture.mutate()[(4 * 9 + 7) * 3] = 1;  // to the right of the centre

@@ -20,8 +20,8 @@ struct Small {
   RigNet<double> N;
   RigBatch<double> batch;
 
-  explicit Small(std::vector<std::int64_t> hidden = {7}, ControlMode mode = ControlMode::merged_delta, std::int64_t encoder = 3, Control c = Control::pose,
-                 bool siamese = true) {
+  explicit Small(std::vector<std::int64_t> hidden = {7}, ControlMode mode = ControlMode::merged_delta, std::int64_t encoder = 3,
+                 Control c = Control::pose, bool siamese = true) {
     Rng rng(21);
     ParameterLayout const& l = world.layout;
     codes = {randn<double>({16}, rng, {}, 0.1), rand<double>({16}, rng, {}, 0.5, 1.5)};
@@ -33,7 +33,9 @@ struct Small {
     nn::parameters(N, [&](std::string const&, Param<double>& p) { p = Param<double>(randn<double>(p.shape(), rng, {}, 0.2)); });
     nn::parameters(F, [&](std::string const&, Param<double>& p) { p = Param<double>(randn<double>(p.shape(), rng, {}, 0.2)); });
     Tensor<double> const w = randn<double>({2, 6, 16}, rng), v = randn<double>({2, 6, 16}, rng);
-    auto both = [&](Tensor<double> const& a, Tensor<double> const& b) { return siamese ? concat<double>({Var<double>(a), Var<double>(b)}, 0).value() : a; };
+    auto both = [&](Tensor<double> const& a, Tensor<double> const& b) {
+      return siamese ? concat<double>({Var<double>(a), Var<double>(b)}, 0).value() : a;
+    };
     batch.codes = both(w, v);
     Tensor<double> const other = both(v, w);
     batch.source_p = F(Var<double>(batch.codes)).value();
@@ -45,7 +47,9 @@ struct Small {
     batch.source = see(batch.codes);
     // The partner of every row is seen in the same picture as where it is the source.
     if (siamese)
-      batch.target = {concat<float>({slice(Var<float>(batch.source.pictures), 0, 2, 2), slice(Var<float>(batch.source.pictures), 0, 0, 2)}, 0).value(), {}};
+      batch.target = {
+          concat<float>({slice(Var<float>(batch.source.pictures), 0, 2, 2), slice(Var<float>(batch.source.pictures), 0, 0, 2)}, 0).value(),
+          {}};
     else
       batch.target = see(other);
     batch.edited = mask_row(control_mask(l, c));
@@ -138,7 +142,8 @@ TEST_CASE("control inputs say what they should") {
   }
   for (std::int64_t i = 0; i < 4; ++i) {
     CHECK(q(ControlMode::subset).data()[i] == doctest::Approx(white(p_v, e + i)));
-    CHECK(q(ControlMode::merged_delta).data()[15 + i] == doctest::Approx((p_v.data()[e + i] - p_w.data()[e + i]) / s.deviation.data()[e + i]));
+    CHECK(q(ControlMode::merged_delta).data()[15 + i] ==
+          doctest::Approx((p_v.data()[e + i] - p_w.data()[e + i]) / s.deviation.data()[e + i]));
   }
   // An entry that hardly varies is left out.
   double* d = s.deviation.mutate();
@@ -218,7 +223,8 @@ TEST_CASE("weights of 0 leave a loss out") {
   CHECK(!s.losses({.reconstruction = 0}).reconstruction);
   auto const all = s.losses({.reconstruction = 2, .edit = 3, .consistency = 5, .move = 0.5});
   CHECK(all.total.item() ==
-        doctest::Approx(2 * all.reconstruction.item() + 3 * all.edit.item() + 5 * all.consistency.item() + 0.5 * all.move.item()).epsilon(1e-12));
+        doctest::Approx(2 * all.reconstruction.item() + 3 * all.edit.item() + 5 * all.consistency.item() + 0.5 * all.move.item())
+            .epsilon(1e-12));
   CHECK(s.losses({.consistency = 0}).edit.item() == doctest::Approx(s.losses().edit.item()).epsilon(1e-12));
   CHECK(s.losses({.edit = 0}).consistency.item() == doctest::Approx(s.losses().consistency.item()).epsilon(1e-12));
 }

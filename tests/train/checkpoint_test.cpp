@@ -13,8 +13,7 @@ using namespace rig;
 
 namespace {
 
-template <class T>
-struct TwoLayers {
+template <class T> struct TwoLayers {
   nn::Linear<T> first, second;
   std::vector<Tensor<T>> tables;
   std::int64_t count = 0;
@@ -27,8 +26,7 @@ struct TwoLayers {
 
 std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
 
-template <class F>
-std::string message_of(F&& f) {
+template <class F> std::string message_of(F&& f) {
   try {
     f();
   } catch (Error const& e) {

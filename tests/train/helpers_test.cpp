@@ -27,7 +27,9 @@ struct Options {
   std::vector<std::int64_t> sizes = {4, 5};
   std::uint64_t seed = 18446744073709551615ull;
   Inner inner;
-  void visit(auto&& f) { f("count", count), f("on", on), f("colour", colour), f("name", name), f("sizes", sizes), f("seed", seed), f("inner", inner); }
+  void visit(auto&& f) {
+    f("count", count), f("on", on), f("colour", colour), f("name", name), f("sizes", sizes), f("seed", seed), f("inner", inner);
+  }
 };
 }  // namespace
 

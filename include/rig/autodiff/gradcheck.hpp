@@ -13,16 +13,16 @@
 namespace rig::inline RIG_ABI {
 
 struct GradcheckOptions {
-  int order = 1;               ///< 1: gradients; 2: gradients of a random combination of the gradients
-  double step = 1e-5;          ///< of the central difference
-  std::int64_t points = 24;    ///< at most this many entries of each input, evenly spread
-  std::uint64_t seed = 1;      ///< of the random weights
+  int order = 1;             ///< 1: gradients; 2: gradients of a random combination of the gradients
+  double step = 1e-5;        ///< of the central difference
+  std::int64_t points = 24;  ///< at most this many entries of each input, evenly spread
+  std::uint64_t seed = 1;    ///< of the random weights
 };
 
 struct GradcheckResult {
   /// Largest |rule - difference|, relative to the largest entry of that gradient (or to 1e-3 of the largest of all gradients).
   double worst = 0;
-  int input = -1;             ///< where it was
+  int input = -1;  ///< where it was
   std::int64_t entry = -1;
   double rule = 0, difference = 0;
   std::int64_t compared = 0;

@@ -15,7 +15,8 @@ inline double dot(Tensor<double> const& a, Tensor<double> const& b) {
 
 // The number that is differentiated: f(x) . r, or for order 2 the sum over inputs of (its gradient) . v_i, and, if asked
 // for, its gradients by the rules. Weights come from the seed alone, so every evaluation uses the same ones.
-inline double gradcheck_value(GradcheckFunction const& f, std::vector<Tensor<double>> const& inputs, GradcheckOptions const& o, HostGradients* gradients) {
+inline double gradcheck_value(GradcheckFunction const& f, std::vector<Tensor<double>> const& inputs, GradcheckOptions const& o,
+                              HostGradients* gradients) {
   Tape tape;
   std::vector<Var<double>> x;
   for (auto const& t : inputs) x.push_back(tape.watch(t));

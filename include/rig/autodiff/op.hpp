@@ -21,12 +21,12 @@ template <int I> struct wrt {};
 namespace detail {
 
 template <class F> struct ArityOf;
-template <class R, class C, class... A> struct ArityOf<R (C::*)(A...) const> {
-  static constexpr std::size_t value = sizeof...(A);
-};
+template <class R, class C, class... A> struct ArityOf<R (C::*)(A...) const> { static constexpr std::size_t value = sizeof...(A); };
 
 template <class Op>
-concept OnceDifferentiable = requires { &Op::backward; };
+concept OnceDifferentiable = requires {
+  &Op::backward;
+};
 
 /// A tensor a node keeps, where it came from, and how often it had been written then.
 template <class T> struct Saved {
@@ -42,7 +42,9 @@ struct OnceOnly final : Node {
   std::vector<int> in;
   std::string_view name() const override { return op; }
   void pull(Pass&) override {
-    throw Error(str(op, ": differentiable once, but a second derivative through it was asked for; detach() its gradient or build the penalty on something else"));
+    throw Error(str(op,
+                    ": differentiable once, but a second derivative through it was asked for; detach() its gradient or build the penalty "
+                    "on something else"));
   }
   bool reaches(std::vector<char> const& marked) const override {
     for (int i : in)
@@ -52,7 +54,8 @@ struct OnceOnly final : Node {
 };
 
 template <class T> void check_unchanged(char const* op, Saved<T> const& s) {
-  check(!s.value || s.value.version() == s.version, op, ": a value of shape ", s.value.shape(), " was changed in place after the op had used it");
+  check(!s.value || s.value.version() == s.version, op, ": a value of shape ", s.value.shape(),
+        " was changed in place after the op had used it");
 }
 
 /// What the inputs of one call have in common: their tape, if any. Throws when devices or tapes are mixed.
@@ -204,13 +207,13 @@ template <class Op> Var<typename Op::scalar> apply_list(Op op, std::vector<Var<t
 
 // In the compiled build an op template is instantiated once, in src/rig.cpp: RIG_OP(Conv2d) at the end of its header,
 // RIG_OP_SOURCE(Conv2d) in the source. Both stand in namespace rig.
-#define RIG_OP(Op)                                   \
-  extern template struct Op<float>;                  \
-  extern template class detail::Call<Op<float>>;     \
-  extern template struct Op<double>;                 \
+#define RIG_OP(Op)                               \
+  extern template struct Op<float>;              \
+  extern template class detail::Call<Op<float>>; \
+  extern template struct Op<double>;             \
   extern template class detail::Call<Op<double>>;
-#define RIG_OP_SOURCE(Op)                \
-  template struct Op<float>;             \
+#define RIG_OP_SOURCE(Op)                 \
+  template struct Op<float>;              \
   template class detail::Call<Op<float>>; \
-  template struct Op<double>;            \
+  template struct Op<double>;             \
   template class detail::Call<Op<double>>;

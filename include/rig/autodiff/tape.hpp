@@ -24,9 +24,7 @@ template <class T> struct AccumulateKernel {
 struct Slot {
   virtual ~Slot() = default;
 };
-template <class T> struct SlotOf final : Slot {
-  Var<T> gradient;
-};
+template <class T> struct SlotOf final : Slot { Var<T> gradient; };
 }  // namespace detail
 
 /// One walk back over a tape: which nodes matter and the gradient that has arrived at each.
@@ -170,8 +168,12 @@ class Tape {
     }
     return g;
   }
-  template <class T> Var<T> grad(Var<T> const& y, Var<T> const& x, Var<T> gy = {}) { return grad(y, std::vector<Var<T>>{x}, std::move(gy))[0]; }
-  template <class T> Var<T> grad(Var<T> const& y, Param<T> const& x, Var<T> gy = {}) { return grad(y, static_cast<Var<T> const&>(x), std::move(gy)); }
+  template <class T> Var<T> grad(Var<T> const& y, Var<T> const& x, Var<T> gy = {}) {
+    return grad(y, std::vector<Var<T>>{x}, std::move(gy))[0];
+  }
+  template <class T> Var<T> grad(Var<T> const& y, Param<T> const& x, Var<T> gy = {}) {
+    return grad(y, static_cast<Var<T> const&>(x), std::move(gy));
+  }
 
  private:
   template <class L> void watch_leaf(L&) {}

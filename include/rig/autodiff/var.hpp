@@ -42,8 +42,8 @@ template <class T> class Var {
  public:
   using scalar = T;
 
-  Var() = default;                                         ///< no value: an argument that is left out
-  Var(Tensor<T> value) : value_(std::move(value)) {}       ///< a constant
+  Var() = default;                                    ///< no value: an argument that is left out
+  Var(Tensor<T> value) : value_(std::move(value)) {}  ///< a constant
   Var(Tensor<T> value, std::shared_ptr<detail::Record> record, int id) : value_(std::move(value)), record_(std::move(record)), id_(id) {}
 
   explicit operator bool() const { return bool(value_); }

@@ -14,14 +14,8 @@
 
 namespace rig::inline RIG_ABI::detail {
 
-template <class T>
-void copy_values(T* to, T const* from, std::int64_t count) {
-  std::memcpy(to, from, std::size_t(count) * sizeof(T));
-}
-template <class T>
-void zero_values(T* to, std::int64_t count) {
-  std::fill(to, to + count, T(0));
-}
+template <class T> void copy_values(T* to, T const* from, std::int64_t count) { std::memcpy(to, from, std::size_t(count) * sizeof(T)); }
+template <class T> void zero_values(T* to, std::int64_t count) { std::fill(to, to + count, T(0)); }
 
 /// Rows [first, first + count) of the matrix [n oh ow, kh kw cg] of windows; channels from `channel` on.
 template <class Size, class T>
@@ -59,19 +53,16 @@ inline std::int64_t strip_rows(std::int64_t columns) {
 }
 
 /// Whether x itself is the matrix of windows.
-template <class Size>
-bool is_pointwise(Size const& s) {
+template <class Size> bool is_pointwise(Size const& s) {
   return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.groups == 1 && s.top == 0 && s.left == 0 && s.oh == s.h && s.ow == s.w;
 }
 
 /// Calls body(first, count) for strips of [0, total), on all threads.
-template <class F>
-void parallel_strips(std::int64_t total, std::int64_t strip, F const& body) {
+template <class F> void parallel_strips(std::int64_t total, std::int64_t strip, F const& body) {
   parallel_tiles((total + strip - 1) / strip, [&](std::int64_t i) { body(i * strip, std::min(strip, total - i * strip)); });
 }
 
-template <class Size, class T>
-void conv_forward_columns(Size const& s, T const* x, T const* weight, T* y) {
+template <class Size, class T> void conv_forward_columns(Size const& s, T const* x, T const* weight, T* y) {
   std::int64_t const pixels = s.n * s.oh * s.ow, cg = s.c / s.groups, og = s.o / s.groups, k = s.kh * s.kw * cg;
   if (is_pointwise(s)) return product(1, pixels, s.o, k, false, true, x, weight, y);
   if (pixels <= 512 && s.groups == 1) {
@@ -90,8 +81,7 @@ void conv_forward_columns(Size const& s, T const* x, T const* weight, T* y) {
 
 // x in `stride * stride` interleaved parts: the pixels of one part see the same taps of the window, so each part is an
 // ordinary convolution of y, with a smaller window.
-template <class Size, class T>
-struct ConvInputPart {
+template <class Size, class T> struct ConvInputPart {
   Size s;
   std::int64_t first_u, first_v, taps_u, taps_v, first_r, first_q, rows, cols;
 
@@ -135,8 +125,7 @@ struct ConvInputPart {
   }
 };
 
-template <class Size, class T>
-void conv_input_columns(Size const& s, T const* y, T const* weight, T* x) {
+template <class Size, class T> void conv_input_columns(Size const& s, T const* y, T const* weight, T* x) {
   std::int64_t const cg = s.c / s.groups;
   if (is_pointwise(s)) return product(1, s.n * s.h * s.w, s.c, s.o, false, false, y, weight, x);
   for (std::int64_t part = 0; part < s.stride * s.stride; ++part) {
@@ -169,8 +158,7 @@ void conv_input_columns(Size const& s, T const* y, T const* weight, T* x) {
   }
 }
 
-template <class Size, class T>
-void conv_weight_columns(Size const& s, T const* x, T const* y, T* weight) {
+template <class Size, class T> void conv_weight_columns(Size const& s, T const* x, T const* y, T* weight) {
   std::int64_t const pixels = s.n * s.oh * s.ow, cg = s.c / s.groups, og = s.o / s.groups, taps = s.kh * s.kw, k = taps * cg;
   if (pixels == 0) return zero_values(weight, s.o * k);
   if (is_pointwise(s)) return product(1, s.o, k, pixels, true, false, y, x, weight);
@@ -218,8 +206,7 @@ void conv_weight_columns(Size const& s, T const* x, T const* y, T* weight) {
   });
 }
 
-template <class Size, class T>
-void conv_forward(Size const& s, T const* x, T const* weight, T* y) {
+template <class Size, class T> void conv_forward(Size const& s, T const* x, T const* weight, T* y) {
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>)
     if (dnnl_conv(DnnlConvKind::forward, s, x, weight, y)) return;
@@ -227,8 +214,7 @@ void conv_forward(Size const& s, T const* x, T const* weight, T* y) {
   conv_forward_columns(s, x, weight, y);
 }
 /// [o, kh, kw, c] mirrored and with its ends exchanged.
-template <class Size, class T>
-void mirror_weight(Size const& s, T const* weight, T* to) {
+template <class Size, class T> void mirror_weight(Size const& s, T const* weight, T* to) {
   std::int64_t const taps = s.kh * s.kw;
   parallel_strips(s.c, 16, [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t tap = 0; tap < taps; ++tap)
@@ -237,8 +223,7 @@ void mirror_weight(Size const& s, T const* weight, T* to) {
   });
 }
 
-template <class Size, class T>
-void conv_input(Size const& s, T const* y, T const* weight, T* x) {
+template <class Size, class T> void conv_input(Size const& s, T const* y, T const* weight, T* x) {
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>) {
     // With stride 1 it is a convolution with the mirrored weight, for which oneDNN has the faster code: worth it where the
@@ -256,9 +241,6 @@ void conv_input(Size const& s, T const* y, T const* weight, T* x) {
 #endif
   conv_input_columns(s, y, weight, x);
 }
-template <class Size, class T>
-void conv_weight(Size const& s, T const* x, T const* y, T* weight) {
-  conv_weight_columns(s, x, y, weight);
-}
+template <class Size, class T> void conv_weight(Size const& s, T const* x, T const* y, T* weight) { conv_weight_columns(s, x, y, weight); }
 
 }  // namespace rig::inline RIG_ABI::detail

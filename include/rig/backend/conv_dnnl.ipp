@@ -150,8 +150,7 @@ struct DnnlTile {
 
 /// Whether these sizes are for oneDNN: neither so small that its own order of the weight costs more than it saves, nor
 /// with crops or windows that it does not know.
-template <class Size>
-bool dnnl_conv_serves(Size const& s) {
+template <class Size> bool dnnl_conv_serves(Size const& s) {
   // Padding on the far side that makes the sizes meet; less than nothing where a stride leaves a rest.
   std::int64_t const bottom = (s.oh - 1) * s.stride + s.kh - s.top - s.h, right = (s.ow - 1) * s.stride + s.kw - s.left - s.w;
   if (s.groups != 1 || s.c < 8 || s.o < 8 || s.n * s.oh * s.ow < 16 || s.kh < s.stride || s.kw < s.stride) return false;
@@ -160,8 +159,7 @@ bool dnnl_conv_serves(Size const& s) {
 }
 
 /// forward: from x to y; input: from y to x. False if the sizes are better served otherwise; then nothing was written.
-template <class Size>
-bool dnnl_conv(DnnlConvKind kind, Size const& s, float const* from, float const* weight, float* to) {
+template <class Size> bool dnnl_conv(DnnlConvKind kind, Size const& s, float const* from, float const* weight, float* to) {
   bool const forward = kind == DnnlConvKind::forward;
   if (!dnnl_conv_serves(s)) return false;
   // Up to 16 tiles if each is worth a thread and has pixels enough to be worth reading the weight: groups of images, or

@@ -46,8 +46,7 @@ class OneThread {
 };
 
 /// tile(i) for i < count, each on one thread, in any order. A tile must not throw.
-template <class F>
-void parallel_tiles(std::int64_t count, F const& tile) {
+template <class F> void parallel_tiles(std::int64_t count, F const& tile) {
 #if defined(_OPENMP)
   if (count > 1 && omp_get_max_threads() > 1 && !omp_in_parallel()) {
 #pragma omp parallel
@@ -64,8 +63,7 @@ void parallel_tiles(std::int64_t count, F const& tile) {
 }
 
 /// Temporary values from the CPU's pool.
-template <class T>
-class Scratch {
+template <class T> class Scratch {
  public:
   explicit Scratch(std::int64_t count)
       : bytes_(std::size_t(count) * sizeof(T)), device_(cpu()), p_(bytes_ ? device_.queue().allocate(bytes_) : nullptr) {}
@@ -83,8 +81,7 @@ class Scratch {
 };
 
 /// c [n, m] = op(a) op(b), added to c if `add`, on the calling thread; row strides lda, ldb, ldc.
-template <class T>
-struct TileProduct {
+template <class T> struct TileProduct {
   bool a_transposed, b_transposed, add;
   std::int64_t n, m, k;
   T const* a;
@@ -95,8 +92,7 @@ struct TileProduct {
   std::int64_t ldc;
 };
 
-template <class T>
-void eigen_product(TileProduct<T> const& p) {
+template <class T> void eigen_product(TileProduct<T> const& p) {
   using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using In = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>;
   In const a(p.a, p.a_transposed ? p.k : p.n, p.a_transposed ? p.n : p.k, Eigen::OuterStride<>(p.lda));
@@ -145,8 +141,7 @@ inline std::int64_t parts_of_sum(std::int64_t groups, std::int64_t n, std::int64
 inline constexpr std::int64_t narrow = 4;
 
 /// y [n, m] = a [n, k] b^T for b [m, k], m <= 4: dot products as sixteen partial sums, joined as a tree.
-template <class T>
-void narrow_results(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, T const* b, T* y) {
+template <class T> void narrow_results(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, T const* b, T* y) {
   constexpr int lanes = 16;
   for (std::int64_t r = 0; r < n; ++r, a += k, y += m)
     for (std::int64_t c = 0; c < m; ++c) {
@@ -162,8 +157,7 @@ void narrow_results(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, 
     }
 }
 /// y [n, m] = a [n, k] b [k, m], k <= 4.
-template <class T>
-void narrow_sum(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, T const* b, T* y) {
+template <class T> void narrow_sum(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, T const* b, T* y) {
   T const *b1 = b + (k > 1 ? m : 0), *b2 = b + (k > 2 ? 2 * m : 0), *b3 = b + (k > 3 ? 3 * m : 0);
   for (std::int64_t r = 0; r < n; ++r, a += k, y += m) {
     T const a0 = a[0], a1 = k > 1 ? a[1] : T(0), a2 = k > 2 ? a[2] : T(0), a3 = k > 3 ? a[3] : T(0);
@@ -171,8 +165,7 @@ void narrow_sum(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, T co
   }
 }
 /// y [n, m] = a^T b for a [k, n], b [k, m], n <= 4.
-template <class T>
-void narrow_rows(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, T const* b, T* y) {
+template <class T> void narrow_rows(std::int64_t n, std::int64_t m, std::int64_t k, T const* a, T const* b, T* y) {
   std::fill(y, y + n * m, T(0));
   for (std::int64_t q = 0; q < k; ++q, a += n, b += m)
     for (std::int64_t r = 0; r < n; ++r) {

@@ -61,7 +61,9 @@ class CpuQueue final : public Queue {
   }
 
  private:
-  void drain() { statistics_.reserved -= cache_.drain([](void* p) { std::free(p); }); }
+  void drain() {
+    statistics_.reserved -= cache_.drain([](void* p) { std::free(p); });
+  }
   mutable std::mutex mutex_;
   BlockCache cache_;
   MemoryStatistics statistics_;

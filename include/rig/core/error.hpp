@@ -21,8 +21,7 @@ namespace detail {
 struct Piece {
   void const* value;
   void (*print)(std::ostream&, void const*);
-  template <class T>
-  Piece(T const& v) : value(&v), print([](std::ostream& o, void const* p) { put(o, *static_cast<T const*>(p)); }) {}
+  template <class T> Piece(T const& v) : value(&v), print([](std::ostream& o, void const* p) { put(o, *static_cast<T const*>(p)); }) {}
 
  private:
   // Dependent on Stream so that <ostream> is needed only where a message is formed.

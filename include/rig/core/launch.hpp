@@ -49,8 +49,7 @@ template <class T, int Threads> struct PerThread {
 #if RIG_CUDA
 namespace detail {
 template <class K> __global__ void for_each_kernel(std::int64_t n, K k) {
-  for (std::int64_t i = blockIdx.x * std::int64_t(blockDim.x) + threadIdx.x; i < n; i += std::int64_t(gridDim.x) * blockDim.x)
-    k(i);
+  for (std::int64_t i = blockIdx.x * std::int64_t(blockDim.x) + threadIdx.x; i < n; i += std::int64_t(gridDim.x) * blockDim.x) k(i);
 }
 template <class K> __global__ void for_each_2d_kernel(std::int64_t n, std::int64_t cols, K k) {
   for (std::int64_t i = blockIdx.x * std::int64_t(blockDim.x) + threadIdx.x; i < n; i += std::int64_t(gridDim.x) * blockDim.x)

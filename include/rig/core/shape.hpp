@@ -37,8 +37,8 @@ class Shape {
   Shape& append(std::int64_t extent) {
     check(rank_ < max_rank, "Shape: at most ", max_rank, " axes");
     check(extent >= 0, "Shape: extents must not be negative, got ", extent);
-    check(extent == 0 || size() <= std::numeric_limits<std::int64_t>::max() / 16 / extent,
-          "Shape: too many elements: ", *this, " times ", extent);
+    check(extent == 0 || size() <= std::numeric_limits<std::int64_t>::max() / 16 / extent, "Shape: too many elements: ", *this, " times ",
+          extent);
     d_[std::size_t(rank_++)] = extent;
     return *this;
   }

@@ -99,7 +99,8 @@ template <class T> class Tensor {
   }
   /// Rows [first, first + count) of the first extent. Free.
   Tensor rows(std::int64_t first, std::int64_t count) const {
-    check(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [", first, ", ", first + count, ") is outside ", shape_);
+    check(rank() > 0 && first >= 0 && count >= 0 && first + count <= dim(0), "rows: [", first, ", ", first + count, ") is outside ",
+          shape_);
     Tensor t = *this;
     t.shape_ = shape_.with(0, count);
     t.offset_ += first * (dim(0) ? size() / dim(0) : 0);

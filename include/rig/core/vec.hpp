@@ -6,9 +6,7 @@
 
 namespace rig::inline RIG_ABI {
 
-template <class T> struct Vec2 {
-  T x, y;
-};
+template <class T> struct Vec2 { T x, y; };
 
 template <class T> struct Vec3 {
   T x, y, z;
@@ -33,7 +31,8 @@ template <class T> struct Mat3 {
     return r;
   }
   RIG_HD friend Vec3<T> operator*(Mat3 const& a, Vec3<T> v) {
-    return {a.m[0] * v.x + a.m[1] * v.y + a.m[2] * v.z, a.m[3] * v.x + a.m[4] * v.y + a.m[5] * v.z, a.m[6] * v.x + a.m[7] * v.y + a.m[8] * v.z};
+    return {a.m[0] * v.x + a.m[1] * v.y + a.m[2] * v.z, a.m[3] * v.x + a.m[4] * v.y + a.m[5] * v.z,
+            a.m[6] * v.x + a.m[7] * v.y + a.m[8] * v.z};
   }
   /// Transpose times vector.
   RIG_HD Vec3<T> transposed_times(Vec3<T> v) const {

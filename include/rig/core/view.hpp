@@ -25,8 +25,7 @@ template <class T, int R> struct View {
   }
   /// A view that writes is also one that reads.
   template <class U>
-    requires(std::is_same_v<U, T const> && !std::is_const_v<T>)
-  RIG_HD operator View<U, R>() const {
+  requires(std::is_same_v<U, T const> && !std::is_const_v<T>) RIG_HD operator View<U, R>() const {
     View<U, R> v{data, {}};
     for (int a = 0; a < R; ++a) v.d[a] = d[a];
     return v;

@@ -19,7 +19,9 @@ struct IgnoreMember {
 }  // namespace detail
 
 template <class M>
-concept Module = requires(M& m) { m.visit(detail::IgnoreMember{}); };
+concept Module = requires(M& m) {
+  m.visit(detail::IgnoreMember{});
+};
 
 namespace detail {
 template <class M, class F> void visit_member(std::string const& name, std::vector<M>& list, F& f);

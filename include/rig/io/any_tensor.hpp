@@ -20,19 +20,15 @@ constexpr std::uint64_t size_of(DType t) {
   switch (t) {
     case DType::f64:
     case DType::i64:
-    case DType::u64:
-      return 8;
+    case DType::u64: return 8;
     case DType::f32:
     case DType::i32:
-    case DType::u32:
-      return 4;
+    case DType::u32: return 4;
     case DType::f16:
     case DType::bf16:
     case DType::i16:
-    case DType::u16:
-      return 2;
-    default:
-      return 1;
+    case DType::u16: return 2;
+    default: return 1;
   }
 }
 /// "F32", "I64", "BOOL", ...: the names used in safetensors.
@@ -61,56 +57,21 @@ inline float to_float(Half h) {
 }
 inline float to_float(BFloat b) { return std::bit_cast<float>(std::uint32_t(b.bits) << 16); }
 
-template <class T>
-struct dtype_of;
-template <>
-struct dtype_of<double> {
-  static constexpr DType value = DType::f64;
-};
-template <>
-struct dtype_of<float> {
-  static constexpr DType value = DType::f32;
-};
-template <>
-struct dtype_of<std::int64_t> {
-  static constexpr DType value = DType::i64;
-};
-template <>
-struct dtype_of<std::int32_t> {
-  static constexpr DType value = DType::i32;
-};
-template <>
-struct dtype_of<std::int16_t> {
-  static constexpr DType value = DType::i16;
-};
-template <>
-struct dtype_of<std::int8_t> {
-  static constexpr DType value = DType::i8;
-};
-template <>
-struct dtype_of<std::uint64_t> {
-  static constexpr DType value = DType::u64;
-};
-template <>
-struct dtype_of<std::uint32_t> {
-  static constexpr DType value = DType::u32;
-};
-template <>
-struct dtype_of<std::uint16_t> {
-  static constexpr DType value = DType::u16;
-};
-template <>
-struct dtype_of<std::uint8_t> {
-  static constexpr DType value = DType::u8;
-};
-template <>
-struct dtype_of<bool> {
-  static constexpr DType value = DType::boolean;
-};
+template <class T> struct dtype_of;
+template <> struct dtype_of<double> { static constexpr DType value = DType::f64; };
+template <> struct dtype_of<float> { static constexpr DType value = DType::f32; };
+template <> struct dtype_of<std::int64_t> { static constexpr DType value = DType::i64; };
+template <> struct dtype_of<std::int32_t> { static constexpr DType value = DType::i32; };
+template <> struct dtype_of<std::int16_t> { static constexpr DType value = DType::i16; };
+template <> struct dtype_of<std::int8_t> { static constexpr DType value = DType::i8; };
+template <> struct dtype_of<std::uint64_t> { static constexpr DType value = DType::u64; };
+template <> struct dtype_of<std::uint32_t> { static constexpr DType value = DType::u32; };
+template <> struct dtype_of<std::uint16_t> { static constexpr DType value = DType::u16; };
+template <> struct dtype_of<std::uint8_t> { static constexpr DType value = DType::u8; };
+template <> struct dtype_of<bool> { static constexpr DType value = DType::boolean; };
 
 // A value that the target cannot hold is an error, never a wrapped or undefined one.
-template <class To, class From>
-To convert_one(From x) {
+template <class To, class From> To convert_one(From x) {
   if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat>) {
     return convert_one<To>(to_float(x));
   } else if constexpr (std::is_same_v<From, Bool>) {
@@ -128,8 +89,7 @@ To convert_one(From x) {
     return To(x);
   }
 }
-template <class From, class To>
-void convert_all(To* y, std::byte const* x, std::int64_t n) {
+template <class From, class To> void convert_all(To* y, std::byte const* x, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) {
     From v;
     std::memcpy(&v, x + std::size_t(i) * sizeof(From), sizeof(From));
@@ -147,8 +107,7 @@ class AnyTensor {
           std::uint64_t(shape_.size()) * size_of(dtype_), " bytes, got ", values_.size);
   }
   /// Shares the values of a tensor (those of another device are copied to the host).
-  template <class T>
-  AnyTensor(Tensor<T> const& t) : dtype_(detail::dtype_of<T>::value), shape_(t.shape()), present_(bool(t)) {
+  template <class T> AnyTensor(Tensor<T> const& t) : dtype_(detail::dtype_of<T>::value), shape_(t.shape()), present_(bool(t)) {
     auto keep = std::make_shared<Tensor<T> const>(t.to(cpu()));
     values_ = Bytes(reinterpret_cast<std::byte const*>(keep->data()), std::uint64_t(keep->size()) * sizeof(T), keep);
   }
@@ -162,8 +121,7 @@ class AnyTensor {
   Bytes const& bytes() const { return values_; }
 
   /// The values in a block of their own, converted. Integers that do not fit are an Error; rounding is not.
-  template <class T>
-  Tensor<T> as() const {
+  template <class T> Tensor<T> as() const {
     check(present_, "tensor: there is none to convert");
     Tensor<T> t(shape_);
     T* y = t.mutate();
@@ -175,66 +133,35 @@ class AnyTensor {
       return t;
     }
     switch (dtype_) {
-      case DType::f64:
-        detail::convert_all<double>(y, x, n);
-        break;
-      case DType::f32:
-        detail::convert_all<float>(y, x, n);
-        break;
-      case DType::f16:
-        detail::convert_all<detail::Half>(y, x, n);
-        break;
-      case DType::bf16:
-        detail::convert_all<detail::BFloat>(y, x, n);
-        break;
-      case DType::i64:
-        detail::convert_all<std::int64_t>(y, x, n);
-        break;
-      case DType::i32:
-        detail::convert_all<std::int32_t>(y, x, n);
-        break;
-      case DType::i16:
-        detail::convert_all<std::int16_t>(y, x, n);
-        break;
-      case DType::i8:
-        detail::convert_all<std::int8_t>(y, x, n);
-        break;
-      case DType::u64:
-        detail::convert_all<std::uint64_t>(y, x, n);
-        break;
-      case DType::u32:
-        detail::convert_all<std::uint32_t>(y, x, n);
-        break;
-      case DType::u16:
-        detail::convert_all<std::uint16_t>(y, x, n);
-        break;
-      case DType::u8:
-        detail::convert_all<std::uint8_t>(y, x, n);
-        break;
-      case DType::boolean:
-        detail::convert_all<detail::Bool>(y, x, n);
-        break;
+      case DType::f64: detail::convert_all<double>(y, x, n); break;
+      case DType::f32: detail::convert_all<float>(y, x, n); break;
+      case DType::f16: detail::convert_all<detail::Half>(y, x, n); break;
+      case DType::bf16: detail::convert_all<detail::BFloat>(y, x, n); break;
+      case DType::i64: detail::convert_all<std::int64_t>(y, x, n); break;
+      case DType::i32: detail::convert_all<std::int32_t>(y, x, n); break;
+      case DType::i16: detail::convert_all<std::int16_t>(y, x, n); break;
+      case DType::i8: detail::convert_all<std::int8_t>(y, x, n); break;
+      case DType::u64: detail::convert_all<std::uint64_t>(y, x, n); break;
+      case DType::u32: detail::convert_all<std::uint32_t>(y, x, n); break;
+      case DType::u16: detail::convert_all<std::uint16_t>(y, x, n); break;
+      case DType::u8: detail::convert_all<std::uint8_t>(y, x, n); break;
+      case DType::boolean: detail::convert_all<detail::Bool>(y, x, n); break;
     }
     return t;
   }
   /// The values where they are, when type and alignment allow, else as<T>(). For reading only: a mapped file cannot be written.
-  template <class T>
-  Tensor<T> borrow() const {
+  template <class T> Tensor<T> borrow() const {
     if (!present_ || !same<T>() || reinterpret_cast<std::uintptr_t>(values_.data) % alignof(T) != 0 || size() == 0) return as<T>();
     return Tensor<T>::borrow(shape_, reinterpret_cast<T const*>(values_.data), values_.owner);
   }
   /// The single value of a one-element tensor.
-  template <class T>
-  T item() const {
+  template <class T> T item() const {
     check(size() == 1, "item: expected one element, got shape ", shape_);
     return as<T>().item();
   }
 
  private:
-  template <class T>
-  bool same() const {
-    return detail::dtype_of<T>::value == dtype_ && !std::is_same_v<T, bool>;
-  }
+  template <class T> bool same() const { return detail::dtype_of<T>::value == dtype_ && !std::is_same_v<T, bool>; }
 
   DType dtype_ = DType::f32;
   Shape shape_;

@@ -77,15 +77,13 @@ class Cursor {
     auto s = take(n);
     return {reinterpret_cast<char const*>(s.data()), s.size()};
   }
-  template <class T>
-  T little() {
+  template <class T> T little() {
     static_assert(std::is_arithmetic_v<T>);
     T v;
     std::memcpy(&v, take(sizeof(T)).data(), sizeof(T));
     return v;
   }
-  template <class T>
-  T big() {
+  template <class T> T big() {
     static_assert(std::is_arithmetic_v<T>);
     std::byte b[sizeof(T)];
     auto s = take(sizeof(T));
@@ -95,12 +93,10 @@ class Cursor {
     return v;
   }
 
-  template <class... A>
-  [[noreturn]] void fail(A const&... parts) const {
+  template <class... A> [[noreturn]] void fail(A const&... parts) const {
     throw Error(str(what_, ": at byte ", position_, ": ", parts...));
   }
-  template <class... A>
-  void require(bool ok, A const&... parts) const {
+  template <class... A> void require(bool ok, A const&... parts) const {
     if (!ok) fail(parts...);
   }
 

@@ -66,18 +66,10 @@ RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
     Document d;
     d.kind = identify(file);
     switch (d.kind) {
-      case Kind::pickle:
-        d.root = read_pickle(file, limits);
-        break;
-      case Kind::torch_legacy:
-        d.root = read_torch_legacy(file, limits);
-        break;
-      case Kind::torch_zip:
-        d.root = read_torch_zip(file, limits);
-        break;
-      case Kind::npz:
-        d.flat = read_npz(file, limits);
-        break;
+      case Kind::pickle: d.root = read_pickle(file, limits); break;
+      case Kind::torch_legacy: d.root = read_torch_legacy(file, limits); break;
+      case Kind::torch_zip: d.root = read_torch_zip(file, limits); break;
+      case Kind::npz: d.flat = read_npz(file, limits); break;
       case Kind::npy: {
         Budget budget(limits, file.size);
         d.flat.push_back({"array", read_npy(file, budget)});
@@ -94,10 +86,8 @@ RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
         throw Error("a zip archive, but neither of PyTorch (data.pkl) nor of NumPy (only .npy)");
       }
       case Kind::png:
-      case Kind::jpeg:
-        throw Error(str("a ", name_of(d.kind), ", not a checkpoint"));
-      case Kind::unknown:
-        throw Error(detail::describe(file));
+      case Kind::jpeg: throw Error(str("a ", name_of(d.kind), ", not a checkpoint"));
+      case Kind::unknown: throw Error(detail::describe(file));
     }
     check(d.root || !d.flat.empty(), "the file holds no tensor");
     return d;

@@ -17,8 +17,7 @@ class Hash {
   }
   Hash& add(std::string_view text) { return add(std::as_bytes(std::span(text.data(), text.size()))); }
   /// The values of a tensor, not its shape; the same on every device.
-  template <class T>
-  Hash& add(Tensor<T> const& t) {
+  template <class T> Hash& add(Tensor<T> const& t) {
     Tensor<T> c = t.to(cpu());
     return add(std::as_bytes(std::span(c.data(), std::size_t(c.size()))));
   }

@@ -31,15 +31,13 @@ Texts read_png_texts(Bytes const& file);
 /// Bytes of a StyleGAN image in [-1, 1]: x * 127.5 + 128, clamped to [0, 255], truncated. Any shape.
 Tensor<std::uint8_t> from_signed(Tensor<float> const& image);
 /// Images [n, h, w, c] side by side, row by row, as one sheet [rows * h, columns * w, c]; cells left over are 0.
-template <class T>
-Tensor<T> tile(Tensor<T> const& images, std::int64_t columns);
+template <class T> Tensor<T> tile(Tensor<T> const& images, std::int64_t columns);
 /// [h, w, c] or [n, h, w, c] made smaller by a whole factor that divides h and w: every output pixel is the mean of
 /// factor x factor input pixels.
 Tensor<float> downsample_area(Tensor<float> const& image, int factor);
 
 namespace detail {
-template <class T>
-struct TileKernel {
+template <class T> struct TileKernel {
   T* y;
   T const* x;
   std::int64_t h, w, c, columns;
@@ -50,8 +48,7 @@ struct TileKernel {
 };
 }  // namespace detail
 
-template <class T>
-Tensor<T> tile(Tensor<T> const& images, std::int64_t columns) {
+template <class T> Tensor<T> tile(Tensor<T> const& images, std::int64_t columns) {
   check(images.rank() == 4, "tile: images must be [n, h, w, c], got ", images.shape());
   check(columns > 0, "tile: columns must be positive, got ", columns);
   std::int64_t n = images.dim(0), h = images.dim(1), w = images.dim(2), c = images.dim(3);

@@ -221,44 +221,19 @@ RIG_INLINE void save_npz(std::string const& path, std::vector<NamedTensor> const
     check(bool(tensor), path, ": tensor ", name, " is empty");
     char const* code = nullptr;
     switch (tensor.dtype()) {
-      case DType::f64:
-        code = "<f8";
-        break;
-      case DType::f32:
-        code = "<f4";
-        break;
-      case DType::f16:
-        code = "<f2";
-        break;
-      case DType::bf16:
-        break;
-      case DType::i64:
-        code = "<i8";
-        break;
-      case DType::i32:
-        code = "<i4";
-        break;
-      case DType::i16:
-        code = "<i2";
-        break;
-      case DType::i8:
-        code = "|i1";
-        break;
-      case DType::u64:
-        code = "<u8";
-        break;
-      case DType::u32:
-        code = "<u4";
-        break;
-      case DType::u16:
-        code = "<u2";
-        break;
-      case DType::u8:
-        code = "|u1";
-        break;
-      case DType::boolean:
-        code = "|b1";
-        break;
+      case DType::f64: code = "<f8"; break;
+      case DType::f32: code = "<f4"; break;
+      case DType::f16: code = "<f2"; break;
+      case DType::bf16: break;
+      case DType::i64: code = "<i8"; break;
+      case DType::i32: code = "<i4"; break;
+      case DType::i16: code = "<i2"; break;
+      case DType::i8: code = "|i1"; break;
+      case DType::u64: code = "<u8"; break;
+      case DType::u32: code = "<u4"; break;
+      case DType::u16: code = "<u2"; break;
+      case DType::u8: code = "|u1"; break;
+      case DType::boolean: code = "|b1"; break;
     }
     check(code, path, ": tensor ", name, " is BF16, which NumPy does not have; convert it to float first");
     std::string shape = "(";

@@ -12,8 +12,7 @@ namespace detail {
 class ObjLine {
  public:
   ObjLine(std::string_view s, std::int64_t number) : s_(s), number_(number) {}
-  template <class... A>
-  void require(bool ok, A const&... parts) const {
+  template <class... A> void require(bool ok, A const&... parts) const {
     if (!ok) throw Error(str("obj: line ", number_, ": ", parts..., ": ", excerpt(s_, 60)));
   }
   std::string_view word() {

@@ -239,14 +239,8 @@ class Machine {
   }
 
  private:
-  template <class... P>
-  void need(bool ok, P const&... parts) const {
-    in_.require(ok, parts...);
-  }
-  template <class... P>
-  [[noreturn]] void fail(P const&... parts) const {
-    in_.fail(parts...);
-  }
+  template <class... P> void need(bool ok, P const&... parts) const { in_.require(ok, parts...); }
+  template <class... P> [[noreturn]] void fail(P const&... parts) const { in_.fail(parts...); }
   unsigned byte() { return in_.little<std::uint8_t>(); }
 
   // --- stack -------------------------------------------------------------------------------------------------------
@@ -388,33 +382,15 @@ class Machine {
         else
           pop();
         break;
-      case '1':
-        pop_to_mark();
-        break;
-      case '2':
-        push(top());
-        break;
-      case 'N':
-        push(a_.none);
-        break;
-      case 0x88:
-        push(a_.yes);
-        break;
-      case 0x89:
-        push(a_.no);
-        break;
-      case 'K':
-        push(a_.make_integer(byte()));
-        break;
-      case 'M':
-        push(a_.make_integer(in_.little<std::uint16_t>()));
-        break;
-      case 'J':
-        push(a_.make_integer(in_.little<std::int32_t>()));
-        break;
-      case 0x8A:
-        push(long_integer(byte()));
-        break;
+      case '1': pop_to_mark(); break;
+      case '2': push(top()); break;
+      case 'N': push(a_.none); break;
+      case 0x88: push(a_.yes); break;
+      case 0x89: push(a_.no); break;
+      case 'K': push(a_.make_integer(byte())); break;
+      case 'M': push(a_.make_integer(in_.little<std::uint16_t>())); break;
+      case 'J': push(a_.make_integer(in_.little<std::int32_t>())); break;
+      case 0x8A: push(long_integer(byte())); break;
       case 0x8B: {
         auto n = in_.little<std::int32_t>();
         need(n >= 0, "an integer of negative length");
@@ -427,52 +403,26 @@ class Machine {
         push(n);
         break;
       }
-      case 'X':
-        push(string(in_.text(in_.little<std::uint32_t>())));
-        break;
-      case 0x8C:
-        push(string(in_.text(byte())));
-        break;
-      case 0x8D:
-        push(string(in_.text(in_.little<std::uint64_t>())));
-        break;
-      case 'U':
-        push(latin1(in_.text(byte())));
-        break;
+      case 'X': push(string(in_.text(in_.little<std::uint32_t>()))); break;
+      case 0x8C: push(string(in_.text(byte()))); break;
+      case 0x8D: push(string(in_.text(in_.little<std::uint64_t>()))); break;
+      case 'U': push(latin1(in_.text(byte()))); break;
       case 'T': {
         auto n = in_.little<std::int32_t>();
         need(n >= 0, "a string of negative length");
         push(latin1(in_.text(std::uint64_t(n))));
         break;
       }
-      case 'C':
-        push(a_.make_text(ValueKind::bytes, in_.text(byte())));
-        break;
-      case 'B':
-        push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint32_t>())));
-        break;
+      case 'C': push(a_.make_text(ValueKind::bytes, in_.text(byte()))); break;
+      case 'B': push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint32_t>()))); break;
       case 0x8E:
-      case 0x96:
-        push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint64_t>())));
-        break;
-      case ')':
-        push(make_tuple({}));
-        break;
-      case 't':
-        push(make_tuple(pop_to_mark()));
-        break;
-      case 0x85:
-        push(make_tuple_of_top(1));
-        break;
-      case 0x86:
-        push(make_tuple_of_top(2));
-        break;
-      case 0x87:
-        push(make_tuple_of_top(3));
-        break;
-      case ']':
-        push(make_box(ValueKind::list));
-        break;
+      case 0x96: push(a_.make_text(ValueKind::bytes, in_.text(in_.little<std::uint64_t>()))); break;
+      case ')': push(make_tuple({})); break;
+      case 't': push(make_tuple(pop_to_mark())); break;
+      case 0x85: push(make_tuple_of_top(1)); break;
+      case 0x86: push(make_tuple_of_top(2)); break;
+      case 0x87: push(make_tuple_of_top(3)); break;
+      case ']': push(make_box(ValueKind::list)); break;
       case 'l': {
         auto items = pop_to_mark();
         Node* list = make_box(ValueKind::list);
@@ -492,9 +442,7 @@ class Machine {
         for (Node* i : items) contain(top(), i);
         break;
       }
-      case '}':
-        push(make_box(ValueKind::dict));
-        break;
+      case '}': push(make_box(ValueKind::dict)); break;
       case 'd': {
         auto items = pop_to_mark();
         Node* dict = make_box(ValueKind::dict);
@@ -514,9 +462,7 @@ class Machine {
         set_items(top(), items);
         break;
       }
-      case 0x8F:
-        push(make_box(ValueKind::set));
-        break;
+      case 0x8F: push(make_box(ValueKind::set)); break;
       case 0x90: {
         auto items = pop_to_mark();
         need(top()->kind == ValueKind::set && !top()->hashable, "items are added to a ", name_of(top()->kind));
@@ -531,21 +477,11 @@ class Machine {
         push(set);
         break;
       }
-      case 'q':
-        memoize(byte());
-        break;
-      case 'r':
-        memoize(in_.little<std::uint32_t>());
-        break;
-      case 0x94:
-        memoize(std::uint32_t(std::min<std::size_t>(memo_.size(), 1u << 28)));
-        break;
-      case 'h':
-        recall(byte());
-        break;
-      case 'j':
-        recall(in_.little<std::uint32_t>());
-        break;
+      case 'q': memoize(byte()); break;
+      case 'r': memoize(in_.little<std::uint32_t>()); break;
+      case 0x94: memoize(std::uint32_t(std::min<std::size_t>(memo_.size(), 1u << 28))); break;
+      case 'h': recall(byte()); break;
+      case 'j': recall(in_.little<std::uint32_t>()); break;
       case 'c': {
         auto module = line();
         auto name = line();
@@ -579,10 +515,8 @@ class Machine {
         push(ids_->resolve(*id));
         break;
       }
-      case 0x80:
-        fail("the protocol is given twice");
-      default:
-        fail("opcode 0x", "0123456789abcdef"[op >> 4], "0123456789abcdef"[op & 15], " is not accepted");
+      case 0x80: fail("the protocol is given twice");
+      default: fail("opcode 0x", "0123456789abcdef"[op >> 4], "0123456789abcdef"[op & 15], " is not accepted");
     }
   }
   void add_to_set(Node* set, std::vector<Node*> const& items) {
@@ -738,8 +672,7 @@ class Machine {
       case Global::name_space:
         if (!x.empty()) wrong();
         return make_object(Node::Flavour::name_space, "Namespace");
-      default:
-        wrong();
+      default: wrong();
     }
     return nullptr;
   }
@@ -759,16 +692,11 @@ class Machine {
     need(type->kind == ValueKind::global, "an instance of a ", name_of(type->kind), " is made");
     need(arguments->kind == ValueKind::tuple && arguments->items.empty(), "an instance of ", type->global->name, " is made with arguments");
     switch (type->global->id) {
-      case Global::ordered_dict:
-        return make_box(ValueKind::dict, Node::Flavour::ordered_dict);
-      case Global::easy_dict:
-        return make_box(ValueKind::dict, Node::Flavour::easy_dict);
-      case Global::network:
-        return make_object(Node::Flavour::network, "Network");
-      case Global::name_space:
-        return make_object(Node::Flavour::name_space, "Namespace");
-      default:
-        fail("instances of ", type->global->module, ".", type->global->name, " are not accepted");
+      case Global::ordered_dict: return make_box(ValueKind::dict, Node::Flavour::ordered_dict);
+      case Global::easy_dict: return make_box(ValueKind::dict, Node::Flavour::easy_dict);
+      case Global::network: return make_object(Node::Flavour::network, "Network");
+      case Global::name_space: return make_object(Node::Flavour::name_space, "Namespace");
+      default: fail("instances of ", type->global->module, ".", type->global->name, " are not accepted");
     }
   }
   void build(Node* n, Node* state) {
@@ -900,12 +828,9 @@ inline std::size_t child_count(Node const& n) {
     case ValueKind::list:
     case ValueKind::tuple:
     case ValueKind::set:
-    case ValueKind::object:
-      return n.items.size();
-    case ValueKind::dict:
-      return n.items.size() / 2;
-    default:
-      return 0;
+    case ValueKind::object: return n.items.size();
+    case ValueKind::dict: return n.items.size() / 2;
+    default: return 0;
   }
 }
 inline Node const* child(Node const& n, std::size_t i) { return n.kind == ValueKind::dict ? n.items[2 * i + 1] : n.items[i]; }
@@ -940,18 +865,12 @@ inline std::unordered_map<Node const*, bool> containers_with_tensors(Node const*
 
 inline std::string key_text(Node const& key) {
   switch (key.kind) {
-    case ValueKind::string:
-      return std::string(key.text);
-    case ValueKind::integer:
-      return key.text.empty() ? std::to_string(key.integer) : std::string("integer");
-    case ValueKind::boolean:
-      return key.integer ? "True" : "False";
-    case ValueKind::none:
-      return "None";
-    case ValueKind::real:
-      return str(key.real);
-    default:
-      return name_of(key.kind);
+    case ValueKind::string: return std::string(key.text);
+    case ValueKind::integer: return key.text.empty() ? std::to_string(key.integer) : std::string("integer");
+    case ValueKind::boolean: return key.integer ? "True" : "False";
+    case ValueKind::none: return "None";
+    case ValueKind::real: return str(key.real);
+    default: return name_of(key.kind);
   }
 }
 
@@ -963,8 +882,7 @@ inline Value finish(std::shared_ptr<Arena> arena, Node* root) {
 }
 
 // A reader throws rig::Error only, whatever a file does to it.
-template <class F>
-auto only_errors(F&& read) {
+template <class F> auto only_errors(F&& read) {
   try {
     return read();
   } catch (Error const&) {
@@ -994,14 +912,11 @@ RIG_INLINE Value Value::wrap(detail::Node const* n) const { return Value(std::sh
 
 RIG_INLINE double Value::real() const {
   switch (kind()) {
-    case ValueKind::boolean:
-      return double(node_->integer);
+    case ValueKind::boolean: return double(node_->integer);
     case ValueKind::integer:
       return node_->text.empty() ? double(node_->integer) : throw Error("expected a number, found an integer beyond 64 bits");
-    case ValueKind::tensor:
-      return node_->payload->tensor.item<double>();
-    default:
-      return expect(ValueKind::real).real;
+    case ValueKind::tensor: return node_->payload->tensor.item<double>();
+    default: return expect(ValueKind::real).real;
   }
 }
 RIG_INLINE std::int64_t Value::integer() const {

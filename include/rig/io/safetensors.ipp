@@ -49,30 +49,14 @@ class JsonParser {
       }
       if (i_ >= s_.size()) fail("a string does not end");
       switch (s_[i_++]) {
-        case '"':
-          out += '"';
-          break;
-        case '\\':
-          out += '\\';
-          break;
-        case '/':
-          out += '/';
-          break;
-        case 'b':
-          out += '\b';
-          break;
-        case 'f':
-          out += '\f';
-          break;
-        case 'n':
-          out += '\n';
-          break;
-        case 'r':
-          out += '\r';
-          break;
-        case 't':
-          out += '\t';
-          break;
+        case '"': out += '"'; break;
+        case '\\': out += '\\'; break;
+        case '/': out += '/'; break;
+        case 'b': out += '\b'; break;
+        case 'f': out += '\f'; break;
+        case 'n': out += '\n'; break;
+        case 'r': out += '\r'; break;
+        case 't': out += '\t'; break;
         case 'u': {
           std::uint32_t u = unit();
           if (u >= 0xDC00 && u < 0xE000) fail("half a surrogate pair");
@@ -86,8 +70,7 @@ class JsonParser {
           append_utf8(out, u);
           break;
         }
-        default:
-          fail("unknown escape");
+        default: fail("unknown escape");
       }
     }
   }
@@ -154,8 +137,7 @@ inline void put_json(std::string& out, std::string_view s) {
   out += '"';
 }
 
-template <class List>
-void check_unique(List const& names, char const* what) {
+template <class List> void check_unique(List const& names, char const* what) {
   std::vector<std::string_view> sorted;
   for (auto const& n : names) sorted.push_back(n);
   std::sort(sorted.begin(), sorted.end());

@@ -17,8 +17,7 @@ struct LinearOptions {
 };
 
 /// y [n, out] = x [n, in] weight^T + bias. Any order.
-template <class T>
-struct Linear {
+template <class T> struct Linear {
   LinearOptions options;
   Param<T> weight, bias;
 
@@ -56,8 +55,7 @@ Var<T> dense(Var<T> const& x, Var<T> const& w, Var<T> const& b, Activation activ
 }
 
 /// The layer of dense(). The gains are members because a file may carry other values than the formulas give.
-template <class T>
-struct EqualLinear {
+template <class T> struct EqualLinear {
   Activation activation = Activation::linear;
   double weight_gain = 1, bias_gain = 1;
   Param<T> weight, bias;

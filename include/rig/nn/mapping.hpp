@@ -6,8 +6,7 @@
 namespace rig::inline RIG_ABI::nn {
 
 /// x rsqrt(mean of squares + 1e-8), along the last axis of x [n, c]. Any order.
-template <class T>
-Var<T> normalize_second_moment(Var<T> const& x) {
+template <class T> Var<T> normalize_second_moment(Var<T> const& x) {
   check(x.rank() == 2, "normalize_second_moment: x must be [n, c], got ", x.shape());
   return x * rsqrt(mean(square(x), 1, true) + T(1e-8));
 }
@@ -26,8 +25,7 @@ struct MappingOptions {
   bool average = true;  ///< keeps w_avg
 };
 
-template <class T>
-struct Mapping {
+template <class T> struct Mapping {
   std::int64_t z_dim = 0, c_dim = 0, w_dim = 0, num_ws = 1;
   std::optional<EqualLinear<T>> embed;
   std::vector<EqualLinear<T>> layers;
@@ -92,8 +90,7 @@ struct Mapping {
 };
 
 /// Codes for style mixing: rows below `cut` from a, the others from b. Both [n, rows, w_dim].
-template <class T>
-Var<T> mix(Var<T> const& a, Var<T> const& b, std::int64_t cut) {
+template <class T> Var<T> mix(Var<T> const& a, Var<T> const& b, std::int64_t cut) {
   check(a.rank() == 3 && a.shape() == b.shape(), "mix: codes must be two [n, rows, w_dim], got ", a.shape(), " and ", b.shape());
   check(cut >= 0 && cut <= a.dim(1), "mix: the cut must be in [0, ", a.dim(1), "], got ", cut);
   if (cut == 0) return b;

@@ -9,34 +9,17 @@
 namespace rig::inline RIG_ABI::nn {
 
 namespace detail {
-template <class L>
-struct is_param : std::false_type {};
-template <class T>
-struct is_param<Param<T>> : std::true_type {};
-template <class L>
-struct is_buffer : std::false_type {};
-template <class T>
-struct is_buffer<Tensor<T>> : std::true_type {};
+template <class L> struct is_param : std::false_type {};
+template <class T> struct is_param<Param<T>> : std::true_type {};
+template <class L> struct is_buffer : std::false_type {};
+template <class T> struct is_buffer<Tensor<T>> : std::true_type {};
 
-template <class T>
-Tensor<T> const& tensor_of(Param<T>& p) {
-  return p.tensor();
-}
-template <class T>
-Tensor<T> const& tensor_of(Tensor<T>& t) {
-  return t;
-}
-template <class T>
-void replace(Param<T>& p, Tensor<T> value) {
-  p = Param<T>(std::move(value));
-}
-template <class T>
-void replace(Tensor<T>& t, Tensor<T> value) {
-  t = std::move(value);
-}
+template <class T> Tensor<T> const& tensor_of(Param<T>& p) { return p.tensor(); }
+template <class T> Tensor<T> const& tensor_of(Tensor<T>& t) { return t; }
+template <class T> void replace(Param<T>& p, Tensor<T> value) { p = Param<T>(std::move(value)); }
+template <class T> void replace(Tensor<T>& t, Tensor<T> value) { t = std::move(value); }
 
-template <class T>
-void copy_into(Tensor<T>& to, Tensor<T> const& from) {
+template <class T> void copy_into(Tensor<T>& to, Tensor<T> const& from) {
   if (to.size() == 0) return;
   to.device().queue().copy(to.mutate(), from.to(to.device()).data(), std::size_t(to.size()) * sizeof(T));
   to.device().wait();
@@ -44,22 +27,19 @@ void copy_into(Tensor<T>& to, Tensor<T> const& from) {
 }  // namespace detail
 
 /// f(dotted name, Param<T>&) for every parameter, in the order of the visit lines.
-template <class M, class F>
-void parameters(M& module, F&& f) {
+template <class M, class F> void parameters(M& module, F&& f) {
   visit_leaves(module, [&](std::string const& name, auto& leaf) {
     if constexpr (detail::is_param<std::remove_cvref_t<decltype(leaf)>>::value) f(name, leaf);
   });
 }
 /// f(dotted name, Tensor<T>&) for every tensor that is kept with the module but not trained.
-template <class M, class F>
-void buffers(M& module, F&& f) {
+template <class M, class F> void buffers(M& module, F&& f) {
   visit_leaves(module, [&](std::string const& name, auto& leaf) {
     if constexpr (detail::is_buffer<std::remove_cvref_t<decltype(leaf)>>::value) f(name, leaf);
   });
 }
 /// f(dotted name, Param<T>& or Tensor<T>&) for both.
-template <class M, class F>
-void tensors(M& module, F&& f) {
+template <class M, class F> void tensors(M& module, F&& f) {
   visit_leaves(module, [&](std::string const& name, auto& leaf) {
     using L = std::remove_cvref_t<decltype(leaf)>;
     if constexpr (detail::is_param<L>::value || detail::is_buffer<L>::value) f(name, leaf);
@@ -67,16 +47,14 @@ void tensors(M& module, F&& f) {
 }
 
 /// Numbers that are trained.
-template <class M>
-std::int64_t parameter_count(M& module) {
+template <class M> std::int64_t parameter_count(M& module) {
   std::int64_t n = 0;
   parameters(module, [&](std::string const&, auto& p) { n += p.size(); });
   return n;
 }
 
 /// A module of its own: nothing is shared with the original, gradients are not copied.
-template <class M>
-M clone(M const& module) {
+template <class M> M clone(M const& module) {
   M copy = module;
   tensors(copy, [](std::string const&, auto& leaf) {
     if (detail::tensor_of(leaf)) detail::replace(leaf, detail::tensor_of(leaf).clone());
@@ -85,22 +63,19 @@ M clone(M const& module) {
 }
 
 /// Moves the module; what is on the device already stays where it is. Gradients are dropped by a move.
-template <class M>
-void move_to(M& module, Device const& device) {
+template <class M> void move_to(M& module, Device const& device) {
   tensors(module, [&](std::string const&, auto& leaf) {
     if (detail::tensor_of(leaf) && !(detail::tensor_of(leaf).device() == device)) detail::replace(leaf, detail::tensor_of(leaf).to(device));
   });
 }
 
 /// Drops the gradients of all parameters.
-template <class M>
-void clear_gradients(M& module) {
+template <class M> void clear_gradients(M& module) {
   parameters(module, [](std::string const&, auto& p) { p.gradient() = {}; });
 }
 
 /// Values of `from` into the parameters and buffers of `to`, in place. Throws, before anything is changed, if names or shapes differ.
-template <class M, class N>
-void copy_values(M& to, N& from) {
+template <class M, class N> void copy_values(M& to, N& from) {
   std::map<std::string, Shape> have;
   tensors(from, [&](std::string const& name, auto& leaf) {
     if (detail::tensor_of(leaf)) have[name] = leaf.shape();
@@ -127,8 +102,7 @@ void copy_values(M& to, N& from) {
 }
 
 /// Names a module by its content: FNV-1a over the names, shapes and bytes of its tensors, as 16 hexadecimal digits.
-template <class M>
-std::string content_hash(M& module) {
+template <class M> std::string content_hash(M& module) {
   io::Hash h;
   tensors(module, [&](std::string const& name, auto& leaf) {
     auto const& t = detail::tensor_of(leaf);

@@ -51,8 +51,7 @@ inline std::int64_t rows_for_resolution(std::int64_t resolution) {
 inline char const* row_name(std::int64_t row) { return row < 4 ? "coarse" : row < 8 ? "medium" : "fine"; }
 
 /// A 3x3 convolution modulated by a style, with noise, bias and activation; "conv0" doubles the size, "conv1" keeps it.
-template <class T>
-struct SynthesisLayer {
+template <class T> struct SynthesisLayer {
   std::int64_t resolution = 0;
   int up = 1;
   Activation activation = Activation::lrelu;
@@ -83,8 +82,7 @@ struct SynthesisLayer {
 };
 
 /// A 1x1 convolution to colours, modulated but not demodulated.
-template <class T>
-struct ToRgb {
+template <class T> struct ToRgb {
   double conv_clamp = -1, weight_gain = 1;
   EqualLinear<T> affine;
   Param<T> weight, bias;  ///< [colours, 1, 1, in], [colours]
@@ -97,8 +95,7 @@ struct ToRgb {
 };
 
 /// The branch of a resnet block: 1x1 convolution, then doubled in size.
-template <class T>
-struct SkipBranch {
+template <class T> struct SkipBranch {
   double weight_gain = 1, act_gain = 1;
   Param<T> weight;  ///< [out, 1, 1, in]
   Tensor<T> resample_filter;
@@ -109,8 +106,7 @@ struct SkipBranch {
   void visit(auto&& f) { f("weight", weight), f("resample_filter", resample_filter); }
 };
 
-template <class T>
-struct SynthesisBlock {
+template <class T> struct SynthesisBlock {
   std::string name;  ///< "b8"
   std::int64_t resolution = 0;
   Architecture architecture = Architecture::skip;
@@ -138,8 +134,7 @@ struct StyleSite {
   bool has_noise;
 };
 
-template <class T>
-struct SynthesisOptions {
+template <class T> struct SynthesisOptions {
   Noise noise = Noise::stored;
   Rng* rng = nullptr;              ///< for Noise::random
   std::vector<Var<T>> given = {};  ///< for Noise::random: one map [n, r, r, 1] a layer with noise, in order, instead of drawn ones
@@ -147,8 +142,7 @@ struct SynthesisOptions {
   std::function<void(std::string const&, Var<T> const&)> observe = {};
 };
 
-template <class T>
-struct Synthesis {
+template <class T> struct Synthesis {
   std::int64_t w_dim = 0, num_ws = 0;
   std::vector<SynthesisBlock<T>> blocks;
 
@@ -250,8 +244,7 @@ struct Synthesis {
   }
 };
 
-template <class T>
-struct Generator {
+template <class T> struct Generator {
   using scalar = T;
   std::int64_t resolution = 0, image_channels = 0;
   Mapping<T> mapping;

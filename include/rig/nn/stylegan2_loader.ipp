@@ -73,8 +73,7 @@ class StoredGenerator {
       require(filter || used_.count(t.name), "tensor ", t.name, " ", t.tensor.shape(), " belongs to no layer of this generator");
     }
   }
-  template <class... A>
-  void require(bool ok, A const&... parts) const {
+  template <class... A> void require(bool ok, A const&... parts) const {
     if (!ok) throw Error(str(file_, ": ", parts...));
   }
   std::string const& file() const { return file_; }

@@ -173,7 +173,9 @@ template <class T> struct BiasAct {
     }
     Var<T> const z = b ? x + b : x;
     Var<T> const gx = gain * (gy * apply(Activate<T>{activation, alpha, 1}, z));
-    return limit < unlimited() ? gx * apply(Unary<T, Inside<T>>{{-limit, limit}}, gain * apply(Activate<T>{activation, alpha, 0}, z.detach())) : gx;
+    return limit < unlimited()
+               ? gx * apply(Unary<T, Inside<T>>{{-limit, limit}}, gain * apply(Activate<T>{activation, alpha, 0}, z.detach()))
+               : gx;
   }
   Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> b) const { return sum_to(vjp(wrt<0>{}, gy, y, x, b), b.shape()); }
 

@@ -207,25 +207,25 @@ template <class T> Var<T> mean(Var<T> const& x, int axis, bool keep) {
 #else
 #define RIG_ARITHMETIC_EXTERN extern
 #endif
-#define RIG_FUNCTOR_OP(Kind, T, ...)                       \
+#define RIG_FUNCTOR_OP(Kind, T, ...)                          \
   RIG_ARITHMETIC_EXTERN template struct Kind<T, __VA_ARGS__>; \
   RIG_ARITHMETIC_EXTERN template class detail::Call<Kind<T, __VA_ARGS__>>;
-#define RIG_FUNCTORS(T)                       \
-  RIG_FUNCTOR_OP(Binary, T, Plus)             \
-  RIG_FUNCTOR_OP(Binary, T, Minus)            \
-  RIG_FUNCTOR_OP(Binary, T, Times)            \
-  RIG_FUNCTOR_OP(Binary, T, Over)             \
-  RIG_FUNCTOR_OP(Unary, T, Affine<T>)         \
-  RIG_FUNCTOR_OP(Unary, T, Square)            \
-  RIG_FUNCTOR_OP(Unary, T, SquareRoot)        \
+#define RIG_FUNCTORS(T)                          \
+  RIG_FUNCTOR_OP(Binary, T, Plus)                \
+  RIG_FUNCTOR_OP(Binary, T, Minus)               \
+  RIG_FUNCTOR_OP(Binary, T, Times)               \
+  RIG_FUNCTOR_OP(Binary, T, Over)                \
+  RIG_FUNCTOR_OP(Unary, T, Affine<T>)            \
+  RIG_FUNCTOR_OP(Unary, T, Square)               \
+  RIG_FUNCTOR_OP(Unary, T, SquareRoot)           \
   RIG_FUNCTOR_OP(Unary, T, ReciprocalSquareRoot) \
-  RIG_FUNCTOR_OP(Unary, T, Exponential)       \
-  RIG_FUNCTOR_OP(Unary, T, Logarithm)         \
-  RIG_FUNCTOR_OP(Unary, T, Sine)              \
-  RIG_FUNCTOR_OP(Unary, T, Cosine)            \
-  RIG_FUNCTOR_OP(Unary, T, Sign)              \
-  RIG_FUNCTOR_OP(Unary, T, Absolute)          \
-  RIG_FUNCTOR_OP(Unary, T, Inside<T>)         \
+  RIG_FUNCTOR_OP(Unary, T, Exponential)          \
+  RIG_FUNCTOR_OP(Unary, T, Logarithm)            \
+  RIG_FUNCTOR_OP(Unary, T, Sine)                 \
+  RIG_FUNCTOR_OP(Unary, T, Cosine)               \
+  RIG_FUNCTOR_OP(Unary, T, Sign)                 \
+  RIG_FUNCTOR_OP(Unary, T, Absolute)             \
+  RIG_FUNCTOR_OP(Unary, T, Inside<T>)            \
   RIG_FUNCTOR_OP(Unary, T, Clamp<T>)
 RIG_FUNCTORS(float)
 RIG_FUNCTORS(double)

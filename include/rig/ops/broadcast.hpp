@@ -107,8 +107,7 @@ template <class T, class F, int StepA, int StepB> struct BroadcastRunKernel {
     for (std::int64_t c = 0; c < cols; ++c) y[c] = f(a[StepA * c], b[StepB * c]);
   }
 };
-template <int StepA, int StepB, class T, class F>
-void run_broadcast(Tensor<T>& y, T const* a, T const* b, F f, BroadcastPlan const& plan) {
+template <int StepA, int StepB, class T, class F> void run_broadcast(Tensor<T>& y, T const* a, T const* b, F f, BroadcastPlan const& plan) {
   std::int64_t const cols = plan.extent[plan.rank - 1], rows = y.size() / cols;
   BroadcastKernel<T, F, StepA, StepB> const k{y.mutate(), a, b, f, plan};
   if (y.device().is_cuda()) return for_each(y.device(), rows, cols, k);

@@ -35,8 +35,7 @@ struct ConvSize {
 };
 
 // The three plain kernels: one element of the result a call. What CUDA runs, and what the back ends are tested against.
-template <class T>
-struct ConvKernel {
+template <class T> struct ConvKernel {
   ConvSize s;
   T const *x, *weight;
   T* y;
@@ -56,8 +55,7 @@ struct ConvKernel {
     y[row * s.o + o] = sum;
   }
 };
-template <class T>
-struct ConvInputKernel {
+template <class T> struct ConvInputKernel {
   ConvSize s;
   T const *y, *weight;
   T* x;
@@ -78,8 +76,7 @@ struct ConvInputKernel {
     x[row * s.c + c] = sum;
   }
 };
-template <class T>
-struct ConvWeightKernel {
+template <class T> struct ConvWeightKernel {
   ConvSize s;
   T const *x, *y;
   T* weight;
@@ -126,15 +123,11 @@ inline void check_conv_result(char const* op, ConvSize const& s, Shape const& x,
 
 }  // namespace detail
 
-template <class T>
-Var<T> conv2d(Var<T> const& x, Var<T> const& w, Conv2dOptions const& options = {});
-template <class T>
-Var<T> conv2d_input(Var<T> const& y, Var<T> const& w, Shape const& x_shape, Conv2dOptions const& options = {});
-template <class T>
-Var<T> conv2d_weight(Var<T> const& x, Var<T> const& y, Shape const& w_shape, Conv2dOptions const& options = {});
+template <class T> Var<T> conv2d(Var<T> const& x, Var<T> const& w, Conv2dOptions const& options = {});
+template <class T> Var<T> conv2d_input(Var<T> const& y, Var<T> const& w, Shape const& x_shape, Conv2dOptions const& options = {});
+template <class T> Var<T> conv2d_weight(Var<T> const& x, Var<T> const& y, Shape const& w_shape, Conv2dOptions const& options = {});
 
-template <class T>
-struct Conv2d {
+template <class T> struct Conv2d {
   using scalar = T;
   static constexpr char const* name = "conv2d";
   Conv2dOptions o;
@@ -152,8 +145,7 @@ struct Conv2d {
   Var<T> vjp(wrt<1>, Var<T> gy, Var<T> /*y*/, Var<T> x, Var<T> w) const { return conv2d_weight(x, gy, w.shape(), o); }
 };
 
-template <class T>
-struct Conv2dInput {
+template <class T> struct Conv2dInput {
   using scalar = T;
   static constexpr char const* name = "conv2d_input";
   Shape x_shape;
@@ -173,8 +165,7 @@ struct Conv2dInput {
   Var<T> vjp(wrt<1>, Var<T> gx, Var<T> /*x*/, Var<T> y, Var<T> w) const { return conv2d_weight(gx, y, w.shape(), o); }
 };
 
-template <class T>
-struct Conv2dWeight {
+template <class T> struct Conv2dWeight {
   using scalar = T;
   static constexpr char const* name = "conv2d_weight";
   Shape w_shape;
@@ -197,21 +188,16 @@ struct Conv2dWeight {
 /// y [n, oh, ow, o] from x [n, h, w, c] and w [o, kh, kw, c / groups], as correlation: w is not flipped.
 /// oh = (h + padding.y0 + padding.y1 - kh) / stride + 1, rounded down, and ow alike.
 /// Differentiable to any order in both. The same bits for any number of threads.
-template <class T>
-Var<T> conv2d(Var<T> const& x, Var<T> const& w, Conv2dOptions const& options) {
-  return apply(Conv2d<T>{options}, x, w);
-}
+template <class T> Var<T> conv2d(Var<T> const& x, Var<T> const& w, Conv2dOptions const& options) { return apply(Conv2d<T>{options}, x, w); }
 
 /// The transposed convolution: the gradient of conv2d with respect to its x, of shape `x_shape`, where y is the gradient.
 /// Differentiable to any order in y and w.
-template <class T>
-Var<T> conv2d_input(Var<T> const& y, Var<T> const& w, Shape const& x_shape, Conv2dOptions const& options) {
+template <class T> Var<T> conv2d_input(Var<T> const& y, Var<T> const& w, Shape const& x_shape, Conv2dOptions const& options) {
   return apply(Conv2dInput<T>{x_shape, options}, y, w);
 }
 
 /// The gradient of conv2d with respect to its weight, of shape `w_shape`. Differentiable to any order in x and y.
-template <class T>
-Var<T> conv2d_weight(Var<T> const& x, Var<T> const& y, Shape const& w_shape, Conv2dOptions const& options) {
+template <class T> Var<T> conv2d_weight(Var<T> const& x, Var<T> const& y, Shape const& w_shape, Conv2dOptions const& options) {
   return apply(Conv2dWeight<T>{w_shape, options}, x, y);
 }
 
@@ -219,8 +205,7 @@ Var<T> conv2d_weight(Var<T> const& x, Var<T> const& y, Shape const& w_shape, Con
 
 namespace detail {
 /// y(b, u, v, a) = x(a, u', v', b) in each group, or with a and b in place; u', v' are mirrored if `flip`.
-template <class T>
-struct TurnWeightKernel {
+template <class T> struct TurnWeightKernel {
   T const* x;
   T* y;
   std::int64_t o, kh, kw, c, groups;  // of x: [groups * o, kh, kw, c]
@@ -233,8 +218,7 @@ struct TurnWeightKernel {
 };
 /// The same for `swap` on the CPU: sixteen rows of the result a call, in squares, so that cache lines are read and written
 /// whole.
-template <class T>
-struct TurnWeightTileKernel {
+template <class T> struct TurnWeightTileKernel {
   TurnWeightKernel<T> p;
   static constexpr std::int64_t side = 16;
   void operator()(std::int64_t call) const {
@@ -256,11 +240,9 @@ struct TurnWeightTileKernel {
 };
 }  // namespace detail
 
-template <class T>
-Var<T> turn_weight(Var<T> const& w, bool swap, bool flip, int groups = 1);
+template <class T> Var<T> turn_weight(Var<T> const& w, bool swap, bool flip, int groups = 1);
 
-template <class T>
-struct TurnWeight {
+template <class T> struct TurnWeight {
   using scalar = T;
   static constexpr char const* name = "turn_weight";
   bool swap, flip;
@@ -283,8 +265,7 @@ struct TurnWeight {
 
 /// A convolution's weight [o, kh, kw, c] with its window mirrored (`flip`) and its ends exchanged to [c, kh, kw, o] (`swap`,
 /// in each group apart). Its own inverse and adjoint; any order.
-template <class T>
-Var<T> turn_weight(Var<T> const& w, bool swap, bool flip, int groups) {
+template <class T> Var<T> turn_weight(Var<T> const& w, bool swap, bool flip, int groups) {
   return swap || flip ? apply(TurnWeight<T>{swap, flip, groups}, w) : w;
 }
 

@@ -46,7 +46,8 @@ template <class T> struct Gather {
     detail::AxisView const a(name, x.shape(), axis);
     detail::check_indices(name, index, a.mid);
     Tensor<T> y(x.shape().with(a.axis, index.size()), x.device());
-    for_each(y.device(), a.outer * index.size(), a.inner, detail::GatherKernel<T>{y.mutate(), x.data(), index.data(), index.size(), a.mid, a.inner});
+    for_each(y.device(), a.outer * index.size(), a.inner,
+             detail::GatherKernel<T>{y.mutate(), x.data(), index.data(), index.size(), a.mid, a.inner});
     return y;
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T>, Var<T> x) const { return scatter_add(gy, index, x.dim(axis), axis); }

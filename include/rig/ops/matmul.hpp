@@ -19,8 +19,7 @@ struct ProductSize {
 };
 
 // One element of the result. What CUDA runs, and what the back ends are tested against.
-template <class T>
-struct ProductKernel {
+template <class T> struct ProductKernel {
   ProductSize s;
   T const *a, *b;
   T* y;
@@ -39,14 +38,11 @@ void cpu_product(ProductSize const& s, double const* a, double const* b, double*
 
 }  // namespace detail
 
-template <class T>
-Var<T> matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options = {});
-template <class T>
-Var<T> batched_matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options = {});
+template <class T> Var<T> matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options = {});
+template <class T> Var<T> batched_matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options = {});
 
 /// Rank 2 or 3; both factors have the same rank.
-template <class T>
-struct Matmul {
+template <class T> struct Matmul {
   using scalar = T;
   static constexpr char const* name = "matmul";
   MatmulOptions o;
@@ -78,14 +74,12 @@ struct Matmul {
 
 /// y [n, m] = a [n, k] b [k, m]; a factor named in the options is read transposed: matmul(x, w, {.b = true}) is x times w^T.
 /// Differentiable to any order. The same bits for any number of threads.
-template <class T>
-Var<T> matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options) {
+template <class T> Var<T> matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options) {
   check(a.rank() == 2, "matmul: expected matrices, got ", a.shape(), " and ", b.shape(), "; see batched_matmul");
   return apply(Matmul<T>{options}, a, b);
 }
 /// y [g, n, m]: a product for each entry of the first extent, a [g, n, k] times b [g, k, m]. Otherwise like matmul.
-template <class T>
-Var<T> batched_matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options) {
+template <class T> Var<T> batched_matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options) {
   check(a.rank() == 3, "batched_matmul: expected [g, n, k] and [g, k, m], got ", a.shape(), " and ", b.shape());
   return apply(Matmul<T>{options}, a, b);
 }

@@ -10,8 +10,7 @@ namespace rig::inline RIG_ABI {
 
 namespace detail {
 
-template <class T>
-struct ScaleChannelsKernel {
+template <class T> struct ScaleChannelsKernel {
   T const *x, *s;
   T* y;
   std::int64_t pixels, c;  // pixels of one sample
@@ -19,8 +18,7 @@ struct ScaleChannelsKernel {
 };
 inline constexpr std::int64_t channel_dot_leaf = 512;
 // Leaf l of a sample sums pixels [512 l, ...) into part [n, leaves, c]: one column a call, or a whole row.
-template <class T>
-struct ChannelDotKernel {
+template <class T> struct ChannelDotKernel {
   T const *a, *b;
   T* part;
   std::int64_t pixels, leaves, c;
@@ -40,8 +38,7 @@ struct ChannelDotKernel {
       for (std::int64_t j = 0; j < c; ++j) to[j] += a[p * c + j] * b[p * c + j];
   }
 };
-template <class T>
-struct SumTapsOfSquaresKernel {
+template <class T> struct SumTapsOfSquaresKernel {
   T const* w;
   T* y;
   std::int64_t taps, c;
@@ -55,8 +52,7 @@ struct SumTapsOfSquaresKernel {
   }
 };
 /// y = clamp(gain act(x + strength noise + bias)); noise is one number a pixel, the same for all samples if noise_samples is 1.
-template <class T, class F>
-struct NoiseBiasActKernel {
+template <class T, class F> struct NoiseBiasActKernel {
   T const *x, *noise, *strength, *bias;
   T* y;
   std::int64_t noise_rows, c;
@@ -70,8 +66,7 @@ struct NoiseBiasActKernel {
 };
 
 /// The same on the CPU, a row of the picture a call; bias is never null here.
-template <class T, class F>
-struct NoiseBiasActRowKernel {
+template <class T, class F> struct NoiseBiasActRowKernel {
   NoiseBiasActKernel<T, F> p;
   std::int64_t width;
   void operator()(std::int64_t row) const {
@@ -90,8 +85,7 @@ struct NoiseBiasActRowKernel {
   }
 };
 /// y(o, tap, c) = w(o, tap, c) s(c) d(o); d may be null.
-template <class T>
-struct FoldStyleKernel {
+template <class T> struct FoldStyleKernel {
   T const *w, *s, *d;
   T* y;
   std::int64_t taps, c;
@@ -105,13 +99,10 @@ inline void check_channels(char const* op, Shape const& x, Shape const& s) {
 
 }  // namespace detail
 
-template <class T>
-Var<T> scale_channels(Var<T> const& x, Var<T> const& s);
-template <class T>
-Var<T> channel_dot(Var<T> const& a, Var<T> const& b);
+template <class T> Var<T> scale_channels(Var<T> const& x, Var<T> const& s);
+template <class T> Var<T> channel_dot(Var<T> const& a, Var<T> const& b);
 
-template <class T>
-struct ScaleChannels {
+template <class T> struct ScaleChannels {
   using scalar = T;
   static constexpr char const* name = "scale_channels";
   Tensor<T> forward(Tensor<T> const& x, Tensor<T> const& s) const {
@@ -126,8 +117,7 @@ struct ScaleChannels {
 };
 
 /// Sums over leaves of 512 pixels and then over the leaves, in order: the same bits for any number of threads.
-template <class T>
-struct ChannelDot {
+template <class T> struct ChannelDot {
   using scalar = T;
   static constexpr char const* name = "channel_dot";
   Tensor<T> forward(Tensor<T> const& a, Tensor<T> const& b) const {
@@ -147,18 +137,11 @@ struct ChannelDot {
 };
 
 /// x [n, h, w, c] times s [n, c], every pixel of a sample alike. Any order.
-template <class T>
-Var<T> scale_channels(Var<T> const& x, Var<T> const& s) {
-  return apply(ScaleChannels<T>{}, x, s);
-}
+template <class T> Var<T> scale_channels(Var<T> const& x, Var<T> const& s) { return apply(ScaleChannels<T>{}, x, s); }
 /// Sum of a b over the pixels, [n, c]: the partner of scale_channels. Any order.
-template <class T>
-Var<T> channel_dot(Var<T> const& a, Var<T> const& b) {
-  return apply(ChannelDot<T>{}, a, b);
-}
+template <class T> Var<T> channel_dot(Var<T> const& a, Var<T> const& b) { return apply(ChannelDot<T>{}, a, b); }
 
-template <class T>
-struct SumTapsOfSquares {
+template <class T> struct SumTapsOfSquares {
   using scalar = T;
   static constexpr char const* name = "sum_taps_of_squares";
   Tensor<T> forward(Tensor<T> const& w) const {
@@ -170,13 +153,9 @@ struct SumTapsOfSquares {
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T> /*y*/, Var<T> w) const { return T(2) * (w * reshape(gy, {w.dim(0), 1, 1, w.dim(3)})); }
 };
 /// [o, c] from a weight [o, kh, kw, c]: the squares summed over its window. Any order.
-template <class T>
-Var<T> sum_taps_of_squares(Var<T> const& w) {
-  return apply(SumTapsOfSquares<T>{}, w);
-}
+template <class T> Var<T> sum_taps_of_squares(Var<T> const& w) { return apply(SumTapsOfSquares<T>{}, w); }
 
-template <class T>
-struct ModulatedConvOptions {
+template <class T> struct ModulatedConvOptions {
   bool demodulate = true;
   int up = 1, down = 1;
   Padding padding = {};
@@ -187,8 +166,7 @@ struct ModulatedConvOptions {
 
 /// d [n, o] = 1 / sqrt(sum over window and channels of (w s)^2 + 1e-8): what brings a modulated convolution back to unit
 /// variance. w [o, kh, kw, c], s [n, c]. Any order.
-template <class T>
-Var<T> demodulation(Var<T> const& w, Var<T> const& s) {
+template <class T> Var<T> demodulation(Var<T> const& w, Var<T> const& s) {
   check(w.rank() == 4 && s.rank() == 2 && s.dim(1) == w.dim(3), "demodulation: styles must be [n, c] to match weight [o, kh, kw, c] ",
         w.shape(), ", got ", s.shape());
   return rsqrt(matmul(square(s), sum_taps_of_squares(w), {.b = true}) + 1e-8);
@@ -198,8 +176,7 @@ Var<T> demodulation(Var<T> const& w, Var<T> const& s) {
 /// and, with `demodulate`, each output channel divided by the norm of its weight. Result [n, h up / down, w up / down, o]
 /// with padding k / 2. Any order in x, w and s. The same bits for any number of threads; a single sample that no tape
 /// watches takes a shorter way and may differ in the last bits from one that is watched.
-template <class T>
-Var<T> modulated_conv2d(Var<T> const& x, Var<T> const& w, Var<T> const& s, ModulatedConvOptions<T> const& o = {}) {
+template <class T> Var<T> modulated_conv2d(Var<T> const& x, Var<T> const& w, Var<T> const& s, ModulatedConvOptions<T> const& o = {}) {
   check(x.rank() == 4 && w.rank() == 4 && w.dim(3) == x.dim(3), "modulated_conv2d: weight must be [o, kh, kw, ",
         x.rank() == 4 ? x.dim(3) : 0, "] to match x [n, h, w, c] ", x.shape(), ", got ", w.shape());
   check((s.shape() == Shape{x.dim(0), x.dim(3)}), "modulated_conv2d: styles must be ", Shape{x.dim(0), x.dim(3)}, " to match x ", x.shape(),
@@ -226,8 +203,7 @@ Var<T> modulated_conv2d(Var<T> const& x, Var<T> const& w, Var<T> const& s, Modul
   return o.demodulate ? scale_channels(y, demodulation(w, s)) : y;
 }
 
-template <class T>
-struct NoiseBiasAct {
+template <class T> struct NoiseBiasAct {
   using scalar = T;
   static constexpr char const* name = "noise_bias_act";
   BiasAct<T> act;

@@ -145,7 +145,9 @@ template <class T> struct BroadcastTo {
 /// Sum over the axes in which x is larger than `shape` (missing or 1 there). x itself if the shapes agree. Any order.
 template <class T> Var<T> sum_to(Var<T> const& x, Shape const& shape) { return x.shape() == shape ? x : apply(SumTo<T>{shape}, x); }
 /// x repeated to `shape`. x itself if the shapes agree. Any order.
-template <class T> Var<T> broadcast_to(Var<T> const& x, Shape const& shape) { return x.shape() == shape ? x : apply(BroadcastTo<T>{shape}, x); }
+template <class T> Var<T> broadcast_to(Var<T> const& x, Shape const& shape) {
+  return x.shape() == shape ? x : apply(BroadcastTo<T>{shape}, x);
+}
 
 /// Sum of all elements, shape []. Any order.
 template <class T> Var<T> sum(Var<T> const& x) { return sum_to(x, {}); }

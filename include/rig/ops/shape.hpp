@@ -26,8 +26,8 @@ template <class T> struct CopyRowsKernel {
   }
 };
 template <class T>
-void copy_rows(Tensor<T>& y, std::int64_t y_mid, std::int64_t y_begin, Tensor<T> const& x, std::int64_t x_mid, std::int64_t x_begin, std::int64_t outer,
-               std::int64_t count, std::int64_t inner) {
+void copy_rows(Tensor<T>& y, std::int64_t y_mid, std::int64_t y_begin, Tensor<T> const& x, std::int64_t x_mid, std::int64_t x_begin,
+               std::int64_t outer, std::int64_t count, std::int64_t inner) {
   for_each(y.device(), outer, count * inner, CopyRowsKernel<T>{y.mutate(), x.data(), y_mid, y_begin, x_mid, x_begin, count * inner, inner});
 }
 
@@ -69,7 +69,8 @@ template <class T> struct Slice {
   std::int64_t begin, count;
   Tensor<T> forward(Tensor<T> const& x) const {
     detail::AxisView const a(name, x.shape(), axis);
-    check(begin >= 0 && count >= 0 && begin + count <= a.mid, name, ": [", begin, ", ", begin + count, ") is outside axis ", axis, " of ", x.shape());
+    check(begin >= 0 && count >= 0 && begin + count <= a.mid, name, ": [", begin, ", ", begin + count, ") is outside axis ", axis, " of ",
+          x.shape());
     if (a.axis == 0) return x.rows(begin, count);
     Tensor<T> y(x.shape().with(a.axis, count), x.device());
     detail::copy_rows(y, count, 0, x, a.mid, begin, a.outer, count, a.inner);
@@ -86,7 +87,8 @@ template <class T> struct Unslice {
   std::int64_t begin, extent;
   Tensor<T> forward(Tensor<T> const& x) const {
     detail::AxisView const a(name, x.shape(), axis);
-    check(begin >= 0 && begin + a.mid <= extent, name, ": ", x.shape(), " at ", begin, " does not fit into extent ", extent, " of axis ", axis);
+    check(begin >= 0 && begin + a.mid <= extent, name, ": ", x.shape(), " at ", begin, " does not fit into extent ", extent, " of axis ",
+          axis);
     Tensor<T> y = zeros<T>(x.shape().with(a.axis, extent), x.device());
     detail::copy_rows(y, extent, begin, x, a.mid, 0, a.outer, a.mid, a.inner);
     return y;
@@ -103,8 +105,8 @@ template <class T> struct Concat {
     detail::AxisView const a(name, x[0].shape(), axis);
     std::int64_t total = 0;
     for (auto const& t : x) {
-      check(t.rank() == x[0].rank() && t.shape().with(a.axis, 0) == x[0].shape().with(a.axis, 0), name, ": shapes must agree except along axis ", axis,
-            ", got ", x[0].shape(), " and ", t.shape());
+      check(t.rank() == x[0].rank() && t.shape().with(a.axis, 0) == x[0].shape().with(a.axis, 0), name,
+            ": shapes must agree except along axis ", axis, ", got ", x[0].shape(), " and ", t.shape());
       total += t.dim(a.axis);
     }
     Tensor<T> y(x[0].shape().with(a.axis, total), x[0].device());
@@ -159,9 +161,13 @@ template <class T> struct Permute {
 /// The same values under another shape; shares memory. Any order.
 template <class T> Var<T> reshape(Var<T> const& x, Shape const& shape) { return x.shape() == shape ? x : apply(Reshape<T>{shape}, x); }
 /// Entries [begin, begin + count) along an axis. Any order.
-template <class T> Var<T> slice(Var<T> const& x, int axis, std::int64_t begin, std::int64_t count) { return apply(Slice<T>{axis, begin, count}, x); }
+template <class T> Var<T> slice(Var<T> const& x, int axis, std::int64_t begin, std::int64_t count) {
+  return apply(Slice<T>{axis, begin, count}, x);
+}
 /// Zeros of the given extent along an axis with x at `begin`. Any order.
-template <class T> Var<T> unslice(Var<T> const& x, int axis, std::int64_t begin, std::int64_t extent) { return apply(Unslice<T>{axis, begin, extent}, x); }
+template <class T> Var<T> unslice(Var<T> const& x, int axis, std::int64_t begin, std::int64_t extent) {
+  return apply(Unslice<T>{axis, begin, extent}, x);
+}
 /// Joined along an axis; the other extents must agree. Any order.
 template <class T> Var<T> concat(std::vector<Var<T>> const& x, int axis) {
   if (x.size() == 1) return x[0];

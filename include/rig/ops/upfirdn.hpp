@@ -54,8 +54,7 @@ struct TapSpan {
   }
 };
 
-template <class T>
-struct UpfirdnKernel {
+template <class T> struct UpfirdnKernel {
   T const *x, *taps;  // taps [rows.taps, cols.taps], as correlation, with the gain
   T* y;
   std::int64_t c;
@@ -72,8 +71,7 @@ struct UpfirdnKernel {
   }
 };
 /// The same sums in the same order, a row of pixels a call and 32 channels at a time in registers.
-template <class T>
-struct UpfirdnRowKernel {
+template <class T> struct UpfirdnRowKernel {
   UpfirdnKernel<T> p;
   TapSpan const* spans;  // one an output column
   static constexpr std::int64_t lanes = 32;
@@ -91,8 +89,7 @@ struct UpfirdnRowKernel {
   }
 
  private:
-  template <std::int64_t Fixed>
-  void pixel(T const* x, T* y, TapSpan const& a, TapSpan const& b, std::int64_t some) const {
+  template <std::int64_t Fixed> void pixel(T const* x, T* y, TapSpan const& a, TapSpan const& b, std::int64_t some) const {
     std::int64_t const width = Fixed ? Fixed : some;
     T sum[lanes] = {};
     for (std::int64_t k = 0; k < a.count; ++k)
@@ -110,8 +107,7 @@ void weighted_sum(T* y, std::int64_t n, T const* x, std::int64_t step, T const* 
   auto tap = [&](std::int64_t k) { return k < count ? taps[k * tap_step] : T(0); };
   T const t0 = tap(0), t1 = tap(1), t2 = tap(2), t3 = tap(3);
   switch (count) {
-    case 0:
-      return void(std::fill(y, y + n, T(0)));
+    case 0: return void(std::fill(y, y + n, T(0)));
     case 1:
       for (std::int64_t e = 0; e < n; ++e) y[e] = t0 * x[e];
       return;
@@ -132,14 +128,12 @@ void weighted_sum(T* y, std::int64_t n, T const* x, std::int64_t step, T const* 
 
 /// What to do with a row of the result once it is complete and still in cache; this one leaves it.
 struct LeaveRow {
-  template <class T>
-  void operator()(T*, std::int64_t /*row*/) const {}
+  template <class T> void operator()(T*, std::int64_t /*row*/) const {}
 };
 
 /// A filter that is a column times a row, on the CPU, several rows of the result a call: first the rows of x that meet are
 /// summed, then the columns of that sum. Along x it enlarges or reduces, not both.
-template <class T, class After>
-struct SeparableRowsKernel {
+template <class T, class After> struct SeparableRowsKernel {
   T const *x, *tap_rows, *tap_cols;
   T *y, *work;  // work [calls, work_size]: one row of x with zeros around it, and one of y
   std::int64_t c, all_rows, rows_a_call;
@@ -193,8 +187,7 @@ struct SeparableRowsKernel {
 };
 
 /// f [h, w], on the host, as a column times a row. False if it is not one up to rounding.
-template <class T>
-bool separate(T const* f, std::int64_t h, std::int64_t w, std::vector<T>& column, std::vector<T>& row) {
+template <class T> bool separate(T const* f, std::int64_t h, std::int64_t w, std::vector<T>& column, std::vector<T>& row) {
   std::int64_t best = 0;
   for (std::int64_t i = 0; i < h * w; ++i)
     if (std::abs(f[i]) > std::abs(f[best])) best = i;
@@ -221,8 +214,7 @@ Tensor<T> upfirdn_separable(Tensor<T> const& x, T const* tap_rows, T const* tap_
   return y;
 }
 
-template <class T>
-struct PrepareTapsKernel {
+template <class T> struct PrepareTapsKernel {
   T const* f;
   T* taps;
   std::int64_t last;
@@ -232,8 +224,7 @@ struct PrepareTapsKernel {
 };
 
 /// One pass with taps [a, b].
-template <class T>
-Tensor<T> upfirdn_pass(Tensor<T> const& x, Tensor<T> const& taps, Resampling const& rows, Resampling const& cols) {
+template <class T> Tensor<T> upfirdn_pass(Tensor<T> const& x, Tensor<T> const& taps, Resampling const& rows, Resampling const& cols) {
   std::int64_t const n = x.dim(0), c = x.dim(3);
   Tensor<T> y({n, rows.out, cols.out, c}, x.device());
   UpfirdnKernel<T> const plain{x.data(), taps.data(), y.mutate(), c, rows, cols};
@@ -251,20 +242,13 @@ Tensor<T> upfirdn_pass(Tensor<T> const& x, Tensor<T> const& taps, Resampling con
 inline std::int64_t floor_half(std::int64_t v) { return v >= 0 ? v / 2 : -((1 - v) / 2); }
 
 /// Height and width of a filter; 1 by 1 if there is none.
-template <class T>
-std::int64_t filter_height(Tensor<T> const& f) {
-  return f ? f.dim(0) : 1;
-}
-template <class T>
-std::int64_t filter_width(Tensor<T> const& f) {
-  return f ? f.dim(-1) : 1;
-}
+template <class T> std::int64_t filter_height(Tensor<T> const& f) { return f ? f.dim(0) : 1; }
+template <class T> std::int64_t filter_width(Tensor<T> const& f) { return f ? f.dim(-1) : 1; }
 
 }  // namespace detail
 
 /// Linear in x. Its adjoint is another one.
-template <class T>
-struct Upfirdn2d {
+template <class T> struct Upfirdn2d {
   using scalar = T;
   static constexpr char const* name = "upfirdn2d";
   Tensor<T> filter;
@@ -310,22 +294,19 @@ struct Upfirdn2d {
 /// Every channel of x [n, h, w, c] on its own: zeros inserted (up), padded or cropped, filtered, decimated (down).
 /// filter [fh, fw], or [taps] applied along x and then y, or empty for none. Result per axis: (in up + p0 + p1 - taps) / down + 1,
 /// rounded down. Linear; any order. The same bits for any number of threads.
-template <class T>
-Var<T> upfirdn2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions const& options = {}) {
+template <class T> Var<T> upfirdn2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions const& options = {}) {
   return apply(Upfirdn2d<T>{filter, options}, x);
 }
 
 /// The picture filtered at the same size. `padding` is added to the one that keeps the size.
-template <class T>
-Var<T> filter2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {}) {
+template <class T> Var<T> filter2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {}) {
   check(o.up == Factor(1) && o.down == Factor(1), "filter2d: up and down must be 1");
   int const w = int(detail::filter_width(filter)), h = int(detail::filter_height(filter));
   o.padding = {o.padding.x0 + w / 2, o.padding.x1 + (w - 1) / 2, o.padding.y0 + h / 2, o.padding.y1 + (h - 1) / 2};
   return upfirdn2d(x, filter, o);
 }
 /// The picture `up` times as large. The gain is multiplied by up.x up.y, so that brightness stays.
-template <class T>
-Var<T> upsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {.up = 2}) {
+template <class T> Var<T> upsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {.up = 2}) {
   check(o.down == Factor(1), "upsample2d: down must be 1");
   auto lead = [](std::int64_t t, int up) { return int(detail::floor_half(t + up - 1)); };
   auto trail = [](std::int64_t t, int up) { return int(detail::floor_half(t - up)); };
@@ -336,8 +317,7 @@ Var<T> upsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {
   return upfirdn2d(x, filter, o);
 }
 /// The picture `down` times as small.
-template <class T>
-Var<T> downsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {.down = 2}) {
+template <class T> Var<T> downsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o = {.down = 2}) {
   check(o.up == Factor(1), "downsample2d: up must be 1");
   auto lead = [](std::int64_t t, int down) { return int(detail::floor_half(t - down + 1)); };
   auto trail = [](std::int64_t t, int down) { return int(detail::floor_half(t - down)); };
@@ -348,8 +328,7 @@ Var<T> downsample2d(Var<T> const& x, Tensor<T> const& filter, UpfirdnOptions o =
 }
 
 /// A filter ready for upfirdn2d. Eight taps or more stay a row, applied along each axis; fewer become their outer product.
-template <class T>
-Tensor<T> setup_filter(std::vector<double> const& taps, FilterOptions const& o = {}, Device const& device = {}) {
+template <class T> Tensor<T> setup_filter(std::vector<double> const& taps, FilterOptions const& o = {}, Device const& device = {}) {
   std::vector<double> f;
   for (double v : taps) f.push_back(double(float(v)));
   if (f.empty()) f = {1};
@@ -382,8 +361,7 @@ struct ConvResampleOptions {
 /// Zeros inserted (up), filtered, convolved with w [o, kh, kw, c / groups], filtered and decimated (down), in the cheapest
 /// order that gives the same: up-sampling is a transposed convolution and a filter on its result, down-sampling a filter
 /// and a strided convolution. With padding k / 2 the result is [n, h up / down, w up / down, o]. Any order.
-template <class T>
-Var<T> conv2d_resample(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o = {}) {
+template <class T> Var<T> conv2d_resample(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o = {}) {
   check(w.rank() == 4, "conv2d_resample: weight must be [o, kh, kw, c], got ", w.shape());
   check(x.rank() == 4, "conv2d_resample: x must be [n, h, w, c], got ", x.shape());
   check(o.up > 0 && o.down > 0, "conv2d_resample: up and down must be positive, got ", o.up, " and ", o.down);

@@ -10,8 +10,7 @@ namespace rig::inline RIG_ABI::render {
 namespace detail {
 
 /// Force on what each pixel sees: G = -sum over neighbour pairs of share x sum_c (C1 - C0)(g0 + g1)/2.
-template <class T>
-struct MotionForceKernel {
+template <class T> struct MotionForceKernel {
   T* force;  // [n, h, w, 2]
   T const *gy, *image, *projected;
   int const* triangle;
@@ -63,8 +62,7 @@ struct MotionForceKernel {
 };
 
 /// A fragment as a material point of its surface: dL/dp_k = lambda_k G, dL/dd_k = lambda_k ((p_k - P) . G) q_k.
-template <class T>
-struct MotionTriangleKernel {
+template <class T> struct MotionTriangleKernel {
   T* sum;
   unsigned char* owns;
   T const *force, *projected;
@@ -95,8 +93,7 @@ struct MotionTriangleKernel {
   }
 };
 
-template <class T>
-struct MotionGradient {
+template <class T> struct MotionGradient {
   using scalar = T;
   static constexpr char const* name = "motion_gradient";
   Visibility visibility;

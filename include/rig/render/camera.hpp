@@ -80,8 +80,7 @@ inline CameraPose from_mofa(Mat3<double> const& rm, Vec3<double> tm, double dist
 namespace detail {
 
 /// A camera in pixels of one image size, for kernels.
-template <class T>
-struct PixelCamera {
+template <class T> struct PixelCamera {
   T f, cx, cy, distance, near;
   PixelCamera(Camera const& c, ImageSize s)
       : f(T(c.focal_pixels(s.height))),
@@ -91,8 +90,7 @@ struct PixelCamera {
         near(T(c.near_fraction * c.distance)) {}
 };
 
-template <class T>
-struct ProjectKernel {
+template <class T> struct ProjectKernel {
   T* y;
   T const *v, *r, *t;
   std::int64_t vertices;
@@ -107,8 +105,7 @@ struct ProjectKernel {
   }
 };
 /// dL/dx in the camera frame; zero for invalid vertices and for upstream gradients that are not finite.
-template <class T>
-struct ProjectForce {
+template <class T> struct ProjectForce {
   T const *gy, *y;
   std::int64_t vertices;
   PixelCamera<T> c;
@@ -121,8 +118,7 @@ struct ProjectForce {
     return {s * gu, -s * gw, ((y[k] - c.cx) * gu + (y[k + 1] - c.cy) * gw) / d - gd};
   }
 };
-template <class T>
-struct ProjectVertexBackwardKernel {
+template <class T> struct ProjectVertexBackwardKernel {
   T* gv;
   T const* r;
   ProjectForce<T> force;
@@ -131,8 +127,7 @@ struct ProjectVertexBackwardKernel {
   }
 };
 /// Sums of force x vertex^T (9) and force (3).
-template <class T, class Force>
-struct PoseSumLeaf {
+template <class T, class Force> struct PoseSumLeaf {
   T const* v;
   Force force;
   RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, T* out) const {
@@ -148,8 +143,7 @@ struct PoseSumLeaf {
   }
 };
 /// Splits [n, 12] into [n, 9] and [n, 3].
-template <class T>
-struct SplitPoseKernel {
+template <class T> struct SplitPoseKernel {
   T *gr, *gt;
   T const* sum;
   RIG_HD void operator()(std::int64_t i) const {
@@ -158,17 +152,14 @@ struct SplitPoseKernel {
   }
 };
 
-template <class T>
-void check_points(char const* op, Tensor<T> const& v, char const* what = "vertices") {
+template <class T> void check_points(char const* op, Tensor<T> const& v, char const* what = "vertices") {
   check(v.rank() == 3 && v.dim(2) == 3, op, ": ", what, " must be [n, V, 3], got ", v.shape());
 }
-template <class T>
-void check_per_image(char const* op, Tensor<T> const& x, std::int64_t n, std::int64_t width, char const* what) {
+template <class T> void check_per_image(char const* op, Tensor<T> const& x, std::int64_t n, std::int64_t width, char const* what) {
   check(x.rank() == 2 && x.dim(0) == n && x.dim(1) == width, op, ": ", what, " must be [", n, ", ", width, "], got ", x.shape());
 }
 
-template <class T>
-struct Project {
+template <class T> struct Project {
   using scalar = T;
   static constexpr char const* name = "project";
   Camera camera;
@@ -197,8 +188,7 @@ struct Project {
   }
 };
 
-template <class T>
-struct RotateKernel {
+template <class T> struct RotateKernel {
   T* y;
   T const *v, *r;
   std::int64_t vertices;
@@ -207,14 +197,12 @@ struct RotateKernel {
     (Mat3<T>::load(r + 9 * image) * Vec3<T>::load(v + k)).store(y + k);
   }
 };
-template <class T>
-struct RotateForce {
+template <class T> struct RotateForce {
   T const* gy;
   std::int64_t vertices;
   RIG_HD Vec3<T> operator()(std::int64_t image, std::int64_t i) const { return Vec3<T>::load(gy + 3 * (image * vertices + i)); }
 };
-template <class T>
-struct RotateVertexBackwardKernel {
+template <class T> struct RotateVertexBackwardKernel {
   T* gv;
   T const *gy, *r;
   std::int64_t vertices;
@@ -223,8 +211,7 @@ struct RotateVertexBackwardKernel {
     or_zero(Mat3<T>::load(r + 9 * image).transposed_times(Vec3<T>::load(gy + k))).store(gv + k);
   }
 };
-template <class T>
-struct Rotate {
+template <class T> struct Rotate {
   using scalar = T;
   static constexpr char const* name = "rotate";
   Tensor<T> forward(Tensor<T> const& v, Tensor<T> const& r) const {
@@ -244,8 +231,7 @@ struct Rotate {
   }
 };
 
-template <class T>
-struct OrthographicKernel {
+template <class T> struct OrthographicKernel {
   T* y;
   T const *v, *r, *stt;
   std::int64_t vertices;
@@ -258,8 +244,7 @@ struct OrthographicKernel {
   }
 };
 /// dL/d of the scaled point; x and y still wait for the scale.
-template <class T>
-struct OrthographicForce {
+template <class T> struct OrthographicForce {
   T const* gy;
   std::int64_t vertices;
   T half_w, half_h;
@@ -268,8 +253,7 @@ struct OrthographicForce {
     return {half_w * g[0], -half_h * g[1], -g[2]};
   }
 };
-template <class T>
-struct OrthographicVertexBackwardKernel {
+template <class T> struct OrthographicVertexBackwardKernel {
   T* gv;
   T const *r, *stt;
   OrthographicForce<T> force;
@@ -280,8 +264,7 @@ struct OrthographicVertexBackwardKernel {
   }
 };
 /// With h the force and S = sum h v^T: dL/dt = s sum h, and dL/ds = sum over x and y of h . (R v + t).
-template <class T>
-struct OrthographicCameraBackwardKernel {
+template <class T> struct OrthographicCameraBackwardKernel {
   T *gr, *gc;
   T const *sum, *r, *stt;
   RIG_HD void operator()(std::int64_t i) const {
@@ -292,8 +275,7 @@ struct OrthographicCameraBackwardKernel {
     gc[3 * i] = e, gc[3 * i + 1] = c[0] * s[9], gc[3 * i + 2] = c[0] * s[10];
   }
 };
-template <class T>
-struct ProjectOrthographic {
+template <class T> struct ProjectOrthographic {
   using scalar = T;
   static constexpr char const* name = "project_orthographic";
   ImageSize size;
@@ -334,10 +316,7 @@ Var<T> project_orthographic(Var<T> const& vertices, Var<T> const& rotation, Var<
   return apply(detail::ProjectOrthographic<T>{size}, vertices, rotation, scale_translation);
 }
 /// Vectors [n, V, 3] turned by rotations [n, 9]; for normals. Differentiable once.
-template <class T>
-Var<T> rotate(Var<T> const& vectors, Var<T> const& rotation) {
-  return apply(detail::Rotate<T>{}, vectors, rotation);
-}
+template <class T> Var<T> rotate(Var<T> const& vectors, Var<T> const& rotation) { return apply(detail::Rotate<T>{}, vectors, rotation); }
 
 }  // namespace rig::inline RIG_ABI::render
 

@@ -21,8 +21,7 @@
 namespace rig::inline RIG_ABI::render {
 
 /// Parameters of n faces. What is left out is zero.
-template <class T>
-struct FaceParts {
+template <class T> struct FaceParts {
   Var<T> identity = {};     ///< [n, Ki]
   Var<T> reflectance = {};  ///< [n, Kr]
   Var<T> expression = {};   ///< [n, Ke]
@@ -32,8 +31,7 @@ struct FaceParts {
 };
 
 /// What follows from them.
-template <class T>
-struct Face {
+template <class T> struct Face {
   Var<T> vertices;   ///< [n, V, 3], object frame
   Var<T> normals;    ///< [n, V, 3], camera frame
   Var<T> albedo;     ///< [n, V, 3]
@@ -57,8 +55,7 @@ struct PictureOptions {
   Shading shading = Shading::vertex;
   bool cull = true;
 };
-template <class T>
-struct Picture {
+template <class T> struct Picture {
   Var<T> image;    ///< [n, h, w, 3], over the background
   Tensor<T> mask;  ///< [n, h, w], 1 where the face region (without eyes and mouth) is seen
   Visibility visibility;
@@ -69,8 +66,7 @@ struct PhotometricOptions {
   bool depth_test = true;  ///< off: every vertex that faces the camera counts as seen
 };
 
-template <class T>
-class FaceRenderer {
+template <class T> class FaceRenderer {
  public:
   Camera camera;
   Mesh mesh;

@@ -10,8 +10,7 @@ namespace rig::inline RIG_ABI::render {
 namespace detail {
 
 /// One pixel of one triangle: weights, and what their gradients need. Positions are the snapped ones, in pixels.
-template <class T>
-struct Fragment {
+template <class T> struct Fragment {
   T lambda[3], q[3], beta[3], s;  // screen and perspective-correct barycentrics, inverse depths, their mix
   T gu[3], gw[3];                 // gradient of lambda on the screen
   int order[3];
@@ -33,14 +32,12 @@ struct Fragment {
 };
 
 /// The triangle that owns a pixel, set up again from projected positions.
-template <class T>
-RIG_HD bool screen_triangle(ScreenTriangle<T>& s, T const* projected, int const* t, ImageSize size) {
+template <class T> RIG_HD bool screen_triangle(ScreenTriangle<T>& s, T const* projected, int const* t, ImageSize size) {
   using S = ScreenVertexKernel<T>;
   return s.set(S::load(projected + 3 * t[0]), S::load(projected + 3 * t[1]), S::load(projected + 3 * t[2]), size, false);
 }
 
-template <class T>
-struct InterpolateKernel {
+template <class T> struct InterpolateKernel {
   T* y;
   T const *attribute, *projected;
   int const* triangle;
@@ -80,8 +77,7 @@ RIG_HD bool for_each_owned(ScreenTriangle<T> const& s, int const* triangle, int 
 }
 
 /// Sums of one triangle: for each of its corners (du, dv, ddepth, then attributes): [3, 3 + channels].
-template <class T>
-struct InterpolateTriangleKernel {
+template <class T> struct InterpolateTriangleKernel {
   T* sum;
   unsigned char* owns;
   T const *gy, *attribute, *projected;
@@ -125,8 +121,7 @@ struct InterpolateTriangleKernel {
   }
 };
 /// y[vertex, c] = sum over its triangles that own pixels, ascending, of numbers begin + c of its corner.
-template <class T>
-struct GatherCornersKernel {
+template <class T> struct GatherCornersKernel {
   T* y;
   T const* sum;
   unsigned char const* owns;
@@ -150,8 +145,7 @@ inline void check_visibility(char const* op, Visibility const& v, std::int64_t i
         v.triangle.shape());
 }
 
-template <class T>
-struct Interpolate {
+template <class T> struct Interpolate {
   using scalar = T;
   static constexpr char const* name = "interpolate";
   Visibility visibility;
@@ -193,8 +187,7 @@ struct Interpolate {
 };
 
 /// Foreground where a triangle is seen, background elsewhere. With Background, the other way round: for gradients.
-template <class T>
-struct CompositeKernel {
+template <class T> struct CompositeKernel {
   T* y;
   T const *front, *back;  // null: zero
   int const* triangle;
@@ -204,8 +197,7 @@ struct CompositeKernel {
     y[pixel * channels + c] = from ? from[pixel * channels + c] : T(0);
   }
 };
-template <class T>
-Tensor<T> composite(Tensor<T> const& like_this, T const* front, T const* back, Visibility const& v) {
+template <class T> Tensor<T> composite(Tensor<T> const& like_this, T const* front, T const* back, Visibility const& v) {
   Tensor<T> y(like_this.shape(), like_this.device());
   for_each(y.device(), v.triangle.size(), y.dim(3), CompositeKernel<T>{y.mutate(), front, back, v.triangle.data(), y.dim(3)});
   return y;
@@ -213,12 +205,10 @@ Tensor<T> composite(Tensor<T> const& like_this, T const* front, T const* back, V
 
 }  // namespace detail
 
-template <class T>
-Var<T> composite(Var<T> const& foreground, Var<T> const& background, Visibility const& visibility);
+template <class T> Var<T> composite(Var<T> const& foreground, Var<T> const& background, Visibility const& visibility);
 
 namespace detail {
-template <class T>
-struct Composite {
+template <class T> struct Composite {
   using scalar = T;
   static constexpr char const* name = "composite";
   Visibility visibility;
@@ -240,13 +230,11 @@ struct Composite {
 /// Attributes [n, V, c] of a mesh at projected positions [n, V, 3] as a picture [n, h, w, c], zero where nothing is seen.
 /// Gradients to attributes and positions for fixed visibility, exact (pass projected.detach() for attributes alone).
 /// Differentiable once; same bits for any number of threads.
-template <class T>
-Var<T> interpolate(Var<T> const& attribute, Var<T> const& projected, Visibility const& visibility, Mesh const& mesh) {
+template <class T> Var<T> interpolate(Var<T> const& attribute, Var<T> const& projected, Visibility const& visibility, Mesh const& mesh) {
   return apply(detail::Interpolate<T>{visibility, mesh}, attribute, projected);
 }
 /// Foreground [n, h, w, c] where a triangle is seen, background of the same shape elsewhere. Any order.
-template <class T>
-Var<T> composite(Var<T> const& foreground, Var<T> const& background, Visibility const& visibility) {
+template <class T> Var<T> composite(Var<T> const& foreground, Var<T> const& background, Visibility const& visibility) {
   return apply(detail::Composite<T>{visibility}, foreground, background);
 }
 

@@ -46,8 +46,7 @@ inline std::vector<int> landmarks66() {
 
 namespace detail {
 
-template <class T>
-struct SelectLandmarksKernel {
+template <class T> struct SelectLandmarksKernel {
   int* y;
   T const* projected;
   int const *vertex, *offset, *candidate, *side;
@@ -66,8 +65,7 @@ struct SelectLandmarksKernel {
     y[image * landmarks + l] = best;
   }
 };
-template <class T>
-struct LandmarkPointsKernel {
+template <class T> struct LandmarkPointsKernel {
   T* y;
   T const* projected;
   int const* index;
@@ -80,8 +78,7 @@ struct LandmarkPointsKernel {
   }
 };
 /// One call an image, landmarks in order: several may name one vertex.
-template <class T>
-struct LandmarkPointsBackwardKernel {
+template <class T> struct LandmarkPointsBackwardKernel {
   T* g;
   T const* gy;
   int const* index;
@@ -94,8 +91,7 @@ struct LandmarkPointsBackwardKernel {
     }
   }
 };
-template <class T>
-struct LandmarkPoints {
+template <class T> struct LandmarkPoints {
   using scalar = T;
   static constexpr char const* name = "landmark_points";
   Tensor<int> index;  // [n, L]
@@ -120,8 +116,7 @@ struct LandmarkPoints {
   }
 };
 
-template <class T>
-struct LandmarkLossKernel {
+template <class T> struct LandmarkLossKernel {
   T* y;
   T const *p, *target, *weight;
   std::int64_t landmarks;
@@ -135,8 +130,7 @@ struct LandmarkLossKernel {
     y[image] = total > T(0) ? s / total : T(0);
   }
 };
-template <class T>
-struct LandmarkLossBackwardKernel {
+template <class T> struct LandmarkLossBackwardKernel {
   T* g;
   T const *gy, *p, *target, *weight;
   std::int64_t landmarks;
@@ -151,8 +145,7 @@ struct LandmarkLossBackwardKernel {
     }
   }
 };
-template <class T>
-struct LandmarkLoss {
+template <class T> struct LandmarkLoss {
   using scalar = T;
   static constexpr char const* name = "landmark_loss";
   Tensor<T> target, weight;
@@ -174,8 +167,7 @@ struct LandmarkLoss {
 }  // namespace detail
 
 /// The vertex each landmark is under the present projection [n, V, 3]: [n, L].
-template <class T>
-Tensor<int> select_landmarks(Tensor<T> const& projected, LandmarkTable const& table) {
+template <class T> Tensor<int> select_landmarks(Tensor<T> const& projected, LandmarkTable const& table) {
   detail::check_points("select_landmarks", projected, "projected");
   Tensor<int> y({projected.dim(0), table.size()}, projected.device());
   for_each(y.device(), y.dim(0), y.dim(1),
@@ -185,15 +177,13 @@ Tensor<int> select_landmarks(Tensor<T> const& projected, LandmarkTable const& ta
 }
 /// The points (u, v) of vertices `index` [n, L] of projected [n, V, 3], divided by the image's height: [n, L, 2].
 /// A vertex behind the camera gives (0, 0), and project() passes no gradient to it. Differentiable once.
-template <class T>
-Var<T> landmark_points(Var<T> const& projected, Tensor<int> const& index, ImageSize size) {
+template <class T> Var<T> landmark_points(Var<T> const& projected, Tensor<int> const& index, ImageSize size) {
   check(size.height > 0, "landmark_points: the image has no height");
   return apply(detail::LandmarkPoints<T>{index, T(1) / T(size.height)}, projected);
 }
 /// sum_l w_l |p_l - s_l|^2 / sum_l w_l for points and targets [n, L, 2] and weights [n, L]: [n]. A target of weight 0 may
 /// hold anything; without any weight an image's loss is 0. Differentiable once.
-template <class T>
-Var<T> landmark_loss(Var<T> const& points, Tensor<T> const& targets, Tensor<T> const& weights) {
+template <class T> Var<T> landmark_loss(Var<T> const& points, Tensor<T> const& targets, Tensor<T> const& weights) {
   return apply(detail::LandmarkLoss<T>{targets, weights}, points);
 }
 

@@ -17,8 +17,7 @@ namespace rig::inline RIG_ABI::render {
 namespace detail {
 
 /// Eight images at a time for one column: the plain form, one thread a column on CUDA.
-template <class T>
-struct CombineKernel {
+template <class T> struct CombineKernel {
   T* y;
   T const *c, *b, *mean;  // mean may be null
   std::int64_t images, modes, columns;
@@ -42,8 +41,7 @@ inline constexpr int lanes = 16;
 
 /// Partial inner products of the rows of g and b over inner_columns columns, in 16 lanes that are then added in order:
 /// out[block, image, mode]. The plain form.
-template <class T>
-struct InnerKernel {
+template <class T> struct InnerKernel {
   T* out;
   T const *g, *b;
   std::int64_t images, modes, columns;
@@ -62,21 +60,18 @@ struct InnerKernel {
 #if defined(__GNUC__) && !RIG_CUDA
 // The same sums with register tiles: 4 images x 32 columns, 4 images x 4 modes x 16 lanes. GNU vectors, because loops over
 // arrays of accumulators do not reliably stay in registers.
-template <class T>
-struct LaneVector {
+template <class T> struct LaneVector {
   typedef T type __attribute__((vector_size(lanes * sizeof(T))));
   /// sum += a * b in one rounding a lane, whatever the compiler is told about contraction; becomes one instruction.
   static void add_product(type const& a, type const& b, type& sum) {
     for (int l = 0; l < lanes; ++l) sum[l] = mul_add(T(a[l]), T(b[l]), T(sum[l]));
   }
 };
-template <class T>
-struct CombineBlock {
+template <class T> struct CombineBlock {
   using V = typename LaneVector<T>::type;
   CombineKernel<T> plain;
 
-  template <int I>
-  void tile(std::int64_t image, std::int64_t j) const {
+  template <int I> void tile(std::int64_t image, std::int64_t j) const {
     auto const& p = plain;
     V s[I][2];
     for (int i = 0; i < I; ++i) {
@@ -110,13 +105,11 @@ struct CombineBlock {
       for (std::int64_t j = whole; j < end; ++j) plain(g, j);
   }
 };
-template <class T>
-struct InnerBlock {
+template <class T> struct InnerBlock {
   using V = typename LaneVector<T>::type;
   InnerKernel<T> plain;
 
-  template <int I, int K>
-  void tile(std::int64_t block, std::int64_t image, std::int64_t mode) const {
+  template <int I, int K> void tile(std::int64_t block, std::int64_t image, std::int64_t mode) const {
     auto const& p = plain;
     std::int64_t const begin = block * inner_columns, count = std::min(inner_columns, p.columns - begin), whole = count / lanes * lanes;
     T const *g = p.g + image * p.columns + begin, *b = p.b + mode * p.columns + begin;
@@ -148,8 +141,7 @@ struct InnerBlock {
     for (; i + 4 <= plain.images; i += 4) row<4>(block, i);
     for (; i < plain.images; ++i) row<1>(block, i);
   }
-  template <int I>
-  void row(std::int64_t block, std::int64_t image) const {
+  template <int I> void row(std::int64_t block, std::int64_t image) const {
     std::int64_t k = 0;
     for (; k + 4 <= plain.modes; k += 4) tile<I, 4>(block, image, k);
     for (; k < plain.modes; ++k) tile<I, 1>(block, image, k);
@@ -157,16 +149,14 @@ struct InnerBlock {
 };
 #endif
 
-template <class T>
-void combine(Device const& device, CombineKernel<T> const& k) {
+template <class T> void combine(Device const& device, CombineKernel<T> const& k) {
 #if defined(__GNUC__) && !RIG_CUDA
   for_each_heavy(device, (k.columns + combine_columns - 1) / combine_columns, CombineBlock<T>{k});
 #else
   for_each(device, (k.images + 7) / 8, k.columns, k);
 #endif
 }
-template <class T>
-Tensor<T> inner(Tensor<T> const& g, Tensor<T> const& b, std::int64_t images, std::int64_t modes, std::int64_t columns) {
+template <class T> Tensor<T> inner(Tensor<T> const& g, Tensor<T> const& b, std::int64_t images, std::int64_t modes, std::int64_t columns) {
   std::int64_t const blocks = (columns + inner_columns - 1) / inner_columns;
   Tensor<T> partial({blocks, images, modes}, g.device()), y({images, modes}, g.device());
   InnerKernel<T> const k{partial.mutate(), g.data(), b.data(), images, modes, columns};
@@ -179,8 +169,7 @@ Tensor<T> inner(Tensor<T> const& g, Tensor<T> const& b, std::int64_t images, std
   return y;
 }
 
-template <class T>
-struct TransposeKernel {
+template <class T> struct TransposeKernel {
   T* y;
   T const* x;
   std::int64_t rows, cols;
@@ -196,17 +185,13 @@ inline Shape with_first(std::int64_t n, Shape const& rest) {
 
 }  // namespace detail
 
-template <class T>
-Var<T> linear_model(Var<T> const& coefficients, Var<T> const& basis, Var<T> const& mean = {});
-template <class T>
-Var<T> linear_model_coefficients(Var<T> const& gy, Var<T> const& basis);
-template <class T>
-Var<T> linear_model_basis(Var<T> const& coefficients, Var<T> const& gy);
+template <class T> Var<T> linear_model(Var<T> const& coefficients, Var<T> const& basis, Var<T> const& mean = {});
+template <class T> Var<T> linear_model_coefficients(Var<T> const& gy, Var<T> const& basis);
+template <class T> Var<T> linear_model_basis(Var<T> const& coefficients, Var<T> const& gy);
 
 namespace detail {
 
-template <class T>
-struct LinearModel {
+template <class T> struct LinearModel {
   using scalar = T;
   static constexpr char const* name = "linear_model";
   Tensor<T> forward(Tensor<T> const& c, Tensor<T> const& b, Tensor<T> const& mean) const {
@@ -225,8 +210,7 @@ struct LinearModel {
     return reshape(linear_model_basis(Var<T>(ones<T>({gy.dim(0), 1}, gy.device())), gy), mean.shape());
   }
 };
-template <class T>
-struct LinearModelCoefficients {
+template <class T> struct LinearModelCoefficients {
   using scalar = T;
   static constexpr char const* name = "linear_model_coefficients";
   Tensor<T> forward(Tensor<T> const& gy, Tensor<T> const& b) const {
@@ -237,8 +221,7 @@ struct LinearModelCoefficients {
   Var<T> vjp(wrt<0>, Var<T> gc, Var<T>, Var<T>, Var<T> b) const { return linear_model(gc, b); }
   Var<T> vjp(wrt<1>, Var<T> gc, Var<T>, Var<T> gy, Var<T>) const { return linear_model_basis(gc, gy); }
 };
-template <class T>
-struct LinearModelBasis {
+template <class T> struct LinearModelBasis {
   using scalar = T;
   static constexpr char const* name = "linear_model_basis";
   Tensor<T> forward(Tensor<T> const& c, Tensor<T> const& gy) const {
@@ -259,24 +242,20 @@ struct LinearModelBasis {
 
 /// mean [...] + sum_k coefficients[n, k] basis[k, ...]: [n, ...], for example [n, V, 3]. Without mean, the sum alone.
 /// Differentiable to any order in all arguments; same bits for any number of threads.
-template <class T>
-Var<T> linear_model(Var<T> const& coefficients, Var<T> const& basis, Var<T> const& mean) {
+template <class T> Var<T> linear_model(Var<T> const& coefficients, Var<T> const& basis, Var<T> const& mean) {
   return apply(detail::LinearModel<T>{}, coefficients, basis, mean);
 }
 /// Inner products of every gy[n, ...] with every basis[k, ...]: [n, k].
-template <class T>
-Var<T> linear_model_coefficients(Var<T> const& gy, Var<T> const& basis) {
+template <class T> Var<T> linear_model_coefficients(Var<T> const& gy, Var<T> const& basis) {
   return apply(detail::LinearModelCoefficients<T>{}, gy, basis);
 }
 /// sum_n coefficients[n, k] gy[n, ...]: [k, ...].
-template <class T>
-Var<T> linear_model_basis(Var<T> const& coefficients, Var<T> const& gy) {
+template <class T> Var<T> linear_model_basis(Var<T> const& coefficients, Var<T> const& gy) {
   return apply(detail::LinearModelBasis<T>{}, coefficients, gy);
 }
 
 /// The rows of some vertices of a mean [V, 3] or basis [k, V, 3], for evaluating landmarks alone.
-template <class T>
-Tensor<T> take_vertices(Tensor<T> const& x, std::vector<int> const& vertices) {
+template <class T> Tensor<T> take_vertices(Tensor<T> const& x, std::vector<int> const& vertices) {
   check(x.rank() == 2 || x.rank() == 3, "take_vertices: expected [V, c] or [k, V, c], got ", x.shape());
   std::int64_t const k = x.rank() == 3 ? x.dim(0) : 1, v = x.dim(-2), c = x.dim(-1), m = std::int64_t(vertices.size());
   for (int i : vertices) check(i >= 0 && i < v, "take_vertices: vertex ", i, " is outside [0, ", v, ")");

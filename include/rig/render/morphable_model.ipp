@@ -20,8 +20,7 @@ struct ModelHash {
     number(std::int64_t(s.size()));
     hash.add(s);
   }
-  template <class T>
-  void tensor(Tensor<T> const& t) {
+  template <class T> void tensor(Tensor<T> const& t) {
     number(t ? t.rank() : -1);
     if (!t) return;
     for (auto d : t.shape()) number(d);
@@ -64,8 +63,7 @@ inline void check_modes(char const* field, Tensor<float> const& modes, std::int6
 }
 
 // Rows of a per-vertex tensor [.., V, c] (lead = product of the extents before V) picked by old index.
-template <class T>
-Tensor<T> pick(Tensor<T> const& x, std::vector<int> const& old, std::int64_t lead, Shape shape) {
+template <class T> Tensor<T> pick(Tensor<T> const& x, std::vector<int> const& old, std::int64_t lead, Shape shape) {
   if (!x) return {};
   std::int64_t const v = lead ? x.size() / lead : 0;
   std::int64_t const n = std::int64_t(old.size()), c = shape.size() && lead && n ? shape.size() / lead / n : 0;

@@ -17,8 +17,7 @@ enum class NormalWeights {
 
 namespace detail {
 
-template <class T>
-struct MeshView {
+template <class T> struct MeshView {
   int const *triangle, *offset, *list;
   std::int64_t vertices, faces;
   explicit MeshView(Mesh const& m)
@@ -26,13 +25,9 @@ struct MeshView {
 };
 
 // Below this length a sum of cross products has no direction. Squares of it must not vanish in float.
-template <class T>
-RIG_HD T no_direction() {
-  return sizeof(T) == 4 ? T(1e-18) : T(1e-150);
-}
+template <class T> RIG_HD T no_direction() { return sizeof(T) == 4 ? T(1e-18) : T(1e-150); }
 
-template <class T>
-struct FaceNormalKernel {
+template <class T> struct FaceNormalKernel {
   T* m;
   T const* v;
   MeshView<T> mesh;
@@ -50,8 +45,7 @@ struct FaceNormalKernel {
   }
 };
 /// The sum round a vertex.
-template <class T>
-struct NormalSum {
+template <class T> struct NormalSum {
   T const* m;
   MeshView<T> mesh;
   RIG_HD Vec3<T> operator()(std::int64_t image, std::int64_t i) const {
@@ -61,8 +55,7 @@ struct NormalSum {
     return u;
   }
 };
-template <class T>
-struct VertexNormalKernel {
+template <class T> struct VertexNormalKernel {
   T* y;
   NormalSum<T> sum;
   RIG_HD void operator()(std::int64_t image, std::int64_t i) const {
@@ -74,8 +67,7 @@ struct VertexNormalKernel {
   }
 };
 /// k_v = (g - n (n . g)) / |u|
-template <class T>
-struct NormalSumBackwardKernel {
+template <class T> struct NormalSumBackwardKernel {
   T* k;
   T const *gy, *y;
   NormalSum<T> sum;
@@ -90,8 +82,7 @@ struct NormalSumBackwardKernel {
   }
 };
 /// s = sum of k over the triangle's vertices, brought back through the normalisation of the face normal if there was one.
-template <class T>
-struct FaceNormalBackwardKernel {
+template <class T> struct FaceNormalBackwardKernel {
   T* s;
   T const *k, *v;
   MeshView<T> mesh;
@@ -115,8 +106,7 @@ struct FaceNormalBackwardKernel {
   }
 };
 /// dL/dp_k += s x (p_{k+2} - p_{k+1})
-template <class T>
-struct NormalVertexBackwardKernel {
+template <class T> struct NormalVertexBackwardKernel {
   T* gv;
   T const *s, *v;
   MeshView<T> mesh;
@@ -139,8 +129,7 @@ inline std::int64_t images_at_once(std::int64_t images, std::int64_t bytes) {
   return fit < 1 ? 1 : fit > images ? images : fit;
 }
 
-template <class T>
-struct VertexNormals {
+template <class T> struct VertexNormals {
   using scalar = T;
   static constexpr char const* name = "vertex_normals";
   Mesh mesh;
@@ -182,8 +171,7 @@ struct VertexNormals {
 /// Unit normals of the vertices [n, V, 3] of a mesh: [n, V, 3], in the frame of the vertices. Differentiable once; same bits
 /// for any number of threads.
 ///   auto n = rotate(vertex_normals(vertices, mesh), rotation);   // in the camera frame
-template <class T>
-Var<T> vertex_normals(Var<T> const& vertices, Mesh const& mesh, NormalWeights weights = NormalWeights::area) {
+template <class T> Var<T> vertex_normals(Var<T> const& vertices, Mesh const& mesh, NormalWeights weights = NormalWeights::area) {
   return apply(detail::VertexNormals<T>{mesh, weights}, vertices);
 }
 

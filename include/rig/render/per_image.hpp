@@ -14,8 +14,7 @@ namespace rig::inline RIG_ABI::render {
 namespace detail {
 
 /// a * b + c in one rounding, where the machine has the instruction; elsewhere as two (a call into libm costs more than all the rest).
-template <class T>
-RIG_HD T mul_add(T a, T b, T c) {
+template <class T> RIG_HD T mul_add(T a, T b, T c) {
 #if defined(__FMA__) || defined(__CUDA_ARCH__) || defined(__ARM_FEATURE_FMA)
   return std::fma(a, b, c);
 #else
@@ -23,22 +22,12 @@ RIG_HD T mul_add(T a, T b, T c) {
 #endif
 }
 
-template <class T>
-RIG_HD bool finite(T v) {
-  return v - v == T(0);
-}
+template <class T> RIG_HD bool finite(T v) { return v - v == T(0); }
 /// Gradients that are not finite are dropped where they arise: bad input must not spread over a whole batch.
-template <class T>
-RIG_HD T or_zero(T v) {
-  return finite(v) ? v : T(0);
-}
-template <class T>
-RIG_HD Vec3<T> or_zero(Vec3<T> v) {
-  return finite(v.x) && finite(v.y) && finite(v.z) ? v : Vec3<T>{T(0), T(0), T(0)};
-}
+template <class T> RIG_HD T or_zero(T v) { return finite(v) ? v : T(0); }
+template <class T> RIG_HD Vec3<T> or_zero(Vec3<T> v) { return finite(v.x) && finite(v.y) && finite(v.z) ? v : Vec3<T>{T(0), T(0), T(0)}; }
 
-template <class K>
-struct PieceKernel {
+template <class K> struct PieceKernel {
   K kernel;
   std::int64_t count, pieces, length;
   RIG_HD void operator()(std::int64_t p) const {
@@ -49,8 +38,7 @@ struct PieceKernel {
 };
 
 /// kernel(image, i) for all images and all i < count.
-template <class K>
-void for_each_in_images(Device const& device, std::int64_t images, std::int64_t count, K const& kernel) {
+template <class K> void for_each_in_images(Device const& device, std::int64_t images, std::int64_t count, K const& kernel) {
   if (images <= 0 || count <= 0) return;
   if (device.is_cpu()) {
     std::int64_t const length = 4096, pieces = (count + length - 1) / length;
@@ -69,8 +57,7 @@ inline constexpr std::int64_t sum_leaf = 1024;
 inline std::int64_t sum_leaves(std::int64_t count) { return (count + sum_leaf - 1) / sum_leaf; }
 
 /// Adds the partial sums [images, leaves, width] of each image in ascending order: y is [images, width].
-template <class T>
-struct AddLeavesKernel {
+template <class T> struct AddLeavesKernel {
   T* y;
   T const* partial;
   std::int64_t leaves, width;
@@ -83,8 +70,7 @@ struct AddLeavesKernel {
 };
 
 /// Sums over the elements of each image. Leaf is a kernel leaf(image, begin, end, T* out[width]) that overwrites out.
-template <class T, class Leaf>
-struct LeafKernel {
+template <class T, class Leaf> struct LeafKernel {
   Leaf leaf;
   T* partial;
   std::int64_t count, leaves, width;

@@ -17,8 +17,7 @@ enum class Distance {
 
 namespace detail {
 
-template <class T>
-struct Rho {
+template <class T> struct Rho {
   Distance distance;
   T eps;
   RIG_HD T value(Vec3<T> x) const { return distance == Distance::l2 ? dot(x, x) / T(3) : std::sqrt(dot(x, x) + eps); }
@@ -28,8 +27,7 @@ struct Rho {
 };
 
 /// A photograph [h, w, 3] seen as a piecewise bilinear function with pixel centres at +.5, constant beyond the outermost.
-template <class T>
-struct Bilinear {
+template <class T> struct Bilinear {
   T const* p;
   std::int64_t h, w;
   struct Axis {
@@ -59,8 +57,7 @@ struct Bilinear {
   }
 };
 
-template <class T>
-struct VertexPhotometricLeaf {
+template <class T> struct VertexPhotometricLeaf {
   T const *color, *projected, *photo, *weight;
   std::int64_t vertices, h, w;
   Rho<T> rho;
@@ -75,8 +72,7 @@ struct VertexPhotometricLeaf {
     out[0] = s;
   }
 };
-template <class T>
-struct VertexPhotometricBackwardKernel {
+template <class T> struct VertexPhotometricBackwardKernel {
   T *gc, *gp;
   T const *gy, *color, *projected, *photo, *weight;
   std::int64_t vertices, h, w;
@@ -97,8 +93,7 @@ struct VertexPhotometricBackwardKernel {
     gp[3 * k] = or_zero(dot(g, du)), gp[3 * k + 1] = or_zero(dot(g, dv)), gp[3 * k + 2] = T(0);
   }
 };
-template <class T>
-struct VertexPhotometric {
+template <class T> struct VertexPhotometric {
   using scalar = T;
   static constexpr char const* name = "vertex_photometric";
   Tensor<T> photo, weight;
@@ -125,8 +120,7 @@ struct VertexPhotometric {
   }
 };
 
-template <class T>
-struct PixelPhotometricLeaf {
+template <class T> struct PixelPhotometricLeaf {
   T const *image, *photo, *weight;
   std::int64_t pixels;
   Rho<T> rho;
@@ -139,8 +133,7 @@ struct PixelPhotometricLeaf {
     out[0] = s;
   }
 };
-template <class T>
-struct PixelPhotometricBackwardKernel {
+template <class T> struct PixelPhotometricBackwardKernel {
   T* g;
   T const *gy, *image, *photo, *weight;
   std::int64_t pixels;
@@ -152,8 +145,7 @@ struct PixelPhotometricBackwardKernel {
     r.store(g + 3 * k);
   }
 };
-template <class T>
-struct PixelPhotometric {
+template <class T> struct PixelPhotometric {
   using scalar = T;
   static constexpr char const* name = "pixel_photometric";
   Tensor<T> photo, weight;

@@ -106,8 +106,7 @@ inline constexpr int identity_count = int(std::size(identity_controls)), express
 class Spacing {
  public:
   /// density is sampled on [0, end]; fixed are inner points, ascending.
-  template <class Density>
-  Spacing(int n, double end, Density density, std::vector<double> fixed) {
+  template <class Density> Spacing(int n, double end, Density density, std::vector<double> fixed) {
     int const samples = 2048;
     std::vector<double> sum(samples + 1, 0.0);
     for (int i = 0; i < samples; ++i) sum[std::size_t(i + 1)] = sum[std::size_t(i)] + density(end * (i + 0.5) / samples);

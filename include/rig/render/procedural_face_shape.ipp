@@ -358,16 +358,13 @@ inline V const ear_root{0.725, 0.0, -0.10};
 /// Where any vertex of the model lies.
 inline V position(Point const& p, Controls const& c) {
   switch (p.part) {
-    case Part::skin:
-      return skin(p, c);
+    case Part::skin: return skin(p, c);
     case Part::lid: {  // from the edge of the lid onto the eyeball
       V const edge = skin(p, c), e = eye_position(p.hand, c), r = edge - e;
       return e + (0.985 * ball * (1 + 0.07 * c.eye_size) / length(r)) * r;
     }
-    case Part::eye:
-      return eye_position(p.hand, c) + (ball * (1 + 0.07 * c.eye_size)) * p.local;
-    case Part::glint:
-      return eye_position(p.hand, c) + (1.02 * ball * (1 + 0.07 * c.eye_size)) * p.local;
+    case Part::eye: return eye_position(p.hand, c) + (ball * (1 + 0.07 * c.eye_size)) * p.local;
+    case Part::glint: return eye_position(p.hand, c) + (1.02 * ball * (1 + 0.07 * c.eye_size)) * p.local;
     case Part::mouth: {
       Point edge = p;
       edge.side = 1;
@@ -411,23 +408,12 @@ inline ColourMasks colour_masks(Point const& p) {
       m.shade = 0.45 * m.iris * ramp(iris - 0.012, iris, r) + 0.25 * m.white * ramp(0.09, 0.15, r) + 0.18 * ramp(0.2, 0.5, p.local.y);
       return m;
     }
-    case Part::glint:
-      m.glint = 1;
-      return m;
-    case Part::teeth:
-      m.teeth = 1, m.shade = 0.5 * ramp(0.05, 0.20, std::abs(p.local.x)) + (p.side < 0 ? 0.15 : 0.0);
-      return m;
-    case Part::mouth:
-      m.mouth = 1, m.shade = 0.75 * ramp(0.04, 0.3, p.local.x);
-      return m;
-    case Part::lid:
-      m.lid = 1, m.skin = p.side > 0 ? 0.25 : 0.7, m.lash = 1 - m.skin;
-      return m;
-    case Part::ear:
-      m.skin = 1, m.blush = 0.35, m.shade = 0.40 * bell((p.local.x - 0.05) / 0.07, (p.local.y + 0.03) / 0.12);
-      return m;
-    case Part::skin:
-      break;
+    case Part::glint: m.glint = 1; return m;
+    case Part::teeth: m.teeth = 1, m.shade = 0.5 * ramp(0.05, 0.20, std::abs(p.local.x)) + (p.side < 0 ? 0.15 : 0.0); return m;
+    case Part::mouth: m.mouth = 1, m.shade = 0.75 * ramp(0.04, 0.3, p.local.x); return m;
+    case Part::lid: m.lid = 1, m.skin = p.side > 0 ? 0.25 : 0.7, m.lash = 1 - m.skin; return m;
+    case Part::ear: m.skin = 1, m.blush = 0.35, m.shade = 0.40 * bell((p.local.x - 0.05) / 0.07, (p.local.y + 0.03) / 0.12); return m;
+    case Part::skin: break;
   }
   V const q = p.q;
   double const ax = std::abs(q.x), y = q.y, dm = y - p.mouth_y, u = ax / mouth_half, de = y - p.eye_y, front = ramp(0, 0.4, q.z);

@@ -13,8 +13,7 @@ namespace rig::inline RIG_ABI::render {
 namespace detail {
 
 /// The torque of a gradient with respect to the entries of R: the antisymmetric part of G R^T.
-template <class T>
-RIG_HD Vec3<double> torque(T const* g, T const* r) {
+template <class T> RIG_HD Vec3<double> torque(T const* g, T const* r) {
   double s[9];
   for (int i = 0; i < 3; ++i)
     for (int j = 0; j < 3; ++j)
@@ -23,8 +22,7 @@ RIG_HD Vec3<double> torque(T const* g, T const* r) {
   return {s[7] - s[5], s[2] - s[6], s[3] - s[1]};
 }
 
-template <class T>
-struct EulerKernel {
+template <class T> struct EulerKernel {
   T* r;
   T const* angles;
   RIG_HD void operator()(std::int64_t i) const {
@@ -43,8 +41,7 @@ struct EulerKernel {
     for (int k = 0; k < 9; ++k) r[9 * i + k] = T(m[k]);
   }
 };
-template <class T>
-struct EulerBackwardKernel {
+template <class T> struct EulerBackwardKernel {
   T* ga;
   T const *g, *r, *angles;
   RIG_HD void operator()(std::int64_t i) const {
@@ -73,8 +70,7 @@ struct AngleSeries {
   }
 };
 
-template <class T>
-struct AxisAngleKernel {
+template <class T> struct AxisAngleKernel {
   T* r;
   T const* w;
   RIG_HD void operator()(std::int64_t i) const {
@@ -87,8 +83,7 @@ struct AxisAngleKernel {
     for (int k = 0; k < 9; ++k) r[9 * i + k] = T(m[k]);
   }
 };
-template <class T>
-struct AxisAngleBackwardKernel {
+template <class T> struct AxisAngleBackwardKernel {
   T* gw;
   T const *g, *r, *w;
   RIG_HD void operator()(std::int64_t i) const {
@@ -101,8 +96,7 @@ struct AxisAngleBackwardKernel {
   }
 };
 
-template <class T>
-struct QuaternionKernel {
+template <class T> struct QuaternionKernel {
   T* r;
   T const* q;
   RIG_HD void operator()(std::int64_t i) const {
@@ -115,8 +109,7 @@ struct QuaternionKernel {
     for (int k = 0; k < 9; ++k) r[9 * i + k] = T(m[k]);
   }
 };
-template <class T>
-struct QuaternionBackwardKernel {
+template <class T> struct QuaternionBackwardKernel {
   T* gq;
   T const *g, *r, *q;
   RIG_HD void operator()(std::int64_t i) const {
@@ -134,8 +127,7 @@ struct QuaternionBackwardKernel {
 struct SixD {
   Vec3<double> b1, b2, b3, a2;
   double l1, lm, d;
-  template <class T>
-  RIG_HD explicit SixD(T const* a) {
+  template <class T> RIG_HD explicit SixD(T const* a) {
     Vec3<double> const a1{double(a[0]), double(a[1]), double(a[2])};
     a2 = {double(a[3]), double(a[4]), double(a[5])};
     l1 = length(a1);
@@ -147,8 +139,7 @@ struct SixD {
     b3 = cross(b1, b2);
   }
 };
-template <class T>
-struct SixDKernel {
+template <class T> struct SixDKernel {
   T* r;
   T const* a;
   RIG_HD void operator()(std::int64_t i) const {
@@ -157,8 +148,7 @@ struct SixDKernel {
     for (int k = 0; k < 9; ++k) r[9 * i + k] = T(m[k]);
   }
 };
-template <class T>
-struct SixDBackwardKernel {
+template <class T> struct SixDBackwardKernel {
   T* ga;
   T const *g, *a;
   RIG_HD void operator()(std::int64_t i) const {
@@ -178,29 +168,24 @@ struct SixDBackwardKernel {
   }
 };
 
-template <class T>
-void check_parameters(char const* op, Tensor<T> const& x, std::int64_t width) {
+template <class T> void check_parameters(char const* op, Tensor<T> const& x, std::int64_t width) {
   check(x.rank() == 2 && x.dim(1) == width, op, ": expected [n, ", width, "], got ", x.shape());
 }
 // On the host only, where looking at the numbers costs nothing; a CUDA device answers with what the formulas give.
-template <class T>
-void check_length(char const* op, char const* what, Tensor<T> const& x, double (*smallest)(T const*)) {
+template <class T> void check_length(char const* op, char const* what, Tensor<T> const& x, double (*smallest)(T const*)) {
   if (!x.device().is_cpu()) return;
   for (std::int64_t i = 0; i < x.dim(0); ++i)
     check(!(smallest(x.data() + i * x.dim(1)) < 1e-8), op, ": ", what, " of row ", i, " is shorter than 1e-8 and gives no rotation");
 }
-template <class T>
-double quaternion_length(T const* q) {
+template <class T> double quaternion_length(T const* q) {
   return std::sqrt(double(q[0]) * double(q[0]) + double(q[1]) * double(q[1]) + double(q[2]) * double(q[2]) + double(q[3]) * double(q[3]));
 }
-template <class T>
-double six_d_length(T const* a) {
+template <class T> double six_d_length(T const* a) {
   SixD const s(a);
   return s.l1 < 1e-8 ? s.l1 : s.lm;
 }
 
-template <class T>
-struct EulerToMatrix {
+template <class T> struct EulerToMatrix {
   using scalar = T;
   static constexpr char const* name = "euler_to_matrix";
   Tensor<T> forward(Tensor<T> const& angles) const {
@@ -215,8 +200,7 @@ struct EulerToMatrix {
     return {g};
   }
 };
-template <class T>
-struct AxisAngleToMatrix {
+template <class T> struct AxisAngleToMatrix {
   using scalar = T;
   static constexpr char const* name = "axis_angle_to_matrix";
   Tensor<T> forward(Tensor<T> const& w) const {
@@ -231,8 +215,7 @@ struct AxisAngleToMatrix {
     return {g};
   }
 };
-template <class T>
-struct QuaternionToMatrix {
+template <class T> struct QuaternionToMatrix {
   using scalar = T;
   static constexpr char const* name = "quaternion_to_matrix";
   Tensor<T> forward(Tensor<T> const& q) const {
@@ -248,8 +231,7 @@ struct QuaternionToMatrix {
     return {g};
   }
 };
-template <class T>
-struct SixDToMatrix {
+template <class T> struct SixDToMatrix {
   using scalar = T;
   static constexpr char const* name = "six_d_to_matrix";
   Tensor<T> forward(Tensor<T> const& a) const {
@@ -270,29 +252,16 @@ struct SixDToMatrix {
 
 /// R = Rz(z) Ry(y) Rx(x) from angles [n, 3] = (x, y, z) = (pitch, yaw, roll): [n, 9]. Positive yaw turns the face to the
 /// image's right, positive x makes it look down, positive z rolls it counter-clockwise in the image.
-template <class T>
-Var<T> euler_to_matrix(Var<T> const& angles) {
-  return apply(detail::EulerToMatrix<T>{}, angles);
-}
+template <class T> Var<T> euler_to_matrix(Var<T> const& angles) { return apply(detail::EulerToMatrix<T>{}, angles); }
 /// exp([r]x) of axis-angle vectors [n, 3]: [n, 9]. Smooth at zero.
-template <class T>
-Var<T> axis_angle_to_matrix(Var<T> const& r) {
-  return apply(detail::AxisAngleToMatrix<T>{}, r);
-}
+template <class T> Var<T> axis_angle_to_matrix(Var<T> const& r) { return apply(detail::AxisAngleToMatrix<T>{}, r); }
 /// From quaternions [n, 4] = (w, x, y, z) of any length but zero: [n, 9].
-template <class T>
-Var<T> quaternion_to_matrix(Var<T> const& q) {
-  return apply(detail::QuaternionToMatrix<T>{}, q);
-}
+template <class T> Var<T> quaternion_to_matrix(Var<T> const& q) { return apply(detail::QuaternionToMatrix<T>{}, q); }
 /// From two columns [n, 6], made orthonormal (Zhou et al. 2019): [n, 9].
-template <class T>
-Var<T> six_d_to_matrix(Var<T> const& columns) {
-  return apply(detail::SixDToMatrix<T>{}, columns);
-}
+template <class T> Var<T> six_d_to_matrix(Var<T> const& columns) { return apply(detail::SixDToMatrix<T>{}, columns); }
 
 /// Rotation matrices [n, 9] given from outside: |R^T R - I| < 1e-4 and det > 0, or an Error naming the row.
-template <class T>
-Tensor<T> checked_rotation(Tensor<T> const& r) {
+template <class T> Tensor<T> checked_rotation(Tensor<T> const& r) {
   detail::check_parameters("checked_rotation", r, 9);
   std::vector<T> const m = r.host();
   for (std::int64_t i = 0; i < r.dim(0); ++i) {

@@ -8,8 +8,7 @@ namespace rig::inline RIG_ABI::render {
 
 namespace detail {
 
-template <class T>
-struct NormalizeVectorsKernel {
+template <class T> struct NormalizeVectorsKernel {
   T* y;
   T const* x;
   RIG_HD void operator()(std::int64_t i) const {
@@ -18,8 +17,7 @@ struct NormalizeVectorsKernel {
     (l > no_direction<T>() && finite(l) ? (T(1) / l) * v : Vec3<T>{T(0), T(0), T(0)}).store(y + 3 * i);
   }
 };
-template <class T>
-struct NormalizeVectorsBackwardKernel {
+template <class T> struct NormalizeVectorsBackwardKernel {
   T* g;
   T const *gy, *y, *x;
   RIG_HD void operator()(std::int64_t i) const {
@@ -28,8 +26,7 @@ struct NormalizeVectorsBackwardKernel {
     (l > no_direction<T>() && finite(l) ? (T(1) / l) * (h - dot(n, h) * n) : Vec3<T>{T(0), T(0), T(0)}).store(g + 3 * i);
   }
 };
-template <class T>
-struct NormalizeVectors {
+template <class T> struct NormalizeVectors {
   using scalar = T;
   static constexpr char const* name = "normalize_vectors";
   Tensor<T> forward(Tensor<T> const& x) const {
@@ -45,8 +42,7 @@ struct NormalizeVectors {
   }
 };
 
-template <class T>
-struct RegionMaskKernel {
+template <class T> struct RegionMaskKernel {
   T* y;
   int const *triangle, *vertex;
   unsigned char const* region;
@@ -59,10 +55,7 @@ struct RegionMaskKernel {
 }  // namespace detail
 
 /// Vectors [..., 3] divided by their lengths; zero stays zero. Differentiable once.
-template <class T>
-Var<T> normalize_vectors(Var<T> const& x) {
-  return apply(detail::NormalizeVectors<T>{}, x);
-}
+template <class T> Var<T> normalize_vectors(Var<T> const& x) { return apply(detail::NormalizeVectors<T>{}, x); }
 
 /// Albedo and normals [n, V, 3] interpolated to pixels, normals made unit again, shaded there: [n, h, w, 3].
 template <class T>
@@ -73,8 +66,7 @@ Var<T> shade_pixels(Var<T> const& albedo, Var<T> const& normals, Var<T> const& l
 }
 
 /// 1 where a triangle with all corners in `region` [V] is seen, 0 elsewhere: [n, h, w]. Without region, where anything is.
-template <class T>
-Tensor<T> region_mask(Visibility const& visibility, Mesh const& mesh, Tensor<unsigned char> const& region = {}) {
+template <class T> Tensor<T> region_mask(Visibility const& visibility, Mesh const& mesh, Tensor<unsigned char> const& region = {}) {
   check(!region || region.size() == mesh.vertices, "region_mask: region must be [", mesh.vertices, "], got ", region.shape());
   Tensor<T> y(visibility.triangle.shape(), visibility.triangle.device());
   for_each(y.device(), y.size(), detail::RegionMaskKernel<T>{y.mutate(), visibility.triangle.data(), mesh.triangles.data(), region.data()});

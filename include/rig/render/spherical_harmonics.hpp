@@ -20,8 +20,7 @@ struct LightBasis {
 };
 
 /// The nine values of H at a unit normal.
-template <class T>
-std::array<T, 9> light_basis(Vec3<T> n) {
+template <class T> std::array<T, 9> light_basis(Vec3<T> n) {
   using B = LightBasis;
   return {T(B::h0),
           T(-B::k1) * n.y,
@@ -64,12 +63,8 @@ inline LightMap light_map(LightConvention c) {
       bands(1, 1, 1, false);
       m.offset = 0;
       break;
-    case LightConvention::irradiance:
-      bands(1, root3, root8, true);
-      break;
-    case LightConvention::radiance:
-      bands(inv_pi, y1, y2, true);
-      break;
+    case LightConvention::irradiance: bands(1, root3, root8, true); break;
+    case LightConvention::radiance: bands(inv_pi, y1, y2, true); break;
     case LightConvention::deca:
       bands(inv_pi, root3, root8, true);
       m.place = {0, 2, 3, 1, 4, 6, 8, 5, 7};
@@ -78,9 +73,7 @@ inline LightMap light_map(LightConvention c) {
       for (std::size_t b = 0; b < 9; ++b)
         m.factor[b] = sign[b] * (b == 0 ? 1 / B::h0 : b < 4 ? 1 / B::k1 : b == 6 ? 1 / B::k0 : b == 8 ? 2 / B::k2 : 1 / B::k2);
       break;
-    case LightConvention::focus:
-      bands(inv_pi, y1, y2, false);
-      break;
+    case LightConvention::focus: bands(inv_pi, y1, y2, false); break;
   }
   return m;
 }
@@ -103,8 +96,7 @@ inline std::array<double, 9> export_light(std::array<double, 9> const& ours, Lig
 namespace detail {
 
 /// Light of one channel as c + l.n + n^T Q n.
-template <class T>
-struct QuadraticLight {
+template <class T> struct QuadraticLight {
   T c, lx, ly, lz, xx, xy, xz, yy, yz, zz;
 
   RIG_HD static QuadraticLight from(T const* g, T ambient) {
@@ -129,22 +121,19 @@ struct QuadraticLight {
   }
 };
 
-template <class T>
-struct LightKernel {
+template <class T> struct LightKernel {
   QuadraticLight<T>* y;
   T const* gamma;
   T ambient;
   RIG_HD void operator()(std::int64_t i) const { y[i] = QuadraticLight<T>::from(gamma + 9 * i, ambient); }
 };
-template <class T>
-Tensor<QuadraticLight<T>> quadratic_light(Tensor<T> const& gamma) {
+template <class T> Tensor<QuadraticLight<T>> quadratic_light(Tensor<T> const& gamma) {
   Tensor<QuadraticLight<T>> y({gamma.dim(0), 3}, gamma.device());
   for_each(y.device(), y.size(), LightKernel<T>{y.mutate(), gamma.data(), T(LightBasis::ambient)});
   return y;
 }
 
-template <class T>
-struct ShadeKernel {
+template <class T> struct ShadeKernel {
   T* y;
   T const *albedo, *normal;
   QuadraticLight<T> const* light;
@@ -155,8 +144,7 @@ struct ShadeKernel {
     for (int ch = 0; ch < 3; ++ch) y[k + ch] = albedo[k + ch] * light[3 * image + ch](n);
   }
 };
-template <class T>
-struct ShadeBackwardKernel {
+template <class T> struct ShadeBackwardKernel {
   T *ga, *gn;
   T const *gy, *albedo, *normal;
   QuadraticLight<T> const* light;
@@ -174,8 +162,7 @@ struct ShadeBackwardKernel {
   }
 };
 /// The 27 sums of gy A H(n), with the extension of H off the sphere that the quadratic form has.
-template <class T>
-struct LightSumLeaf {
+template <class T> struct LightSumLeaf {
   T const *gy, *albedo, *normal;
   std::int64_t points;
   RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, T* out) const {
@@ -195,8 +182,7 @@ struct LightSumLeaf {
   }
 };
 
-template <class T>
-struct Shade {
+template <class T> struct Shade {
   using scalar = T;
   static constexpr char const* name = "shade";
   Tensor<T> forward(Tensor<T> const& albedo, Tensor<T> const& normal, Tensor<T> const& gamma) const {
@@ -224,8 +210,7 @@ struct Shade {
 };
 
 /// l' = O l, Q' = O Q O^T.
-template <class T>
-struct RotateLightKernel {
+template <class T> struct RotateLightKernel {
   T* y;
   T const *gamma, *r;
   RIG_HD void operator()(std::int64_t i) const {
@@ -244,13 +229,11 @@ struct RotateLightKernel {
 /// Colours c = albedo * sum_b (gamma_b + g0_b) H_b(n) for albedo and unit normals [n, ..., 3] (vertices or pixels) and light
 /// gamma [n, 27]: [n, ..., 3]. Not clamped: a clamp would kill the gradient where the light is wrong. Differentiable once;
 /// the 27 sums of an image run over leaves of 1,024 points in ascending order.
-template <class T>
-Var<T> shade(Var<T> const& albedo, Var<T> const& normals, Var<T> const& gamma) {
+template <class T> Var<T> shade(Var<T> const& albedo, Var<T> const& normals, Var<T> const& gamma) {
   return apply(detail::Shade<T>{}, albedo, normals, gamma);
 }
 /// The light gamma [n, 27] turned by rotations [n, 9], so that I'(R n) = I(n). No gradient.
-template <class T>
-Tensor<T> rotate_light(Tensor<T> const& gamma, Tensor<T> const& rotation) {
+template <class T> Tensor<T> rotate_light(Tensor<T> const& gamma, Tensor<T> const& rotation) {
   check(gamma.rank() == 2 && gamma.dim(1) == 27, "rotate_light: light must be [n, 27], got ", gamma.shape());
   check(rotation.rank() == 2 && rotation.dim(0) == gamma.dim(0) && rotation.dim(1) == 9, "rotate_light: rotation must be [", gamma.dim(0),
         ", 9], got ", rotation.shape());

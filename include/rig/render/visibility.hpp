@@ -27,10 +27,8 @@ struct Visibility {
 
 namespace detail {
 
-template <class T>
-struct Raster;
-template <>
-struct Raster<float> {
+template <class T> struct Raster;
+template <> struct Raster<float> {
   using Coordinate = std::int32_t;
   using Product = std::int64_t;
   static constexpr int unit = 256;  // coordinates a pixel
@@ -44,8 +42,7 @@ struct Raster<float> {
   RIG_HD static std::int64_t last_pixel(Coordinate high) { return (high - 128) >> 8; }
   RIG_HD static Coordinate center(std::int64_t pixel) { return Coordinate(256 * pixel + 128); }
 };
-template <>
-struct Raster<double> {
+template <> struct Raster<double> {
   using Coordinate = double;
   using Product = double;
   static constexpr int unit = 1;
@@ -59,14 +56,12 @@ struct Raster<double> {
   RIG_HD static Coordinate center(std::int64_t pixel) { return double(pixel) + 0.5; }
 };
 
-template <class T>
-struct ScreenVertex {
+template <class T> struct ScreenVertex {
   typename Raster<T>::Coordinate u, w;
   T q;  // inverse depth; 0 marks an invalid vertex
 };
 
-template <class T>
-struct ScreenVertexKernel {
+template <class T> struct ScreenVertexKernel {
   ScreenVertex<T>* y;
   T const* projected;
   RIG_HD void operator()(std::int64_t i) const { y[i] = load(projected + 3 * i); }
@@ -80,8 +75,7 @@ struct ScreenVertexKernel {
 };
 
 /// A triangle on the screen, turned so that its double area is positive, with the pixels its box touches.
-template <class T>
-struct ScreenTriangle {
+template <class T> struct ScreenTriangle {
   using R = Raster<T>;
   using C = typename R::Coordinate;
   using P = typename R::Product;
@@ -143,8 +137,7 @@ RIG_HD inline void keep_nearest(std::uint64_t* z, std::uint64_t key) {
 }
 
 /// Draws one triangle into the keys of one image, rows [top, bottom] of it. Int holds all products: 32 bits for small boxes.
-template <class T, class Int>
-RIG_HD void draw(ScreenTriangle<T> const& s, std::uint64_t* keys, std::int64_t width, std::uint32_t id) {
+template <class T, class Int> RIG_HD void draw(ScreenTriangle<T> const& s, std::uint64_t* keys, std::int64_t width, std::uint32_t id) {
   using R = Raster<T>;
   auto const &a = s.v[0], &b = s.v[1], &c = s.v[2];
   Int const dx0 = Int(c.u - b.u), dy0 = Int(c.w - b.w), dx1 = Int(a.u - c.u), dy1 = Int(a.w - c.w), dx2 = Int(b.u - a.u),
@@ -165,8 +158,7 @@ RIG_HD void draw(ScreenTriangle<T> const& s, std::uint64_t* keys, std::int64_t w
     }
   }
 }
-template <class T>
-RIG_HD void draw(ScreenTriangle<T> const& s, std::uint64_t* keys, std::int64_t width, std::uint32_t id) {
+template <class T> RIG_HD void draw(ScreenTriangle<T> const& s, std::uint64_t* keys, std::int64_t width, std::uint32_t id) {
   if constexpr (std::is_same_v<T, float>) {
     auto const near = [&](auto a, auto b) { return a - b < 16384 && b - a < 16384; };
     auto const &a = s.v[0], &b = s.v[1], &c = s.v[2];
@@ -177,8 +169,7 @@ RIG_HD void draw(ScreenTriangle<T> const& s, std::uint64_t* keys, std::int64_t w
 }
 
 /// One triangle of one image: CUDA, where many threads meet at a key.
-template <class T>
-struct RasterKernel {
+template <class T> struct RasterKernel {
   std::uint64_t* keys;
   ScreenVertex<T> const* vertex;
   MeshView<T> mesh;
@@ -196,8 +187,7 @@ struct RasterKernel {
   }
 };
 /// All triangles into one band of rows of one image: the CPU, without atomics.
-template <class T>
-struct RasterBandKernel {
+template <class T> struct RasterBandKernel {
   RasterKernel<T> kernel;
   std::int64_t bands;
   RIG_HD void operator()(std::int64_t i) const {
@@ -222,15 +212,13 @@ struct ResolveKernel {
   }
 };
 
-template <class T>
-void check_projected(char const* op, Tensor<T> const& projected, Mesh const& mesh) {
+template <class T> void check_projected(char const* op, Tensor<T> const& projected, Mesh const& mesh) {
   check(projected.rank() == 3 && projected.dim(1) == mesh.vertices && projected.dim(2) == 3, op, ": projected must be [n, ", mesh.vertices,
         ", 3], got ", projected.shape());
 }
 
 /// Counts of an image: invalid vertices, triangles without area, pixels covered.
-template <class T>
-struct RasterCountKernel {
+template <class T> struct RasterCountKernel {
   int* y;
   ScreenVertex<T> const* vertex;
   int const* triangle;
@@ -250,8 +238,7 @@ struct RasterCountKernel {
   }
 };
 
-template <class T>
-struct VisibleVertexKernel {
+template <class T> struct VisibleVertexKernel {
   T* y;
   T const *projected, *normal;
   float const* inverse_depth;   // null: facing the camera is enough
@@ -278,8 +265,7 @@ struct VisibleVertexKernel {
   }
 };
 /// Divides each row by its sum, rows of zeros stay.
-template <class T>
-struct NormalizeKernel {
+template <class T> struct NormalizeKernel {
   T* y;
   T const* sum;
   std::int64_t count;
@@ -288,8 +274,7 @@ struct NormalizeKernel {
     y[image * count + i] = s > T(0) ? y[image * count + i] / s : T(0);
   }
 };
-template <class T>
-struct SumLeaf {
+template <class T> struct SumLeaf {
   T const* x;
   std::int64_t count;
   RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, T* out) const {
@@ -302,8 +287,7 @@ struct SumLeaf {
 }  // namespace detail
 
 /// Weights [n, ...] with the same proportions that sum to one in every image; an image of zeros stays zero.
-template <class T>
-Tensor<T> normalized_weights(Tensor<T> const& weights) {
+template <class T> Tensor<T> normalized_weights(Tensor<T> const& weights) {
   Tensor<T> y = weights.clone();
   std::int64_t const n = weights.dim(0), count = n ? weights.size() / n : 0;
   Tensor<T> const sum = detail::sum_images<T>(y.device(), n, count, 1, detail::SumLeaf<T>{y.data(), count});
@@ -313,8 +297,7 @@ Tensor<T> normalized_weights(Tensor<T> const& weights) {
 
 /// The triangle each pixel centre sees, for projected vertices [n, V, 3] = (u, v, depth). No gradient; exact (see above).
 /// A triangle with an invalid vertex (depth 0, not finite, or beyond 8,192 pixels) is not drawn.
-template <class T>
-Visibility rasterize(Tensor<T> const& projected, Mesh const& mesh, ImageSize size, RasterOptions options = {}) {
+template <class T> Visibility rasterize(Tensor<T> const& projected, Mesh const& mesh, ImageSize size, RasterOptions options = {}) {
   detail::check_projected("rasterize", projected, mesh);
   check(size.height >= 0 && size.width >= 0 && size.height <= 8192 && size.width <= 8192, "rasterize: image sides must be in 0..8192, got ",
         size.height, " x ", size.width);
@@ -345,8 +328,7 @@ Visibility rasterize(Tensor<T> const& projected, Mesh const& mesh, ImageSize siz
 
 /// What was odd in a call, per image and without waiting for the device: [n, 3] = invalid vertices, triangles without
 /// area, covered pixels (0: the image is empty). Mesh::out_of_range counts bad indices.
-template <class T>
-Tensor<int> raster_report(Tensor<T> const& projected, Mesh const& mesh, Visibility const& visibility) {
+template <class T> Tensor<int> raster_report(Tensor<T> const& projected, Mesh const& mesh, Visibility const& visibility) {
   detail::check_projected("raster_report", projected, mesh);
   std::int64_t const n = projected.dim(0);
   Tensor<int> y({n, 3}, projected.device());

@@ -34,7 +34,8 @@ struct CorpusOptions {
   std::int64_t chunk = 500;         ///< items a file
   std::int64_t batch = 16;          ///< pictures made at once; changes nothing
   void visit(auto&& f) {
-    f("count", count), f("seed", seed), f("max_latents", max_latents), f("truncation", truncation), f("picture_size", picture_size), f("chunk", chunk);
+    f("count", count), f("seed", seed), f("max_latents", max_latents), f("truncation", truncation), f("picture_size", picture_size),
+        f("chunk", chunk);
   }
 };
 
@@ -106,11 +107,11 @@ struct CorpusHooks {
 };
 
 /// One chunk: items [first, first + count).
-Corpus::Chunk make_chunk(GeneratorHandle const& G, CorpusOptions const& o, std::int64_t first, std::int64_t count, LandmarkSource const& landmarks = {},
-                         TruthSource const& truth = {});
+Corpus::Chunk make_chunk(GeneratorHandle const& G, CorpusOptions const& o, std::int64_t first, std::int64_t count,
+                         LandmarkSource const& landmarks = {}, TruthSource const& truth = {});
 /// The whole corpus in memory.
-Corpus make_corpus(GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks = {}, std::string const& landmark_name = "none",
-                   TruthSource const& truth = {}, CorpusHooks const& hooks = {});
+Corpus make_corpus(GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks = {},
+                   std::string const& landmark_name = "none", TruthSource const& truth = {}, CorpusHooks const& hooks = {});
 /// The whole corpus into a folder; chunks that are there already are kept. Returns false if it was asked to stop before the end.
 /// A folder with another corpus is an Error that says what differs.
 bool write_corpus(std::string const& folder, GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks = {},

@@ -12,7 +12,8 @@
 namespace rig::inline RIG_ABI::stylerig {
 
 RIG_INLINE MixingRecipe mixing_recipe(std::uint64_t seed, std::int64_t item, std::int64_t rows, int max_latents) {
-  check(rows > 0 && rows < 256 && max_latents > 0, "mixing_recipe: rows must be 1..255 and max_latents positive, got ", rows, " and ", max_latents);
+  check(rows > 0 && rows < 256 && max_latents > 0, "mixing_recipe: rows must be 1..255 and max_latents positive, got ", rows, " and ",
+        max_latents);
   Rng rng = Rng(seed).split(std::uint64_t(item));
   MixingRecipe m;
   m.latents = 1 + int(rng.below(std::min<std::int64_t>(max_latents, rows)));
@@ -95,16 +96,16 @@ inline std::string metadata_at(io::Metadata const& m, std::string const& key, st
 
 RIG_INLINE Tensor<float> reduce_pictures(Tensor<float> const& pictures, std::int64_t size) {
   check(pictures.rank() == 4 && pictures.dim(3) == 3, "reduce_pictures: expected [n, h, w, 3], got ", pictures.shape());
-  check(size > 0 && pictures.dim(1) % size == 0 && pictures.dim(1) == pictures.dim(2), "reduce_pictures: a square picture whose side is a multiple of ", size,
-        " was expected, got ", pictures.shape());
+  check(size > 0 && pictures.dim(1) % size == 0 && pictures.dim(1) == pictures.dim(2),
+        "reduce_pictures: a square picture whose side is a multiple of ", size, " was expected, got ", pictures.shape());
   Tensor<float> y({pictures.dim(0), size, size, 3}, pictures.device());
   for_each(y.device(), pictures.dim(0) * size, size * 3,
            detail::ReducePicturesKernel{y.mutate(), pictures.data(), size, size, pictures.dim(1) / size, pictures.dim(2)});
   return y;
 }
 
-RIG_INLINE Corpus::Chunk make_chunk(GeneratorHandle const& G, CorpusOptions const& o, std::int64_t first, std::int64_t count, LandmarkSource const& landmarks,
-                                    TruthSource const& truth) {
+RIG_INLINE Corpus::Chunk make_chunk(GeneratorHandle const& G, CorpusOptions const& o, std::int64_t first, std::int64_t count,
+                                    LandmarkSource const& landmarks, TruthSource const& truth) {
   check(G.mapping && G.synthesis, "corpus: the generator has no mapping or no synthesis");
   check(o.truncation == 1 || std::int64_t(G.mean_latent.size()) == G.w_dim, "corpus: truncation ", o.truncation,
         " needs the generator's mean latent, which it does not have");
@@ -138,14 +139,16 @@ RIG_INLINE Corpus::Chunk make_chunk(GeneratorHandle const& G, CorpusOptions cons
       for (int l = 0; l < recipes[std::size_t(j)].latents; ++l, ++at)
         for (std::int64_t d = 0; d < G.w_dim; ++d) {
           float const v = u.data()[at * G.w_dim + d];
-          to[l * G.w_dim + d] = o.truncation == 1 ? v : G.mean_latent[std::size_t(d)] + float(o.truncation) * (v - G.mean_latent[std::size_t(d)]);
+          to[l * G.w_dim + d] =
+              o.truncation == 1 ? v : G.mean_latent[std::size_t(d)] + float(o.truncation) * (v - G.mean_latent[std::size_t(d)]);
         }
       std::copy(recipes[std::size_t(j)].row.begin(), recipes[std::size_t(j)].row.end(), row + (i + j) * G.rows);
       sources.push_back(to);
       rows.push_back(row + (i + j) * G.rows);
     }
     Tensor<float> codes({n, G.rows, G.w_dim});
-    for_each(codes.device(), n * G.rows, G.w_dim, detail::AssembleCodesKernel{codes.mutate(), sources.data(), rows.data(), G.rows, G.w_dim});
+    for_each(codes.device(), n * G.rows, G.w_dim,
+             detail::AssembleCodesKernel{codes.mutate(), sources.data(), rows.data(), G.rows, G.w_dim});
     Tensor<float> const full = G.synthesis(codes);
     check(full.rank() == 4 && full.dim(0) == n, "corpus: the synthesis must return [", n, ", h, w, 3], got ", full.shape());
     Tensor<float> const small = reduce_pictures(full, o.picture_size).to(cpu());
@@ -258,16 +261,19 @@ RIG_INLINE void Corpus::reject(std::vector<int> const& items) {
     flags_[std::size_t(i)] = item_rejected;
   }
 }
-RIG_INLINE std::int64_t Corpus::rejected() const { return std::count(flags_.begin(), flags_.end(), static_cast<unsigned char>(item_rejected)); }
-
-RIG_INLINE std::string Corpus::provenance() const {
-  return str("generator ", generator, ", seed ", options.seed, ", ", size(), " items, truncation ", options.truncation, ", pictures ", options.picture_size,
-             ", noise ", noise, ", landmarks ", landmarks);
+RIG_INLINE std::int64_t Corpus::rejected() const {
+  return std::count(flags_.begin(), flags_.end(), static_cast<unsigned char>(item_rejected));
 }
 
-RIG_INLINE Corpus make_corpus(GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks, std::string const& landmark_name,
-                              TruthSource const& truth, CorpusHooks const& hooks) {
-  check(o.count > 0 && o.chunk > 0 && o.batch > 0, "corpus: count, chunk and batch must be positive, got ", o.count, ", ", o.chunk, ", ", o.batch);
+RIG_INLINE std::string Corpus::provenance() const {
+  return str("generator ", generator, ", seed ", options.seed, ", ", size(), " items, truncation ", options.truncation, ", pictures ",
+             options.picture_size, ", noise ", noise, ", landmarks ", landmarks);
+}
+
+RIG_INLINE Corpus make_corpus(GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks,
+                              std::string const& landmark_name, TruthSource const& truth, CorpusHooks const& hooks) {
+  check(o.count > 0 && o.chunk > 0 && o.batch > 0, "corpus: count, chunk and batch must be positive, got ", o.count, ", ", o.chunk, ", ",
+        o.batch);
   Corpus corpus;
   corpus.options = o;
   corpus.generator = G.hash;
@@ -285,9 +291,10 @@ RIG_INLINE Corpus make_corpus(GeneratorHandle const& G, CorpusOptions const& o, 
 
 RIG_INLINE bool write_corpus(std::string const& folder, GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks,
                              std::string const& landmark_name, TruthSource const& truth, CorpusHooks const& hooks) {
-  check(o.count > 0 && o.chunk > 0 && o.batch > 0, "corpus: count, chunk and batch must be positive, got ", o.count, ", ", o.chunk, ", ", o.batch);
-  check(G.resolution == 0 || G.resolution % o.picture_size == 0, "corpus: the generator's resolution ", G.resolution, " is not a multiple of picture_size ",
-        o.picture_size);
+  check(o.count > 0 && o.chunk > 0 && o.batch > 0, "corpus: count, chunk and batch must be positive, got ", o.count, ", ", o.chunk, ", ",
+        o.batch);
+  check(G.resolution == 0 || G.resolution % o.picture_size == 0, "corpus: the generator's resolution ", G.resolution,
+        " is not a multiple of picture_size ", o.picture_size);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   check(!error, "corpus: cannot create the folder ", folder, ": ", error.message());
@@ -316,10 +323,13 @@ RIG_INLINE bool write_corpus(std::string const& folder, GeneratorHandle const& G
     if (!std::filesystem::exists(path)) {
       if (train::stop_asked(hooks.stop)) return false;
       Corpus::Chunk const c = make_chunk(G, o, first, count, landmarks, truth);
-      std::vector<io::NamedTensor> list{{"latents", io::AnyTensor(c.latents)}, {"row", io::AnyTensor(c.row)}, {"pictures", io::AnyTensor(c.pictures)}};
+      std::vector<io::NamedTensor> list{
+          {"latents", io::AnyTensor(c.latents)}, {"row", io::AnyTensor(c.row)}, {"pictures", io::AnyTensor(c.pictures)}};
       if (c.landmarks) list.push_back({"landmarks", io::AnyTensor(c.landmarks)});
       if (c.truth) list.push_back({"truth", io::AnyTensor(c.truth)});
-      io::save_safetensors(path, list, {{"kind", "rig corpus chunk"}, {"generator", G.hash}, {"seed", std::to_string(o.seed)}, {"first", std::to_string(first)}});
+      io::save_safetensors(
+          path, list,
+          {{"kind", "rig corpus chunk"}, {"generator", G.hash}, {"seed", std::to_string(o.seed)}, {"first", std::to_string(first)}});
     }
     if (hooks.progress) hooks.progress(first + count, o.count);
   }
@@ -341,14 +351,15 @@ RIG_INLINE Corpus open_corpus(std::string const& folder, std::string const& gene
   corpus.rows = std::atoll(detail::metadata_at(m, "rows", main).c_str());
   corpus.w_dim = std::atoll(detail::metadata_at(m, "w_dim", main).c_str());
   check(corpus.rows > 0 && corpus.w_dim > 0 && corpus.options.count > 0 && corpus.options.chunk > 0, main, ": its sizes make no sense");
-  check(generator_hash.empty() || generator_hash == corpus.generator, "corpus: ", folder, " was made by another generator: its hash is ", corpus.generator,
-        ", the one given is ", generator_hash);
+  check(generator_hash.empty() || generator_hash == corpus.generator, "corpus: ", folder, " was made by another generator: its hash is ",
+        corpus.generator, ", the one given is ", generator_hash);
   auto const& o = corpus.options;
   for (std::int64_t first = 0; first < o.count; first += o.chunk) {
     std::string const path = detail::chunk_path(folder, first / o.chunk);
     check(std::filesystem::exists(path), "corpus: ", path, " is missing: the corpus is not finished; run its command again to continue it");
     io::Safetensors const f = io::read_safetensors(path);
-    check(detail::metadata_at(f.metadata, "generator", path) == corpus.generator && detail::metadata_at(f.metadata, "seed", path) == std::to_string(o.seed) &&
+    check(detail::metadata_at(f.metadata, "generator", path) == corpus.generator &&
+              detail::metadata_at(f.metadata, "seed", path) == std::to_string(o.seed) &&
               detail::metadata_at(f.metadata, "first", path) == std::to_string(first),
           path, ": belongs to another corpus than ", main);
     Corpus::Chunk c;
@@ -361,7 +372,8 @@ RIG_INLINE Corpus open_corpus(std::string const& folder, std::string const& gene
     };
     c.latents = at("latents", {count, o.max_latents, corpus.w_dim}).borrow<float>();
     c.row = at("row", {count, corpus.rows}).borrow<unsigned char>();
-    for (std::int64_t i = 0; i < c.row.size(); ++i) check(c.row.data()[i] < o.max_latents, path, ": row names latent ", int(c.row.data()[i]), " of ", o.max_latents);
+    for (std::int64_t i = 0; i < c.row.size(); ++i)
+      check(c.row.data()[i] < o.max_latents, path, ": row names latent ", int(c.row.data()[i]), " of ", o.max_latents);
     c.pictures = at("pictures", {count, s, s, 3}).borrow<unsigned char>();
     if (auto const* t = f.find("landmarks")) c.landmarks = at("landmarks", {count, t->dim(1), 3}).borrow<float>();
     if (auto const* t = f.find("truth")) c.truth = at("truth", {count, t->dim(1)}).borrow<float>();

@@ -15,7 +15,8 @@ namespace rig::inline RIG_ABI::stylerig {
 /// Codes [n, rows, w_dim] to parameters [n, f].
 using Judge = std::function<Tensor<float>(Tensor<float> const& codes)>;
 /// Codes, their vectors by F, wanted vectors, which entries of them are wanted; to edited codes.
-using EditFunction = std::function<Tensor<float>(Tensor<float> const& codes, Tensor<float> const& p_w, Tensor<float> const& target, Tensor<unsigned char> const& edited)>;
+using EditFunction = std::function<Tensor<float>(Tensor<float> const& codes, Tensor<float> const& p_w, Tensor<float> const& target,
+                                                 Tensor<unsigned char> const& edited)>;
 inline Judge judge_by(Reconstruction<float> const& F) {
   return [F](Tensor<float> const& w) { return F.evaluate(w); };
 }
@@ -51,8 +52,9 @@ struct ControlScore {
   Interval success;                                       ///< 1 - dist_c(p(w_hat), p_v) / dist_c(p_w, p_v)
   std::vector<std::pair<std::string, Interval>> leakage;  ///< for each kept component: dist(p(w_hat), p_w) / dist(p_v, p_w)
   double mean_leakage = 0;
-  double expression_difference = 0, pose_difference = 0, light_difference = 0;  ///< AED, APD, ALD: mean absolute difference, mean over entries
-  double identity = 0;     ///< 1 - dist_identity / its mean over random pairs
+  double expression_difference = 0, pose_difference = 0,
+         light_difference = 0;  ///< AED, APD, ALD: mean absolute difference, mean over entries
+  double identity = 0;          ///< 1 - dist_identity / its mean over random pairs
   std::vector<std::pair<std::string, double>> numbers() const;
 };
 struct EditScore {
@@ -79,9 +81,9 @@ class RowEllipsoid {
 };
 
 /// Judges one control on pairs (sources[i] <- targets[i]).
-EditScore evaluate_edits(EditFunction const& edit, Tensor<float> const& sources, Tensor<float> const& targets, Control control, Reconstruction<float> const& F,
-                         Judge const& judge, ParameterMetric const& metric, Whitening<float> const& codes, RowEllipsoid const* ellipsoid = nullptr,
-                         bool keep_translation = false);
+EditScore evaluate_edits(EditFunction const& edit, Tensor<float> const& sources, Tensor<float> const& targets, Control control,
+                         Reconstruction<float> const& F, Judge const& judge, ParameterMetric const& metric, Whitening<float> const& codes,
+                         RowEllipsoid const* ellipsoid = nullptr, bool keep_translation = false);
 
 /// Something that can be asked for as one number: an entry of p, an angle in degrees, a quantity of the light.
 struct Axis {
@@ -96,22 +98,24 @@ struct Axis {
 Axis entry_axis(ParameterLayout const& layout, ParameterStatistics const& s, std::string const& label);
 /// Yaw and pitch in degrees with the signs people expect, the first `expressions` expression entries, and of a 27-number
 /// light azimuth, elevation, strength and ambient. Only those of `controls`; p [n, f] gives ranges.
-std::vector<Axis> standard_axes(ParameterLayout const& layout, ParameterStatistics const& s, Tensor<float> const& p, LightBands const& bands, Control controls,
-                                std::int64_t expressions = 10);
+std::vector<Axis> standard_axes(ParameterLayout const& layout, ParameterStatistics const& s, Tensor<float> const& p,
+                                LightBands const& bands, Control controls, std::int64_t expressions = 10);
 
 /// A sweep of one axis over many codes.
 struct SweepScore {
   std::string axis;
-  double slope = 0, r_squared = 0;        ///< of achieved on requested change
+  double slope = 0, r_squared = 0;         ///< of achieved on requested change
   double usable_low = 0, usable_high = 0;  ///< interval round the mean where the mean error is at most 20 % of the change asked for
   std::vector<double> requested, achieved, spread;  ///< by step: value asked for, mean and deviation of the value reached
 };
-SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const& layout, Axis const& axis, Tensor<float> const& codes, Reconstruction<float> const& F, Judge const& judge, int steps = 9);
+SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const& layout, Axis const& axis, Tensor<float> const& codes,
+                      Reconstruction<float> const& F, Judge const& judge, int steps = 9);
 
 /// Vary one control in `groups` codes with `members` partners each: s_j = mean deviation of factor j within groups over its
 /// corpus deviation; DS = prod_{j != i} s_i / s_j over pose, expression, illumination, identity.
-double disentanglement_score(EditFunction const& edit, ParameterLayout const& layout, Tensor<float> const& bases, Tensor<float> const& partners, Control control, Reconstruction<float> const& F,
-                             Judge const& judge, ParameterStatistics const& s, int members = 20);
+double disentanglement_score(EditFunction const& edit, ParameterLayout const& layout, Tensor<float> const& bases,
+                             Tensor<float> const& partners, Control control, Reconstruction<float> const& F, Judge const& judge,
+                             ParameterStatistics const& s, int members = 20);
 
 }  // namespace rig::inline RIG_ABI::stylerig
 

@@ -30,14 +30,16 @@ RIG_INLINE ParameterMetric ParameterMetric::of(ParameterLayout const& layout, re
   auto gram = [&](char const* name, Tensor<float> const& basis, double scale) {
     Component const* c = layout.find(name);
     if (!c || c->size == 0) return;
-    check(basis && basis.dim(0) == c->size, "ParameterMetric: the model has ", basis ? basis.dim(0) : 0, " modes of ", name, ", the layout ", c->size);
+    check(basis && basis.dim(0) == c->size, "ParameterMetric: the model has ", basis ? basis.dim(0) : 0, " modes of ", name,
+          ", the layout ", c->size);
     std::vector<double> g(std::size_t(c->size * c->size), 0);
     for (std::int64_t i = 0; i < c->size; ++i)
       for (std::int64_t j = 0; j <= i; ++j) {
         float const *a = basis.data() + i * v * 3, *b = basis.data() + j * v * 3;
         double s = 0;
         for (std::int64_t k = 0; k < v; ++k)
-          if (face[std::size_t(k)]) s += double(a[3 * k]) * b[3 * k] + double(a[3 * k + 1]) * b[3 * k + 1] + double(a[3 * k + 2]) * b[3 * k + 2];
+          if (face[std::size_t(k)])
+            s += double(a[3 * k]) * b[3 * k] + double(a[3 * k + 1]) * b[3 * k + 1] + double(a[3 * k + 2]) * b[3 * k + 2];
         g[std::size_t(i * c->size + j)] = g[std::size_t(j * c->size + i)] = scale * scale * s / faces;
       }
     m.gram_.emplace_back(name, std::move(g));
@@ -65,8 +67,11 @@ RIG_INLINE double ParameterMetric::distance(Component const& c, float const* a, 
   if (c.size == 0) return 0;
   if (!plain_ && c.name == "rotation" && c.size == 3) {
     auto matrix = [](float const* r, double* m) {
-      double const sx = std::sin(r[0]), cx = std::cos(r[0]), sy = std::sin(r[1]), cy = std::cos(r[1]), sz = std::sin(r[2]), cz = std::cos(r[2]);
-      double const v[9] = {cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx, sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx, -sy, cy * sx, cy * cx};
+      double const sx = std::sin(r[0]), cx = std::cos(r[0]), sy = std::sin(r[1]), cy = std::cos(r[1]), sz = std::sin(r[2]),
+                   cz = std::cos(r[2]);
+      double const v[9] = {
+          cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx, sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx, -sy, cy * sx,
+          cy * cx};
       std::copy(v, v + 9, m);
     };
     double x[9], y[9], trace = 0;
@@ -99,7 +104,8 @@ RIG_INLINE std::string ParameterMetric::unit(Component const& c) const {
 }
 
 RIG_INLINE Interval bootstrap_ratio(std::vector<double> const& a, std::vector<double> const& b, std::uint64_t seed, int resamples) {
-  check(a.size() == b.size() && !a.empty() && resamples > 1, "bootstrap_ratio: both lists must have the same length, not 0, got ", a.size(), " and ", b.size());
+  check(a.size() == b.size() && !a.empty() && resamples > 1, "bootstrap_ratio: both lists must have the same length, not 0, got ", a.size(),
+        " and ", b.size());
   auto ratio = [](double x, double y) { return y > 0 ? x / y : std::numeric_limits<double>::quiet_NaN(); };
   Interval r;
   r.value = ratio(std::accumulate(a.begin(), a.end(), 0.0), std::accumulate(b.begin(), b.end(), 0.0));
@@ -181,13 +187,14 @@ inline double mean_absolute(ParameterLayout const& layout, char const* name, Ten
   if (!c || c->size == 0) return std::numeric_limits<double>::quiet_NaN();
   double s = 0;
   for (std::int64_t r = 0; r < a.dim(0); ++r)
-    for (std::int64_t i = c->offset; i < c->offset + c->size; ++i) s += std::abs(double(a.data()[r * a.dim(1) + i]) - b.data()[r * a.dim(1) + i]);
+    for (std::int64_t i = c->offset; i < c->offset + c->size; ++i)
+      s += std::abs(double(a.data()[r * a.dim(1) + i]) - b.data()[r * a.dim(1) + i]);
   return s / double(a.dim(0) * c->size);
 }
 
 /// p_w, p_v, p_hat by one measurer.
-inline ControlScore score_control(ParameterMetric const& metric, Control control, Tensor<float> const& p_w, Tensor<float> const& p_v, Tensor<float> const& p_hat,
-                                  bool keep_translation) {
+inline ControlScore score_control(ParameterMetric const& metric, Control control, Tensor<float> const& p_w, Tensor<float> const& p_v,
+                                  Tensor<float> const& p_hat, bool keep_translation) {
   ParameterLayout const& layout = metric.layout();
   std::vector<unsigned char> const edited = control_mask(layout, control), kept = kept_mask(layout, control, keep_translation);
   ControlScore s;
@@ -254,7 +261,11 @@ RIG_INLINE std::vector<std::pair<std::string, double>> ControlScore::numbers() c
     n.emplace_back("leakage_" + name + "_low", v.low);
     n.emplace_back("leakage_" + name + "_high", v.high);
   }
-  n.insert(n.end(), {{"leakage", mean_leakage}, {"aed", expression_difference}, {"apd", pose_difference}, {"ald", light_difference}, {"identity", identity}});
+  n.insert(n.end(), {{"leakage", mean_leakage},
+                     {"aed", expression_difference},
+                     {"apd", pose_difference},
+                     {"ald", light_difference},
+                     {"identity", identity}});
   return n;
 }
 RIG_INLINE std::vector<std::pair<std::string, double>> EditScore::numbers() const {
@@ -265,16 +276,17 @@ RIG_INLINE std::vector<std::pair<std::string, double>> EditScore::numbers() cons
 }
 
 RIG_INLINE EditScore evaluate_edits(EditFunction const& edit, Tensor<float> const& sources, Tensor<float> const& targets, Control control,
-                                    Reconstruction<float> const& F, Judge const& judge, ParameterMetric const& metric, Whitening<float> const& codes,
-                                    RowEllipsoid const* ellipsoid, bool keep_translation) {
-  check(sources.shape() == targets.shape() && sources.rank() == 3, "evaluate_edits: sources and targets must both be [n, rows, w_dim], got ", sources.shape(), " and ",
-        targets.shape());
+                                    Reconstruction<float> const& F, Judge const& judge, ParameterMetric const& metric,
+                                    Whitening<float> const& codes, RowEllipsoid const* ellipsoid, bool keep_translation) {
+  check(sources.shape() == targets.shape() && sources.rank() == 3,
+        "evaluate_edits: sources and targets must both be [n, rows, w_dim], got ", sources.shape(), " and ", targets.shape());
   Tensor<unsigned char> const mask = mask_row(control_mask(metric.layout(), control), sources.device());
   Tensor<float> const p_w = F.evaluate(sources), p_v = F.evaluate(targets);
   Tensor<float> const hat = edit(sources, p_w, p_v, mask), p_hat = F.evaluate(hat);
   EditScore s;
   s.by_reconstruction = detail::score_control(metric, control, p_w.to(cpu()), p_v.to(cpu()), p_hat.to(cpu()), keep_translation);
-  s.judged = detail::score_control(metric, control, judge(sources).to(cpu()), judge(targets).to(cpu()), judge(hat).to(cpu()), keep_translation);
+  s.judged =
+      detail::score_control(metric, control, judge(sources).to(cpu()), judge(targets).to(cpu()), judge(hat).to(cpu()), keep_translation);
   Tensor<float> const mean = codes.mean.to(cpu()), from = sources.to(cpu()), to = hat.to(cpu());
   s.reconstruction_change = detail::relative_change(edit(sources, p_w, p_w, mask).to(cpu()), from, mean);
   s.round_trip = detail::relative_change(edit(hat, p_hat, detail::mixed_target(p_hat, p_w, mask), mask).to(cpu()), from, mean);
@@ -309,8 +321,8 @@ RIG_INLINE Axis entry_axis(ParameterLayout const& layout, ParameterStatistics co
   return a;
 }
 
-RIG_INLINE std::vector<Axis> standard_axes(ParameterLayout const& layout, ParameterStatistics const& s, Tensor<float> const& p, LightBands const& bands,
-                                           Control controls, std::int64_t expressions) {
+RIG_INLINE std::vector<Axis> standard_axes(ParameterLayout const& layout, ParameterStatistics const& s, Tensor<float> const& p,
+                                           LightBands const& bands, Control controls, std::int64_t expressions) {
   std::vector<Axis> axes;
   if (Component const* r = layout.find("rotation"); r && r->size == 3 && contains(controls, Control::pose))
     for (auto const& [name, entry, sign] : {std::tuple{"yaw", r->offset + 1, 1.0}, std::tuple{"pitch", r->offset, -1.0}}) {
@@ -336,8 +348,10 @@ RIG_INLINE std::vector<Axis> standard_axes(ParameterLayout const& layout, Parame
       Value value;
       Wish wish;
     };
-    for (Quantity const& q : {Quantity{"light azimuth", &Light::azimuth, &LightWish::azimuth}, Quantity{"light elevation", &Light::elevation, &LightWish::elevation},
-                              Quantity{"light strength", &Light::strength, &LightWish::strength}, Quantity{"light ambient", &Light::ambient, &LightWish::ambient}}) {
+    for (Quantity const& q : {Quantity{"light azimuth", &Light::azimuth, &LightWish::azimuth},
+                              Quantity{"light elevation", &Light::elevation, &LightWish::elevation},
+                              Quantity{"light strength", &Light::strength, &LightWish::strength},
+                              Quantity{"light ambient", &Light::ambient, &LightWish::ambient}}) {
       Axis a;
       a.name = q.name, a.control = Control::illumination;
       a.circular = q.value == &Light::azimuth;
@@ -369,7 +383,8 @@ inline double axis_difference(Axis const& axis, double to, double from) {
 
 RIG_INLINE SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const& layout, Axis const& axis, Tensor<float> const& codes,
                                  Reconstruction<float> const& F, Judge const& judge, int steps) {
-  check(steps > 1 && codes.rank() == 3 && codes.dim(0) > 1, "sweep_axis: at least two steps and two codes are needed, got ", steps, " and ", codes.shape());
+  check(steps > 1 && codes.rank() == 3 && codes.dim(0) > 1, "sweep_axis: at least two steps and two codes are needed, got ", steps, " and ",
+        codes.shape());
   Tensor<unsigned char> const mask = mask_row(control_mask(layout, axis.control), codes.device());
   Tensor<float> const p_w = F.evaluate(codes), source = p_w.to(cpu()), before = judge(codes).to(cpu());
   std::int64_t const n = codes.dim(0), f = layout.size();
@@ -412,10 +427,11 @@ RIG_INLINE SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const
   return s;
 }
 
-RIG_INLINE double disentanglement_score(EditFunction const& edit, ParameterLayout const& layout, Tensor<float> const& bases, Tensor<float> const& partners,
-                                        Control control, Reconstruction<float> const& F, Judge const& judge, ParameterStatistics const& s, int members) {
-  check(members > 1 && partners.dim(0) >= bases.dim(0) * members, "disentanglement_score: ", bases.dim(0), " groups of ", members, " need ", bases.dim(0) * members,
-        " partners, got ", partners.dim(0));
+RIG_INLINE double disentanglement_score(EditFunction const& edit, ParameterLayout const& layout, Tensor<float> const& bases,
+                                        Tensor<float> const& partners, Control control, Reconstruction<float> const& F, Judge const& judge,
+                                        ParameterStatistics const& s, int members) {
+  check(members > 1 && partners.dim(0) >= bases.dim(0) * members, "disentanglement_score: ", bases.dim(0), " groups of ", members, " need ",
+        bases.dim(0) * members, " partners, got ", partners.dim(0));
   char const* const factors[4] = {"rotation", "expression", "illumination", "identity"};
   char const* const varied = component_of(control);
   double within[4] = {}, corpus[4] = {};

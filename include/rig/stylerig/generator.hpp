@@ -14,9 +14,9 @@ namespace rig::inline RIG_ABI::stylerig {
 struct GeneratorHandle {
   std::int64_t rows = 0, z_dim = 0, w_dim = 0;
   std::int64_t resolution = 0;
-  std::string hash;                 ///< of the weights: names the generator everywhere
-  std::string noise = "fixed";      ///< how the noise inputs are filled; provenance only
-  std::vector<float> mean_latent;   ///< [w_dim], where truncation pulls to
+  std::string hash;                                                ///< of the weights: names the generator everywhere
+  std::string noise = "fixed";                                     ///< how the noise inputs are filled; provenance only
+  std::vector<float> mean_latent;                                  ///< [w_dim], where truncation pulls to
   std::function<Tensor<float>(Tensor<float> const& z)> mapping;    ///< [n, z_dim] -> [n, w_dim], without truncation
   std::function<Tensor<float>(Tensor<float> const& w)> synthesis;  ///< [n, rows, w_dim] -> [n, h, w, 3] in -1..1
 };

@@ -15,8 +15,8 @@ namespace rig::inline RIG_ABI::stylerig {
 /// Angles in degrees. Azimuth 0 is light from the camera, positive from the right of the picture; elevation positive from above.
 struct Light {
   double azimuth = 0, elevation = 0;
-  double strength = 0;                     ///< length of the mean band-1 vector, in units of shading
-  double ambient = 0;                      ///< mean band-0 shading
+  double strength = 0;                    ///< length of the mean band-1 vector, in units of shading
+  double ambient = 0;                     ///< mean band-0 shading
   std::array<double, 3> colour{1, 1, 1};  ///< of the ambient part, mean 1
 };
 /// What of it is wanted; the rest stays.

@@ -38,11 +38,13 @@ RIG_INLINE std::array<float, 27> change_light(float const* gamma, LightWish cons
   for (std::size_t i = 0; i < 27; ++i) y[i] = gamma[i];
   if (!wish.any()) return y;
   Light const now = read_light(gamma);
-  double const azimuth = wish.azimuth.value_or(now.azimuth) / detail::degrees, elevation = wish.elevation.value_or(now.elevation) / detail::degrees;
+  double const azimuth = wish.azimuth.value_or(now.azimuth) / detail::degrees,
+               elevation = wish.elevation.value_or(now.elevation) / detail::degrees;
   double const strength = wish.strength.value_or(now.strength), ambient = wish.ambient.value_or(now.ambient);
   std::array<double, 3> const colour = wish.colour.value_or(now.colour);
   check(strength >= 0, "light: strength must not be negative, got ", strength);
-  double const wanted[3] = {strength * std::cos(elevation) * std::sin(azimuth), strength * std::sin(elevation), strength * std::cos(elevation) * std::cos(azimuth)};
+  double const wanted[3] = {strength * std::cos(elevation) * std::sin(azimuth), strength * std::sin(elevation),
+                            strength * std::cos(elevation) * std::cos(azimuth)};
   bool const turn = wish.azimuth || wish.elevation || wish.strength;
   // Band 1 first takes the new colour; what its mean then lacks is added in that colour.
   double tinted[3][3], mean[3] = {}, grey = (colour[0] + colour[1] + colour[2]) / 3;

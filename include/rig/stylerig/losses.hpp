@@ -7,11 +7,11 @@
 namespace rig::inline RIG_ABI::stylerig {
 
 struct RigLossOptions {
-  double reconstruction = 1;  ///< lambda_rec, of the mean whitened square of N(w, self) - w
-  double edit = 10;           ///< lambda_edit
-  double consistency = 10;    ///< lambda_consist
-  double move = 0.01;         ///< of the mean whitened square of the edit itself
-  double landmark = 20;       ///< lambda_land inside L_render
+  double reconstruction = 1;      ///< lambda_rec, of the mean whitened square of N(w, self) - w
+  double edit = 10;               ///< lambda_edit
+  double consistency = 10;        ///< lambda_consist
+  double move = 0.01;             ///< of the mean whitened square of the edit itself
+  double landmark = 20;           ///< lambda_land inside L_render
   bool parameter_space = false;   ///< ablation: whitened squares of parameters instead of renders
   bool keep_translation = false;  ///< whether a pose edit must keep the translation
   void visit(auto&& f) {
@@ -22,24 +22,25 @@ struct RigLossOptions {
 
 /// One batch of edits (w <- v): S samples. The siamese half is part of it: for every pair both directions are rows.
 template <class T> struct RigBatch {
-  Tensor<T> codes;                 ///< [S, rows, w_dim], w
-  Tensor<T> source_p;              ///< [S, f], F(w)
-  Tensor<T> target_p;              ///< [S, f], F(v)
-  Observation source, target;      ///< pictures of w and of v
-  Tensor<unsigned char> edited;    ///< [S, f] or [1, f], c
-  Tensor<unsigned char> kept;      ///< [S, f] or [1, f], keep(c)
-  std::int64_t distinct = 0;       ///< the first so many rows hold every code once: L_rec is taken on them; 0: on all
+  Tensor<T> codes;               ///< [S, rows, w_dim], w
+  Tensor<T> source_p;            ///< [S, f], F(w)
+  Tensor<T> target_p;            ///< [S, f], F(v)
+  Observation source, target;    ///< pictures of w and of v
+  Tensor<unsigned char> edited;  ///< [S, f] or [1, f], c
+  Tensor<unsigned char> kept;    ///< [S, f] or [1, f], keep(c)
+  std::int64_t distinct = 0;     ///< the first so many rows hold every code once: L_rec is taken on them; 0: on all
 };
 
 template <class T> struct RigLosses {
-  Var<T> total;                                      ///< []
-  Var<T> reconstruction, edit, consistency, move;    ///< [], unweighted; empty where the weight is 0
-  Var<T> edited_codes;                               ///< [S, rows, w_dim], w_hat
+  Var<T> total;                                    ///< []
+  Var<T> reconstruction, edit, consistency, move;  ///< [], unweighted; empty where the weight is 0
+  Var<T> edited_codes;                             ///< [S, rows, w_dim], w_hat
 };
 
 namespace detail {
 /// Mean over rows of the mean over entries with mask of the whitened square of a - b.
-template <class T> Var<T> masked_parameter_distance(Var<T> const& a, Var<T> const& b, Tensor<T> const& deviation, Tensor<unsigned char> const& mask) {
+template <class T>
+Var<T> masked_parameter_distance(Var<T> const& a, Var<T> const& b, Tensor<T> const& deviation, Tensor<unsigned char> const& mask) {
   Var<T> const difference = (a - b) / Var<T>(deviation);
   Var<T> const zero(zeros<T>(a.shape(), a.device()));
   Var<T> const ones_(ones<T>(a.shape(), a.device()));
@@ -54,10 +55,11 @@ inline Tensor<float> join(Tensor<float> const& a, Tensor<float> const& b) {
 
 /// All losses of one batch. Watch N before the call; F is never watched, so its weights take no gradient.
 template <class T>
-RigLosses<T> rig_losses(RigNet<T> const& N, ControlInput<T> const& control, Reconstruction<T> const& F, FaceLoss<T> const& face, RigBatch<T> const& b,
-                        RigLossOptions const& o) {
+RigLosses<T> rig_losses(RigNet<T> const& N, ControlInput<T> const& control, Reconstruction<T> const& F, FaceLoss<T> const& face,
+                        RigBatch<T> const& b, RigLossOptions const& o) {
   check(b.codes.rank() == 3 && b.source_p.dim(0) == b.codes.dim(0) && b.target_p.shape() == b.source_p.shape(),
-        "rig_losses: codes, source_p and target_p must have the same rows, got ", b.codes.shape(), ", ", b.source_p.shape(), ", ", b.target_p.shape());
+        "rig_losses: codes, source_p and target_p must have the same rows, got ", b.codes.shape(), ", ", b.source_p.shape(), ", ",
+        b.target_p.shape());
   std::int64_t const samples = b.codes.dim(0), once = b.distinct > 0 ? b.distinct : samples;
   bool const with_reconstruction = o.reconstruction > 0;
   Var<T> const w(b.codes), p_w(b.source_p), p_v(b.target_p);

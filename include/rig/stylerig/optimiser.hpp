@@ -19,8 +19,12 @@ struct OptimiserOptions {
   double epsilon = 1e-8;     ///< AdaDelta
   /// StyleRig's: AdaDelta with rate 0.01.
   static OptimiserOptions adadelta() { return {.kind = OptimiserKind::adadelta, .rate = 0.01, .final_rate = 0.01, .clip = 0}; }
-  static OptimiserOptions adam(double rate, double final_rate, double clip) { return {.kind = OptimiserKind::adam, .rate = rate, .final_rate = final_rate, .clip = clip}; }
-  void visit(auto&& f) { f("kind", kind), f("rate", rate), f("final_rate", final_rate), f("clip", clip), f("rho", rho), f("epsilon", epsilon); }
+  static OptimiserOptions adam(double rate, double final_rate, double clip) {
+    return {.kind = OptimiserKind::adam, .rate = rate, .final_rate = final_rate, .clip = clip};
+  }
+  void visit(auto&& f) {
+    f("kind", kind), f("rate", rate), f("final_rate", final_rate), f("clip", clip), f("rho", rho), f("epsilon", epsilon);
+  }
 };
 
 struct Optimiser {

@@ -18,21 +18,21 @@
 namespace rig::inline RIG_ABI::stylerig {
 
 struct OracleOptions {
-  std::int64_t rows = 10;        ///< rows of a code: 10 for 64 x 64
-  std::int64_t width = 32;       ///< numbers in a row
-  std::uint64_t seed = 11;       ///< of the function from codes to factors
-  int vertices = 5000;           ///< of the face in the pictures
+  std::int64_t rows = 10;               ///< rows of a code: 10 for 64 x 64
+  std::int64_t width = 32;              ///< numbers in a row
+  std::uint64_t seed = 11;              ///< of the function from codes to factors
+  int vertices = 5000;                  ///< of the face in the pictures
   int identity = 40, reflectance = 30;  ///< modes of the face model; the truth moves the first 10 and 6
   int hair_vertices = 2500;
-  double camera_distance = 11.3; ///< dm
+  double camera_distance = 11.3;  ///< dm
 };
 
 /// The function p*. Its tensors are small and travel with the generator.
 struct OracleTruth {
   std::int64_t rows = 0, width = 0;
-  Tensor<float> center, scale;   ///< [width]: whitening of codes
-  Tensor<float> directions;      ///< [K, rows * width]: a_k, zero outside the row of k's group
-  Tensor<float> mixing;          ///< [K, K]: B
+  Tensor<float> center, scale;  ///< [width]: whitening of codes
+  Tensor<float> directions;     ///< [K, rows * width]: a_k, zero outside the row of k's group
+  Tensor<float> mixing;         ///< [K, K]: B
 
   void visit(auto&& f) { f("center", center), f("scale", scale), f("directions", directions), f("mixing", mixing); }
   /// u [n, K], each of roughly unit variance, from codes [n, rows, width].
@@ -70,11 +70,11 @@ class OracleScene {
   render::MorphableModel model_;
   render::Camera camera_;
   ParameterLayout layout_;
-  Tensor<float> shapes_;                           // [Ki + Ke, V, 3], both bases in one
-  Tensor<float> hair_base_, hair_change_;          // [H, 3] round the mean face; [3, H, 3] from no to full length, volume, fringe
-  Tensor<float> hair_tone_;                        // [H, 3], colour of a strand over the colour of the head of hair
-  Tensor<int> hair_root_;                          // [H]
-  render::Mesh mesh_;                              // head and hair
+  Tensor<float> shapes_;                   // [Ki + Ke, V, 3], both bases in one
+  Tensor<float> hair_base_, hair_change_;  // [H, 3] round the mean face; [3, H, 3] from no to full length, volume, fringe
+  Tensor<float> hair_tone_;                // [H, 3], colour of a strand over the colour of the head of hair
+  Tensor<int> hair_root_;                  // [H]
+  render::Mesh mesh_;                      // head and hair
 };
 
 /// Illumination coefficients (27 numbers) of ambient light and one distant Lambertian light, first three harmonic bands:

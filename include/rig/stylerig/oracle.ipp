@@ -24,9 +24,9 @@ struct FactorGroup {
 // The order is that of the formulas below. Rows follow what StyleGAN's layers do: pose in the coarsest, shapes up to 8 px,
 // expression at 16 px, light in the middle, colours in the fine rows. One row a group, because a synthesis layer sees one
 // row alone: a sum over rows would have to be carried from layer to layer.
-inline constexpr FactorGroup factor_groups[] = {{"pose", 3, 0},  {"translation", 2, 0}, {"identity", 10, 1},  {"expression", 8, 3},
-                                                {"light", 6, 5}, {"reflectance", 6, 6}, {"hair shape", 3, 2}, {"hair colour", 2, 7},
-                                                {"background", 6, 8}};
+inline constexpr FactorGroup factor_groups[] = {{"pose", 3, 0},       {"translation", 2, 0}, {"identity", 10, 1},
+                                                {"expression", 8, 3}, {"light", 6, 5},       {"reflectance", 6, 6},
+                                                {"hair shape", 3, 2}, {"hair colour", 2, 7}, {"background", 6, 8}};
 inline constexpr int factor_count = 46;
 
 /// Where a group's factors begin.
@@ -65,14 +65,16 @@ RIG_INLINE std::vector<std::string> const& oracle_factor_names() {
 }
 
 RIG_INLINE Tensor<float> OracleTruth::factors(Tensor<float> const& codes) const {
-  check(codes.rank() == 3 && codes.dim(1) == rows && codes.dim(2) == width, "oracle: codes must be [n, ", rows, ", ", width, "], got ", codes.shape());
+  check(codes.rank() == 3 && codes.dim(1) == rows && codes.dim(2) == width, "oracle: codes must be [n, ", rows, ", ", width, "], got ",
+        codes.shape());
   Var<float> const x = reshape((Var<float>(codes) - Var<float>(center)) / Var<float>(scale), {codes.dim(0), rows * width});
   Var<float> const t = matmul(x, Var<float>(directions), {.b = true});
   return (0.8f * t + 0.5f * tanh(matmul(tanh(t), Var<float>(mixing), {.b = true}))).value();
 }
 
 RIG_INLINE OracleTruth make_oracle_truth(OracleOptions const& o, Tensor<float> const& codes) {
-  check(codes.rank() == 2 && codes.dim(1) == o.width && codes.dim(0) > 1, "oracle: expected unmixed codes [m, ", o.width, "], got ", codes.shape());
+  check(codes.rank() == 2 && codes.dim(1) == o.width && codes.dim(0) > 1, "oracle: expected unmixed codes [m, ", o.width, "], got ",
+        codes.shape());
   check(o.rows >= 4, "oracle: expected at least 4 rows, got ", o.rows);
   OracleTruth t;
   t.rows = o.rows, t.width = o.width;
@@ -169,7 +171,8 @@ RIG_INLINE Var<float> OracleScene::part(Tensor<float> const& p, char const* comp
 }
 
 RIG_INLINE Var<float> OracleScene::head_geometry(Tensor<float> const& p) const {
-  return render::linear_model(concat(std::vector<Var<float>>{part(p, "identity"), part(p, "expression")}, 1), Var<float>(shapes_), Var<float>(model_.mean));
+  return render::linear_model(concat(std::vector<Var<float>>{part(p, "identity"), part(p, "expression")}, 1), Var<float>(shapes_),
+                              Var<float>(model_.mean));
 }
 
 RIG_INLINE Tensor<float> OracleScene::pictures(Tensor<float> const& factors, std::int64_t side, int supersampling) const {
@@ -181,7 +184,8 @@ RIG_INLINE Tensor<float> OracleScene::pictures(Tensor<float> const& factors, std
   // Hair style, hair colour and background of each picture.
   Tensor<float> style({n, 3}), hair_colour({n, 1, 3}), background({n, large, large, 3});
   {
-    int const shape_at = detail::factor_offset("hair shape"), colour_at = detail::factor_offset("hair colour"), background_at = detail::factor_offset("background");
+    int const shape_at = detail::factor_offset("hair shape"), colour_at = detail::factor_offset("hair colour"),
+              background_at = detail::factor_offset("background");
     float *s = style.mutate(), *h = hair_colour.mutate(), *b = background.mutate();
     using detail::sigmoid;
     for (std::int64_t i = 0; i < n; ++i) {
@@ -189,7 +193,8 @@ RIG_INLINE Tensor<float> OracleScene::pictures(Tensor<float> const& factors, std
       for (int k = 0; k < 3; ++k) s[3 * i + k] = float(0.9 * sigmoid(1.5 * u[shape_at + k] - 0.4));
       double const fair = sigmoid(1.6 * u[colour_at] - 0.9), red = sigmoid(1.5 * u[colour_at + 1] - 1);
       double const dark[3] = {0.09, 0.065, 0.05}, blond[3] = {0.72, 0.55, 0.34}, ginger[3] = {0.18, -0.02, -0.05};
-      for (int ch = 0; ch < 3; ++ch) h[3 * i + ch] = float(dark[ch] + fair * (blond[ch] - dark[ch]) + 0.6 * red * ginger[ch] * (0.3 + fair));
+      for (int ch = 0; ch < 3; ++ch)
+        h[3 * i + ch] = float(dark[ch] + fair * (blond[ch] - dark[ch]) + 0.6 * red * ginger[ch] * (0.3 + fair));
       double top[3], bottom[3];
       for (int ch = 0; ch < 3; ++ch) {
         top[ch] = 0.5 + detail::smooth_limit(0.22, 0.7, u[background_at + ch]);
@@ -225,12 +230,14 @@ RIG_INLINE Tensor<float> OracleScene::landmarks(Tensor<float> const& factors) co
   render::ImageSize const size{256, 256};
   Tensor<float> const projected =
       render::project(head_geometry(p), render::euler_to_matrix(part(p, "rotation")), part(p, "translation"), camera_, size).value();
-  Var<float> const points = render::landmark_points(Var<float>(projected), render::select_landmarks(projected, render::LandmarkTable(model_)), size);
+  Var<float> const points =
+      render::landmark_points(Var<float>(projected), render::select_landmarks(projected, render::LandmarkTable(model_)), size);
   return concat(std::vector<Var<float>>{points, ones<float>({p.dim(0), points.dim(1), 1})}, 2).value();
 }
 
 RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) const {
-  check(factors.rank() == 2 && factors.dim(1) == detail::factor_count, "oracle: factors must be [n, ", detail::factor_count, "], got ", factors.shape());
+  check(factors.rank() == 2 && factors.dim(1) == detail::factor_count, "oracle: factors must be [n, ", detail::factor_count, "], got ",
+        factors.shape());
   std::int64_t const n = factors.dim(0), f = layout_.size();
   Tensor<float> p = zeros<float>({n, f});
   float* out = p.mutate();
@@ -238,9 +245,10 @@ RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) c
   auto shape = [&](char const* name) { return at("expression") + model_.expression_index(name); };
   std::int64_t const rotation = at("rotation"), translation = at("translation"), identity = at("identity"), reflectance = at("reflectance"),
                      light = at("illumination");
-  std::int64_t const jaw = shape("jawOpen"), smile_l = shape("mouthSmile_L"), smile_r = shape("mouthSmile_R"), pucker = shape("mouthPucker"),
-                     brow_up = shape("browInnerUp"), down_l = shape("browDown_L"), down_r = shape("browDown_R"), blink_l = shape("eyeBlink_L"),
-                     blink_r = shape("eyeBlink_R"), frown_l = shape("mouthFrown_L"), frown_r = shape("mouthFrown_R");
+  std::int64_t const jaw = shape("jawOpen"), smile_l = shape("mouthSmile_L"), smile_r = shape("mouthSmile_R"),
+                     pucker = shape("mouthPucker"), brow_up = shape("browInnerUp"), down_l = shape("browDown_L"),
+                     down_r = shape("browDown_R"), blink_l = shape("eyeBlink_L"), blink_r = shape("eyeBlink_R"),
+                     frown_l = shape("mouthFrown_L"), frown_r = shape("mouthFrown_R");
   for (std::int64_t i = 0; i < n; ++i) {
     float* q = out + i * f;
     float const* u = factors.data() + i * detail::factor_count;

@@ -18,14 +18,14 @@ struct OracleFitOptions {
   std::int64_t resolution = 64;
   std::int64_t channel_base = 2048, channel_max = 128;
   int mapping_layers = 2;
-  std::int64_t pictures = 24000;   ///< drawn once and shown again and again
-  std::int64_t held_out = 512;     ///< more of them, never trained on
+  std::int64_t pictures = 24000;  ///< drawn once and shown again and again
+  std::int64_t held_out = 512;    ///< more of them, never trained on
   std::int64_t steps = 13000, batch = 8;
-  double rate = 2e-2;              ///< of Adam (0.9, 0.99), to zero along a cosine
-  double wander = 0.35;            ///< deviation of the noise on half of the codes, in deviations of w
+  double rate = 2e-2;    ///< of Adam (0.9, 0.99), to zero along a cosine
+  double wander = 0.35;  ///< deviation of the noise on half of the codes, in deviations of w
   std::uint64_t seed = 5;
   std::int64_t log_every = 50, check_every = 500;
-  std::string checkpoint;          ///< written every check_every steps; a run continues from it if it is there
+  std::string checkpoint;  ///< written every check_every steps; a run continues from it if it is there
 };
 
 /// A generator with the truth behind it.
@@ -38,13 +38,15 @@ struct OracleWorld {
 
 /// Codes [n, rows, width] of one mixing law: each from up to five latents with distinct cuts, the items [first, first + n)
 /// of stream `seed`; `wander` deviations of noise on every second one. Pure: the same numbers on every machine.
-Tensor<float> oracle_codes(nn::Generator<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n, std::uint64_t seed, double wander);
+Tensor<float> oracle_codes(nn::Generator<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n,
+                           std::uint64_t seed, double wander);
 
 /// PSNR in dB of a generator's pictures of these codes against pictures [n, side, side, 3] in 0..255.
 double oracle_psnr(nn::Generator<float> const& generator, Tensor<float> const& codes, Tensor<unsigned char> const& pictures);
 
 /// Runs or continues the fit. `stop` ends it early at a checkpoint. Curves: "loss", "psnr".
-OracleWorld fit_oracle(OracleFitOptions const& options, train::Log& log, train::StopFlag const* stop = nullptr, std::FILE* progress = stderr);
+OracleWorld fit_oracle(OracleFitOptions const& options, train::Log& log, train::StopFlag const* stop = nullptr,
+                       std::FILE* progress = stderr);
 
 }  // namespace rig::inline RIG_ABI::stylerig
 

@@ -57,7 +57,8 @@ inline nn::Generator<float> oracle_generator(OracleFitOptions const& o) {
   nn::parameters(net.synthesis, [](std::string const& name, Param<float>& p) {
     if (name.find("affine.weight") != std::string::npos) for_each(p.device(), p.size(), ScaleStyleKernel{p.tensor().mutate(), 0.02f});
   });
-  check(net.num_ws() == o.world.rows, "oracle: a generator of ", o.resolution, " pixels has ", net.num_ws(), " rows, the world has ", o.world.rows);
+  check(net.num_ws() == o.world.rows, "oracle: a generator of ", o.resolution, " pixels has ", net.num_ws(), " rows, the world has ",
+        o.world.rows);
   return net;
 }
 
@@ -69,7 +70,8 @@ inline Tensor<float> unmixed_codes(nn::Generator<float> const& g, std::int64_t n
 
 }  // namespace detail
 
-RIG_INLINE Tensor<float> oracle_codes(nn::Generator<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n, std::uint64_t seed, double wander) {
+RIG_INLINE Tensor<float> oracle_codes(nn::Generator<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n,
+                                      std::uint64_t seed, double wander) {
   constexpr int most = 5;
   std::int64_t const rows = truth.rows, width = truth.width, z_dim = generator.z_dim();
   Tensor<float> z({n * most, z_dim});
@@ -166,7 +168,8 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
     std::vector<std::int64_t> rows;
     for (std::int64_t i = 0; i < o.batch; ++i) rows.push_back(rng.below(o.pictures));
     Tensor<float> c({o.batch, o.world.rows, o.world.width}), x({o.batch, o.resolution, o.resolution, 3});
-    for_each(cpu(), o.batch, o.world.rows * o.world.width, detail::PickRowsKernel{c.mutate(), codes.data(), rows.data(), o.world.rows * o.world.width});
+    for_each(cpu(), o.batch, o.world.rows * o.world.width,
+             detail::PickRowsKernel{c.mutate(), codes.data(), rows.data(), o.world.rows * o.world.width});
     for_each(cpu(), o.batch, picture, detail::PickPicturesKernel{x.mutate(), pictures.data(), rows.data(), picture});
     Tape tape;
     tape.watch(world.generator.synthesis);

@@ -95,7 +95,9 @@ std::vector<unsigned char> control_mask(ParameterLayout const& layout, Control c
 std::vector<unsigned char> kept_mask(ParameterLayout const& layout, Control c, bool keep_translation = false);
 /// Rows of masks as a tensor [n, f].
 Tensor<unsigned char> mask_rows(std::vector<std::vector<unsigned char>> const& rows, Device const& device = {});
-inline Tensor<unsigned char> mask_row(std::vector<unsigned char> const& mask, Device const& device = {}) { return mask_rows({mask}, device); }
+inline Tensor<unsigned char> mask_row(std::vector<unsigned char> const& mask, Device const& device = {}) {
+  return mask_rows({mask}, device);
+}
 
 namespace detail {
 /// y = mask ? taken : kept; either may be null and is then zero.
@@ -120,9 +122,10 @@ template <class T> struct Replace {
   Tensor<T> forward(Tensor<T> const& kept, Tensor<T> const& taken) const {
     Tensor<T> const& some = kept ? kept : taken;
     check(some && some.rank() == 2, name, ": vectors must be [n, f], got ", some.shape());
-    check(!kept || !taken || kept.shape() == taken.shape(), name, ": both vectors must have one shape, got ", kept.shape(), " and ", taken.shape());
-    check(mask.rank() == 2 && mask.dim(1) == some.dim(1) && (mask.dim(0) == 1 || mask.dim(0) == some.dim(0)), name, ": mask must be [1, ", some.dim(1),
-          "] or ", some.shape(), ", got ", mask.shape());
+    check(!kept || !taken || kept.shape() == taken.shape(), name, ": both vectors must have one shape, got ", kept.shape(), " and ",
+          taken.shape());
+    check(mask.rank() == 2 && mask.dim(1) == some.dim(1) && (mask.dim(0) == 1 || mask.dim(0) == some.dim(0)), name, ": mask must be [1, ",
+          some.dim(1), "] or ", some.shape(), ", got ", mask.shape());
     Tensor<T> y = like(some);
     for_each(y.device(), y.dim(0), y.dim(1),
              detail::ReplaceKernel<T>{y.mutate(), kept.data(), taken.data(), mask.data(), y.dim(1), mask.dim(0) == 1 ? 0 : y.dim(1)});

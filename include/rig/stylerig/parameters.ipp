@@ -27,13 +27,18 @@ RIG_INLINE ParameterLayout::ParameterLayout(std::vector<std::pair<std::string, s
 }
 
 RIG_INLINE ParameterLayout ParameterLayout::standard(std::int64_t identity, std::int64_t reflectance, std::int64_t expression) {
-  return ParameterLayout(
-      {{"identity", identity}, {"reflectance", reflectance}, {"expression", expression}, {"illumination", 27}, {"rotation", 3}, {"translation", 3}});
+  return ParameterLayout({{"identity", identity},
+                          {"reflectance", reflectance},
+                          {"expression", expression},
+                          {"illumination", 27},
+                          {"rotation", 3},
+                          {"translation", 3}});
 }
 
 RIG_INLINE ParameterLayout ParameterLayout::of(render::MorphableModel const& model) {
   ParameterLayout l = standard(model.identities(), model.reflectances(), model.expressions());
-  if (model.expressions() > 0 && std::int64_t(model.expression_names.size()) == model.expressions()) l.name_entries("expression", model.expression_names);
+  if (model.expressions() > 0 && std::int64_t(model.expression_names.size()) == model.expressions())
+    l.name_entries("expression", model.expression_names);
   return l;
 }
 
@@ -142,7 +147,8 @@ inline void check_vectors(char const* what, ParameterLayout const& layout, Tenso
 // Components in another order, to (forth) or from that order.
 inline Tensor<float> reorder(char const* what, ParameterLayout const& layout, Tensor<float> const& p, bool forth) {
   check_vectors(what, layout, p);
-  check(layout.components().size() == 6, what, ": the layout must have exactly the six components of a face, it has ", layout.components().size());
+  check(layout.components().size() == 6, what, ": the layout must have exactly the six components of a face, it has ",
+        layout.components().size());
   Tensor<float> const x = p.to(cpu());
   Tensor<float> y(p.shape());
   std::int64_t other = 0;
@@ -168,8 +174,12 @@ inline constexpr Letter pie_letters[6] = {{"alpha", "identity"},     {"beta", "e
 inline Letter const* letters_of(GreekNaming n) { return n == GreekNaming::pie ? pie_letters : stylerig_letters; }
 }  // namespace detail
 
-RIG_INLINE Tensor<float> from_deep3d(ParameterLayout const& layout, Tensor<float> const& p) { return detail::reorder("from_deep3d", layout, p, false); }
-RIG_INLINE Tensor<float> to_deep3d(ParameterLayout const& layout, Tensor<float> const& p) { return detail::reorder("to_deep3d", layout, p, true); }
+RIG_INLINE Tensor<float> from_deep3d(ParameterLayout const& layout, Tensor<float> const& p) {
+  return detail::reorder("from_deep3d", layout, p, false);
+}
+RIG_INLINE Tensor<float> to_deep3d(ParameterLayout const& layout, Tensor<float> const& p) {
+  return detail::reorder("to_deep3d", layout, p, true);
+}
 
 RIG_INLINE Tensor<float> from_greek(ParameterLayout const& layout, GreekNaming naming, std::map<std::string, Tensor<float>> const& blocks) {
   check(!blocks.empty(), "from_greek: no blocks were given");
@@ -184,7 +194,8 @@ RIG_INLINE Tensor<float> from_greek(ParameterLayout const& layout, GreekNaming n
     check(it != blocks.end() || c.size == 0, "from_greek: ", letters[k].letter, " (", c.name, ") is missing");
     if (it == blocks.end()) continue;
     ++used;
-    check(it->second.shape() == (Shape{n, c.size}), "from_greek: ", letters[k].letter, " (", c.name, ") must be [", n, ", ", c.size, "], got ", it->second.shape());
+    check(it->second.shape() == (Shape{n, c.size}), "from_greek: ", letters[k].letter, " (", c.name, ") must be [", n, ", ", c.size,
+          "], got ", it->second.shape());
     Tensor<float> const x = it->second.to(cpu());
     for (std::int64_t r = 0; r < n; ++r) std::copy(x.data() + r * c.size, x.data() + (r + 1) * c.size, to + r * layout.size() + c.offset);
   }
@@ -213,7 +224,8 @@ RIG_INLINE std::string to_string(Control c) {
   if (c == Control::all) return "all";
   std::string s;
   for (Control k : single_controls)
-    if (contains(c, k)) s += (s.empty() ? "" : "+") + std::string(k == Control::pose ? "pose" : k == Control::expression ? "expression" : "illumination");
+    if (contains(c, k))
+      s += (s.empty() ? "" : "+") + std::string(k == Control::pose ? "pose" : k == Control::expression ? "expression" : "illumination");
   return s;
 }
 
@@ -239,7 +251,8 @@ RIG_INLINE Control control_from_name(std::string_view name) {
 }
 
 RIG_INLINE char const* component_of(Control c) {
-  check(c == Control::pose || c == Control::expression || c == Control::illumination, "component_of: ", to_string(c), " is not a single control");
+  check(c == Control::pose || c == Control::expression || c == Control::illumination, "component_of: ", to_string(c),
+        " is not a single control");
   return c == Control::pose ? "rotation" : c == Control::expression ? "expression" : "illumination";
 }
 

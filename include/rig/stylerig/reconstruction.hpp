@@ -25,7 +25,8 @@ struct OutputScale {
 inline OutputScale output_scale(ParameterLayout const& layout, double camera_distance, std::vector<float> mean = {}) {
   OutputScale o{std::move(mean), std::vector<float>(std::size_t(layout.size()), 1)};
   if (o.offset.empty()) o.offset.assign(std::size_t(layout.size()), 0);
-  check(std::int64_t(o.offset.size()) == layout.size(), "output_scale: the mean vector must have ", layout.size(), " entries, got ", o.offset.size());
+  check(std::int64_t(o.offset.size()) == layout.size(), "output_scale: the mean vector must have ", layout.size(), " entries, got ",
+        o.offset.size());
   for (auto const& c : layout.components()) {
     float const s = c.name == "illumination" || c.name == "rotation" ? 0.3f : c.name == "translation" ? float(0.05 * camera_distance) : 1.f;
     for (std::int64_t i = 0; i < c.size; ++i) o.scale[std::size_t(c.offset + i)] = s;
@@ -42,7 +43,8 @@ template <class T> struct Reconstruction {
   Reconstruction() = default;
   Reconstruction(ReconstructionOptions o, Whitening<T> whitening, OutputScale const& out, Rng& rng, Device device = {})
       : options(std::move(o)), codes(std::move(whitening)) {
-    check(codes.mean.shape() == Shape{options.w_dim}, "Reconstruction: code statistics must be [", options.w_dim, "], got ", codes.mean.shape());
+    check(codes.mean.shape() == Shape{options.w_dim}, "Reconstruction: code statistics must be [", options.w_dim, "], got ",
+          codes.mean.shape());
     std::vector<T> const a(out.offset.begin(), out.offset.end()), b(out.scale.begin(), out.scale.end());
     std::int64_t const f = std::int64_t(a.size());
     offset = Tensor<T>({f}, a, device);
@@ -58,8 +60,8 @@ template <class T> struct Reconstruction {
 
   /// w [n, rows, w_dim] -> p [n, f]. Differentiable three times.
   Var<T> operator()(Var<T> const& w) const {
-    check(w.rank() == 3 && w.dim(1) == options.rows && w.dim(2) == options.w_dim, "Reconstruction: codes must be [n, ", options.rows, ", ", options.w_dim,
-          "], got ", w.shape());
+    check(w.rank() == 3 && w.dim(1) == options.rows && w.dim(2) == options.w_dim, "Reconstruction: codes must be [n, ", options.rows, ", ",
+          options.w_dim, "], got ", w.shape());
     Var<T> h = reshape((w - Var<T>(codes.mean)) / Var<T>(codes.deviation), {w.dim(0), options.rows * options.w_dim});
     for (std::size_t i = 0; i + 1 < layers.size(); ++i)
       h = bias_act(matmul(h, layers[i].weight, {.b = true}), layers[i].bias, {.activation = Activation::elu});
@@ -87,10 +89,12 @@ struct RegulariserOptions {
   double named_l1 = 0.1;     ///< slope of |d| inside the box of named shapes
   /// Weights under which F does not spend on unlikely faces and lights what belongs to others: chosen in the oracle world, where
   /// the truth is known.
-  static RegulariserOptions best() { return {.weight = 3e-4, .identity = 1, .reflectance = 1, .expression = 0.8, .illumination = 30, .monochrome = 0.05, .named_l1 = 2}; }
+  static RegulariserOptions best() {
+    return {.weight = 3e-4, .identity = 1, .reflectance = 1, .expression = 0.8, .illumination = 30, .monochrome = 0.05, .named_l1 = 2};
+  }
   void visit(auto&& f) {
-    f("weight", weight), f("identity", identity), f("reflectance", reflectance), f("expression", expression), f("illumination", illumination),
-        f("monochrome", monochrome), f("named_l1", named_l1);
+    f("weight", weight), f("identity", identity), f("reflectance", reflectance), f("expression", expression),
+        f("illumination", illumination), f("monochrome", monochrome), f("named_l1", named_l1);
   }
 };
 

@@ -19,7 +19,7 @@ struct TrainingHooks {
   train::StopFlag const* stop = nullptr;  ///< polled once a step
   train::Log* log = nullptr;
   std::function<void(std::int64_t done, std::int64_t total, std::string const& note)> progress;  ///< once a step
-  std::string checkpoint;               ///< file to save to and to continue from; empty: none
+  std::string checkpoint;                ///< file to save to and to continue from; empty: none
   std::int64_t checkpoint_every = 1000;  ///< steps; also saved when stopped and at the end
   std::int64_t log_every = 50;
   std::string extra_provenance;  ///< joined to what the checkpoint is checked against
@@ -42,8 +42,9 @@ struct ReconstructionTraining {
     return o;
   }
   void visit(auto&& f) {
-    f("batch", batch), f("steps", steps), f("landmark_steps", landmark_steps), f("hidden", hidden), f("optimiser", optimiser), f("landmark", landmark),
-        f("regulariser", regulariser), f("validate_every", validate_every), f("validation_items", validation_items), f("seed", seed);
+    f("batch", batch), f("steps", steps), f("landmark_steps", landmark_steps), f("hidden", hidden), f("optimiser", optimiser),
+        f("landmark", landmark), f("regulariser", regulariser), f("validate_every", validate_every),
+        f("validation_items", validation_items), f("seed", seed);
   }
 };
 
@@ -64,35 +65,38 @@ Whitening<float> code_whitening(Corpus const& corpus, std::int64_t items = 20000
 
 /// Trains F. With hooks.checkpoint naming an existing file it continues there; a file of another run is an Error that says
 /// in what it differs. mean_vector is where the outputs start (empty: zeros, the mean face in place).
-TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o, TrainingHooks const& hooks = {},
-                                           std::vector<float> const& mean_vector = {});
+TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
+                                           TrainingHooks const& hooks = {}, std::vector<float> const& mean_vector = {});
 
 void save_reconstruction(std::string const& path, TrainedReconstruction& r);
 /// An F trained for another generator or another face than the given ones (if not empty) is an Error.
-TrainedReconstruction load_reconstruction(std::string const& path, std::string const& generator = {}, std::string const& face = {}, Device const& device = {});
+TrainedReconstruction load_reconstruction(std::string const& path, std::string const& generator = {}, std::string const& face = {},
+                                          Device const& device = {});
 
 /// p = F(w) of every item, [size, f]: made once, because F is frozen.
 Tensor<float> reconstruct_corpus(Corpus const& corpus, Reconstruction<float> const& F);
 
 /// Fits p alone to pictures by Adam on L_render + L_reg from `start` [n, f], as a yardstick for F.
-Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation const& seen, Tensor<float> const& start, Tensor<float> const& unit, std::int64_t steps = 200,
-                             double rate = 0.02, double landmark = 20, RegulariserOptions const& regulariser = {});
+Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation const& seen, Tensor<float> const& start, Tensor<float> const& unit,
+                             std::int64_t steps = 200, double rate = 0.02, double landmark = 20,
+                             RegulariserOptions const& regulariser = {});
 
 /// Section 6.4. Shares and degrees; a number that cannot be known (no landmarks, no rotation) is NaN.
 struct ReconstructionReport {
   std::int64_t items = 0, fitted = 0;
-  double landmark_error = 0;       ///< median RMS landmark distance over the outer-eye distance
-  double photometric_share = 0;    ///< photometric mean square over that of the mean face in place
-  double yaw_error = 0;            ///< median |yaw of F - yaw fitted alone|, degrees
-  double inside_four = 0;          ///< share of identity, reflectance and expression values within 4
+  double landmark_error = 0;     ///< median RMS landmark distance over the outer-eye distance
+  double photometric_share = 0;  ///< photometric mean square over that of the mean face in place
+  double yaw_error = 0;          ///< median |yaw of F - yaw fitted alone|, degrees
+  double inside_four = 0;        ///< share of identity, reflectance and expression values within 4
   bool finite = false;
   std::vector<std::pair<std::string, double>> explained;  ///< by component: share of the fitted variance that F explains
   bool accepted() const;
 };
-ReconstructionReport judge_reconstruction(Corpus const& corpus, TrainedReconstruction const& r, FaceLoss<float> const& face, std::vector<int> const& items,
-                                          std::int64_t fit_items = 100, std::int64_t fit_steps = 200);
+ReconstructionReport judge_reconstruction(Corpus const& corpus, TrainedReconstruction const& r, FaceLoss<float> const& face,
+                                          std::vector<int> const& items, std::int64_t fit_items = 100, std::int64_t fit_steps = 200);
 /// Items whose landmark error is above the given percentile.
-std::vector<int> landmark_outliers(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face, double percentile = 99);
+std::vector<int> landmark_outliers(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face,
+                                   double percentile = 99);
 
 }  // namespace rig::inline RIG_ABI::stylerig
 

@@ -44,13 +44,15 @@ inline double real(std::string const& text) { return std::strtod(text.c_str(), n
 inline std::string real(double v) { return train::detail::setting_text(v); }
 
 /// L_render over items, a batch at a time; no gradient.
-inline double mean_render_loss(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face, std::vector<int> const& items, double landmark,
-                               std::int64_t batch) {
+inline double mean_render_loss(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face,
+                               std::vector<int> const& items, double landmark, std::int64_t batch) {
   double total = 0;
   Device const device = F.scale.device();
   for (std::size_t i = 0; i < items.size(); i += std::size_t(batch)) {
-    std::vector<int> const part(items.begin() + std::ptrdiff_t(i), items.begin() + std::ptrdiff_t(std::min(items.size(), i + std::size_t(batch))));
-    RenderLoss<float> const r = face(corpus.observe(part, device), F(Var<float>(corpus.codes(part, device))), {true, landmark > 0 && corpus.has_landmarks()});
+    std::vector<int> const part(items.begin() + std::ptrdiff_t(i),
+                                items.begin() + std::ptrdiff_t(std::min(items.size(), i + std::size_t(batch))));
+    RenderLoss<float> const r =
+        face(corpus.observe(part, device), F(Var<float>(corpus.codes(part, device))), {true, landmark > 0 && corpus.has_landmarks()});
     total += double(render_loss(r, landmark).item()) * double(part.size());
   }
   return total / double(items.size());
@@ -58,12 +60,12 @@ inline double mean_render_loss(Corpus const& corpus, Reconstruction<float> const
 
 }  // namespace detail
 
-RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o, TrainingHooks const& hooks,
-                                                      std::vector<float> const& mean_vector) {
+RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
+                                                      TrainingHooks const& hooks, std::vector<float> const& mean_vector) {
   std::vector<int> const train_items = corpus.items(Split::train);
   std::vector<int> validation = corpus.items(Split::validation);
-  check(!train_items.empty() && !validation.empty(), "train_reconstruction: the corpus has ", train_items.size(), " items to train on and ", validation.size(),
-        " to validate on; make it larger");
+  check(!train_items.empty() && !validation.empty(), "train_reconstruction: the corpus has ", train_items.size(), " items to train on and ",
+        validation.size(), " to validate on; make it larger");
   if (std::int64_t(validation.size()) > o.validation_items) validation.resize(std::size_t(o.validation_items));
   bool const landmarks = corpus.has_landmarks() && o.landmark > 0;
   std::int64_t const warm_up = landmarks ? o.landmark_steps : 0;
@@ -84,11 +86,12 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   std::int64_t step = 0;
 
   train::Settings run = train::to_settings(o, "training");
-  run["kind"] = "rig reconstruction run", run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = r.origin, run["extra"] = hooks.extra_provenance;
+  run["kind"] = "rig reconstruction run", run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = r.origin,
+  run["extra"] = hooks.extra_provenance;
   auto save = [&] {
     if (hooks.checkpoint.empty()) return;
-    io::save(hooks.checkpoint, detail::with_state(run, {{"step", std::to_string(step)}, {"best_score", detail::real(best_score)}}), io::item("F", F),
-             io::item("best", best), io::item("optimiser", optimiser));
+    io::save(hooks.checkpoint, detail::with_state(run, {{"step", std::to_string(step)}, {"best_score", detail::real(best_score)}}),
+             io::item("F", F), io::item("best", best), io::item("optimiser", optimiser));
     if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
   };
   if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
@@ -157,18 +160,21 @@ RIG_INLINE void save_reconstruction(std::string const& path, TrainedReconstructi
   io::save(path, io::Metadata(m.begin(), m.end()), io::item("F", r.F));
 }
 
-RIG_INLINE TrainedReconstruction load_reconstruction(std::string const& path, std::string const& generator, std::string const& face, Device const& device) {
+RIG_INLINE TrainedReconstruction load_reconstruction(std::string const& path, std::string const& generator, std::string const& face,
+                                                     Device const& device) {
   io::Metadata const m = io::load_metadata(path);
   std::string kind;
   for (auto const& [k, v] : m)
     if (k == "kind") kind = v;
-  check(kind == "rig reconstruction", path, ": expected a reconstruction network saved by rig, found ", kind.empty() ? "something else" : kind);
+  check(kind == "rig reconstruction", path, ": expected a reconstruction network saved by rig, found ",
+        kind.empty() ? "something else" : kind);
   TrainedReconstruction r;
   r.layout = ParameterLayout::from_text(io::metadata_value(m, "layout", path));
   r.face = io::metadata_value(m, "face", path);
   r.generator = io::metadata_value(m, "generator", path);
   r.origin = io::metadata_value(m, "corpus", path);
-  check(generator.empty() || generator == r.generator, path, ": F was trained for the generator ", r.generator, ", the one given is ", generator);
+  check(generator.empty() || generator == r.generator, path, ": F was trained for the generator ", r.generator, ", the one given is ",
+        generator);
   check(face.empty() || face == r.face, path, ": F was trained for the face '", r.face, "', the one given is '", face, "'");
   ReconstructionOptions o;
   train::Settings s;
@@ -205,10 +211,12 @@ struct FittedVector {
 };
 }  // namespace detail
 
-RIG_INLINE Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation const& seen, Tensor<float> const& start, Tensor<float> const& unit,
-                                        std::int64_t steps, double rate, double landmark, RegulariserOptions const& prior) {
-  check(start.rank() == 2 && start.dim(1) == face.layout().size() && unit.shape() == Shape{start.dim(1)}, "fit_parameters: start must be [n, ", face.layout().size(),
-        "] and unit [", face.layout().size(), "], got ", start.shape(), " and ", unit.shape());
+RIG_INLINE Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation const& seen, Tensor<float> const& start,
+                                        Tensor<float> const& unit, std::int64_t steps, double rate, double landmark,
+                                        RegulariserOptions const& prior) {
+  check(start.rank() == 2 && start.dim(1) == face.layout().size() && unit.shape() == Shape{start.dim(1)},
+        "fit_parameters: start must be [n, ", face.layout().size(), "] and unit [", face.layout().size(), "], got ", start.shape(), " and ",
+        unit.shape());
   detail::FittedVector v{Param<float>((Var<float>(start) / Var<float>(unit)).value().clone())};
   nn::Adam<float> adam({.rate = rate});
   bool const landmarks = bool(seen.landmarks) && landmark > 0;
@@ -218,7 +226,8 @@ RIG_INLINE Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation
     tape.watch(v);
     Var<float> const p = v.x * Var<float>(unit);
     // The mean over images times n: every image is then fitted as if it were alone.
-    tape.backward(n * (render_loss(face(seen, p, {true, landmarks}), landmark) + regulariser(face.layout(), p, prior, face.named_expressions())));
+    tape.backward(
+        n * (render_loss(face(seen, p, {true, landmarks}), landmark) + regulariser(face.layout(), p, prior, face.named_expressions())));
     adam.rate = nn::cosine_rate(step, steps, rate, rate * 0.05);
     adam.step(v);
   }
@@ -298,7 +307,8 @@ RIG_INLINE ReconstructionReport judge_reconstruction(Corpus const& corpus, Train
   report.inside_four = counted ? double(inside) / double(counted) : 1;
   report.yaw_error = std::numeric_limits<double>::quiet_NaN();
 
-  std::vector<int> const some(items.begin(), items.begin() + std::ptrdiff_t(std::min<std::size_t>(items.size(), std::size_t(std::max<std::int64_t>(fit_items, 0)))));
+  std::vector<int> const some(items.begin(), items.begin() + std::ptrdiff_t(std::min<std::size_t>(
+                                                                 items.size(), std::size_t(std::max<std::int64_t>(fit_items, 0)))));
   if (some.empty()) return report;
   report.fitted = std::int64_t(some.size());
   Tensor<float> const p = r.F.evaluate(corpus.codes(some));
@@ -326,7 +336,8 @@ RIG_INLINE ReconstructionReport judge_reconstruction(Corpus const& corpus, Train
   return report;
 }
 
-RIG_INLINE std::vector<int> landmark_outliers(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face, double percentile) {
+RIG_INLINE std::vector<int> landmark_outliers(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face,
+                                              double percentile) {
   check(corpus.has_landmarks(), "landmark_outliers: the corpus has no landmarks");
   std::vector<int> const all = corpus.all_items();
   std::vector<float> errors;

@@ -22,11 +22,15 @@ template <class T> render::FaceParts<T> face_parts(ParameterLayout const& layout
 template <class T> class RenderedFaceLoss final : public FaceLoss<T> {
  public:
   /// Pictures must be size x size. `landmark_count` 66 leaves out the inner mouth corners (60 and 64 of 68).
-  RenderedFaceLoss(render::MorphableModel const& model, render::Camera camera, std::int64_t size, PhotometricForm form = PhotometricForm::vertex,
-                   Device const& device = {})
-      : renderer(model, camera, device), layout_(ParameterLayout::of(model)), size_{size, size}, form_(form), named_(model.named_expressions) {
-    identity_ = str("model ", model.name, " ", hash_text(model.hash), ", focal ", camera.focal, ", distance ", camera.distance, ", centre ", camera.center_x, " ",
-                    camera.center_y, ", ", size, " px, ", form == PhotometricForm::vertex ? "vertex" : "pixel");
+  RenderedFaceLoss(render::MorphableModel const& model, render::Camera camera, std::int64_t size,
+                   PhotometricForm form = PhotometricForm::vertex, Device const& device = {})
+      : renderer(model, camera, device),
+        layout_(ParameterLayout::of(model)),
+        size_{size, size},
+        form_(form),
+        named_(model.named_expressions) {
+    identity_ = str("model ", model.name, " ", hash_text(model.hash), ", focal ", camera.focal, ", distance ", camera.distance, ", centre ",
+                    camera.center_x, " ", camera.center_y, ", ", size, " px, ", form == PhotometricForm::vertex ? "vertex" : "pixel");
   }
   render::FaceRenderer<T> renderer;
 

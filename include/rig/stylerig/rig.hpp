@@ -42,7 +42,7 @@ struct Calibration {
 std::vector<double> ascending_fit(std::vector<double> const& values);
 
 struct EditOptions {
-  bool calibrated = true;        ///< use the stored calibration, if there is one
+  bool calibrated = true;         ///< use the stored calibration, if there is one
   std::int64_t refine_steps = 0;  ///< closed loop: gradient steps on the code through F
   double refine_rate = 0.05;
 };
@@ -88,8 +88,8 @@ std::vector<SweepScore> calibrate(Rig& rig, Tensor<float> const& codes, Judge co
 
 /// Gradient steps on w_hat through F alone: whitened distance of F(w_hat) to the target vector (p_w with the wishes), plus
 /// 0.1 times the whitened square of the move away from w_hat. It can fool F; judge it by another.
-Tensor<float> refine_codes(Reconstruction<float> const& F, Tensor<float> const& w_hat, Tensor<float> const& target, ParameterStatistics const& s,
-                           std::int64_t steps, double rate);
+Tensor<float> refine_codes(Reconstruction<float> const& F, Tensor<float> const& w_hat, Tensor<float> const& target,
+                           ParameterStatistics const& s, std::int64_t steps, double rate);
 
 /// A finished picture [n, h, w, 3] turned by degrees clockwise about (x, y), fractions of its size; the border is stretched outwards.
 Tensor<float> roll_picture(Tensor<float> const& picture, double degrees, double x = 0.5, double y = 0.5);

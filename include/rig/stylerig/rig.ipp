@@ -76,7 +76,8 @@ RIG_INLINE double Calibration::invert(double value) const {
   std::int64_t const n = requested.size();
   if (value <= y[0]) return x[0];
   for (std::int64_t i = 1; i < n; ++i)
-    if (value <= y[i]) return y[i] > y[i - 1] ? x[i - 1] + (x[i] - x[i - 1]) * (value - y[i - 1]) / (double(y[i]) - y[i - 1]) : double(x[i]);
+    if (value <= y[i])
+      return y[i] > y[i - 1] ? x[i - 1] + (x[i] - x[i - 1]) * (value - y[i - 1]) / (double(y[i]) - y[i - 1]) : double(x[i]);
   return x[n - 1];
 }
 
@@ -187,8 +188,9 @@ RIG_INLINE Rig make_rig(TrainedReconstruction const& r, std::vector<TrainedRig> 
   Rig rig;
   rig.reconstruction = r;
   for (auto const& t : networks) {
-    check(t.network.net.options.rows == r.F.options.rows && t.network.net.options.w_dim == r.F.options.w_dim, "make_rig: a network is for codes of ",
-          t.network.net.options.rows, " x ", t.network.net.options.w_dim, ", F for ", r.F.options.rows, " x ", r.F.options.w_dim);
+    check(t.network.net.options.rows == r.F.options.rows && t.network.net.options.w_dim == r.F.options.w_dim,
+          "make_rig: a network is for codes of ", t.network.net.options.rows, " x ", t.network.net.options.w_dim, ", F for ",
+          r.F.options.rows, " x ", r.F.options.w_dim);
     rig.networks.push_back(t.network);
     rig.trainings.push_back(t.training);
   }
@@ -231,7 +233,8 @@ RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, s
   auto& r = rig.reconstruction;
   r.layout = ParameterLayout::from_text(value("layout"));
   r.face = value("face"), r.generator = value("generator"), r.origin = value("corpus");
-  check(generator.empty() || generator == r.generator, path, ": this rig is for the generator ", r.generator, ", the one given is ", generator);
+  check(generator.empty() || generator == r.generator, path, ": this rig is for the generator ", r.generator, ", the one given is ",
+        generator);
   check(face.empty() || face == r.face, path, ": this rig was trained with the face '", r.face, "', the one given is '", face, "'");
   ReconstructionOptions o;
   train::from_settings(o, settings("network_F"), "network_F");
@@ -248,7 +251,8 @@ RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, s
     EditNetwork n;
     n.controls = t.controls;
     n.input.mode = t.mode;
-    n.net = RigNet<float>({.rows = o.rows, .w_dim = o.w_dim, .encoder = t.encoder, .hidden = t.hidden}, std::atoll(value(name + "_control_size").c_str()), codes(), rng, device);
+    n.net = RigNet<float>({.rows = o.rows, .w_dim = o.w_dim, .encoder = t.encoder, .hidden = t.hidden},
+                          std::atoll(value(name + "_control_size").c_str()), codes(), rng, device);
     rig.networks.push_back(std::move(n));
     rig.trainings.push_back(t);
   }
@@ -286,7 +290,8 @@ RIG_INLINE Tensor<float> refine_codes(Reconstruction<float> const& F, Tensor<flo
                                       ParameterStatistics const& s, std::int64_t steps, double rate) {
   detail::MovedCode m{Param<float>(zeros<float>(w_hat.shape(), w_hat.device()))};
   nn::Adam<float> adam({.rate = rate});
-  check(target.shape() == (Shape{w_hat.dim(0), F.outputs()}), "refine_codes: target must be [", w_hat.dim(0), ", ", F.outputs(), "], got ", target.shape());
+  check(target.shape() == (Shape{w_hat.dim(0), F.outputs()}), "refine_codes: target must be [", w_hat.dim(0), ", ", F.outputs(), "], got ",
+        target.shape());
   std::vector<float> safe = s.deviation.host();
   double largest = 0;
   for (float d : safe) largest = std::max(largest, double(d));
@@ -332,8 +337,8 @@ RIG_INLINE Tensor<float> roll_picture(Tensor<float> const& picture, double degre
   Tensor<float> out = like(picture);
   double const a = degrees / detail::degrees;
   for_each(out.device(), picture.dim(0) * picture.dim(1), picture.dim(2),
-           detail::RollKernel{out.mutate(), picture.data(), picture.dim(1), picture.dim(2), float(std::cos(a)), float(std::sin(a)), float(x * double(picture.dim(2))),
-                              float(y * double(picture.dim(1)))});
+           detail::RollKernel{out.mutate(), picture.data(), picture.dim(1), picture.dim(2), float(std::cos(a)), float(std::sin(a)),
+                              float(x * double(picture.dim(2))), float(y * double(picture.dim(1)))});
   return out;
 }
 

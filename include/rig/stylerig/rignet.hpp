@@ -40,8 +40,10 @@ template <class T> struct ControlInput {
 
   ControlInput() = default;
   /// The deviations as measured, before any floor.
-  ControlInput(ControlMode m, ParameterLayout const& layout, Control controls, Whitening<T> const& statistics, Device const& device = {}) : mode(m) {
-    check(statistics.deviation.shape() == Shape{layout.size()}, "ControlInput: statistics must be [", layout.size(), "], got ", statistics.deviation.shape());
+  ControlInput(ControlMode m, ParameterLayout const& layout, Control controls, Whitening<T> const& statistics, Device const& device = {})
+      : mode(m) {
+    check(statistics.deviation.shape() == Shape{layout.size()}, "ControlInput: statistics must be [", layout.size(), "], got ",
+          statistics.deviation.shape());
     std::vector<T> safe = statistics.deviation.host();
     std::vector<double> const deviation(safe.begin(), safe.end());
     std::vector<unsigned char> const of_control = control_mask(layout, controls), everything(deviation.size(), 1);
@@ -72,8 +74,8 @@ template <class T> struct ControlInput {
 
 struct RigNetOptions {
   std::int64_t rows = 18, w_dim = 512;
-  std::int64_t encoder = 32;          ///< size of l_i; 0: no encoder (steering)
-  std::vector<std::int64_t> hidden;   ///< ELU layers a row between concatenation and result; none: the paper's linear map
+  std::int64_t encoder = 32;         ///< size of l_i; 0: no encoder (steering)
+  std::vector<std::int64_t> hidden;  ///< ELU layers a row between concatenation and result; none: the paper's linear map
   void visit(auto&& f) { f("rows", rows), f("w_dim", w_dim), f("encoder", encoder), f("hidden", hidden); }
 };
 
@@ -116,9 +118,10 @@ template <class T> struct RigNet {
   /// Whitened difference d [n, rows, w_dim] for codes w [n, rows, w_dim] and control inputs q [n, |q|].
   Var<T> difference(Var<T> const& w, Var<T> const& q) const {
     std::int64_t const n = w.dim(0), rows = options.rows;
-    check(w.rank() == 3 && w.dim(1) == rows && w.dim(2) == options.w_dim, "RigNet: codes must be [n, ", rows, ", ", options.w_dim, "], got ", w.shape());
-    check(q.rank() == 2 && q.dim(0) == n && q.dim(1) == from_control.dim(0), "RigNet: control input must be [", n, ", ", from_control.dim(0), "], got ",
-          q.shape());
+    check(w.rank() == 3 && w.dim(1) == rows && w.dim(2) == options.w_dim, "RigNet: codes must be [n, ", rows, ", ", options.w_dim,
+          "], got ", w.shape());
+    check(q.rank() == 2 && q.dim(0) == n && q.dim(1) == from_control.dim(0), "RigNet: control input must be [", n, ", ",
+          from_control.dim(0), "], got ", q.shape());
     std::int64_t const h = from_control.dim(1) / rows;
     Var<T> y = permute(reshape(matmul(q, from_control) + first_bias, {n, rows, h}), {1, 0, 2});
     if (encoder) {

@@ -27,7 +27,8 @@ struct ParameterStatistics {
   /// (sum var)^2 / sum var^2 over the entries of a component: how many directions carry its spread.
   double effective_dimensions(ParameterLayout const& layout, char const* component) const;
   void visit(auto&& f) {
-    f("mean", mean), f("deviation", deviation), f("percentiles", percentiles), f("histogram", histogram), f("covariance", covariance), f("count", count);
+    f("mean", mean), f("deviation", deviation), f("percentiles", percentiles), f("histogram", histogram), f("covariance", covariance),
+        f("count", count);
   }
 };
 

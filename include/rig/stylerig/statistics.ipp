@@ -25,9 +25,11 @@ RIG_INLINE ParameterStatistics parameter_statistics(Tensor<float> const& p) {
     for (std::int64_t i = 0; i < f; ++i)
       for (std::int64_t j = 0; j <= i; ++j) cov[std::size_t(i * f + j)] += d[std::size_t(i)] * d[std::size_t(j)];
   }
-  std::vector<float> mean, deviation, covariance(std::size_t(f * f)), percentiles(std::size_t(9 * f)), histogram(std::size_t(ParameterStatistics::bins * f), 0);
+  std::vector<float> mean, deviation, covariance(std::size_t(f * f)), percentiles(std::size_t(9 * f)),
+      histogram(std::size_t(ParameterStatistics::bins * f), 0);
   for (std::int64_t i = 0; i < f; ++i)
-    for (std::int64_t j = 0; j <= i; ++j) covariance[std::size_t(i * f + j)] = covariance[std::size_t(j * f + i)] = float(cov[std::size_t(i * f + j)] / double(n));
+    for (std::int64_t j = 0; j <= i; ++j)
+      covariance[std::size_t(i * f + j)] = covariance[std::size_t(j * f + i)] = float(cov[std::size_t(i * f + j)] / double(n));
   std::vector<float> column(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < f; ++i) {
     mean.push_back(float(sum[std::size_t(i)]));

@@ -13,19 +13,17 @@
 namespace rig::inline RIG_ABI::stylerig {
 
 /// identity 4, expression 4, illumination 4, rotation 3: p has 15 numbers, all of about unit size.
-inline ParameterLayout toy_layout() {
-  return ParameterLayout({{"identity", 4}, {"expression", 4}, {"illumination", 4}, {"rotation", 3}});
-}
+inline ParameterLayout toy_layout() { return ParameterLayout({{"identity", 4}, {"expression", 4}, {"illumination", 4}, {"rotation", 3}}); }
 
 template <class T> struct ToyWorld {
   static constexpr std::int64_t rows = 6, w_dim = 16, side = 8, hidden = 24;
   ParameterLayout layout = toy_layout();
-  Tensor<T> linear;            ///< [rows w_dim, 15]
-  Tensor<T> first, second;     ///< [rows w_dim, hidden], [hidden, 15]: M
-  Tensor<T> paint, mix;        ///< [15, 40], [40, side side 3]
-  Tensor<T> direct;            ///< [15, side side 3]
-  Tensor<T> background;        ///< [rows w_dim, side side 3]
-  Tensor<T> mapping;           ///< [w_dim, w_dim]
+  Tensor<T> linear;         ///< [rows w_dim, 15]
+  Tensor<T> first, second;  ///< [rows w_dim, hidden], [hidden, 15]: M
+  Tensor<T> paint, mix;     ///< [15, 40], [40, side side 3]
+  Tensor<T> direct;         ///< [15, side side 3]
+  Tensor<T> background;     ///< [rows w_dim, side side 3]
+  Tensor<T> mapping;        ///< [w_dim, w_dim]
 
   explicit ToyWorld(std::uint64_t seed = 7) {
     Rng rng(seed);
@@ -58,9 +56,7 @@ template <class T> struct ToyWorld {
     return T(0.8) * matmul(x, Var<T>(linear)) + T(0.5) * matmul(tanh(matmul(x, Var<T>(first))), Var<T>(second));
   }
   /// The "render" of parameters, [n, side side 3], round 0.5.
-  Var<T> render(Var<T> const& p) const {
-    return matmul(tanh(matmul(p, Var<T>(paint))), Var<T>(mix)) + matmul(p, Var<T>(direct)) + T(0.5);
-  }
+  Var<T> render(Var<T> const& p) const { return matmul(tanh(matmul(p, Var<T>(paint))), Var<T>(mix)) + matmul(p, Var<T>(direct)) + T(0.5); }
   /// Codes to pictures in -1..1 and so on: the world as a generator. `calls` (if given) counts calls of the synthesis.
   GeneratorHandle generator(std::shared_ptr<std::int64_t> calls = {}) const {
     GeneratorHandle g;

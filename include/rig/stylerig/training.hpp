@@ -20,10 +20,10 @@ struct RigTraining {
   OptimiserOptions optimiser = OptimiserOptions::adam(1e-3, 1e-5, 1);
   RigLossOptions losses;
   bool siamese = true;
-  double balanced = 0.5;        ///< share of partners drawn so that an entry of c is uniform over its 0.5..99.5 % range
-  double balance_cap = 20;      ///< largest weight of an item then
-  bool random_subset = true;    ///< simultaneous only: one more sample with a random set of two or more controls
-  std::int64_t samples = 0;     ///< simultaneous only: samples made of each ordered pair in a step, drawn in turn; 0: all
+  double balanced = 0.5;      ///< share of partners drawn so that an entry of c is uniform over its 0.5..99.5 % range
+  double balance_cap = 20;    ///< largest weight of an item then
+  bool random_subset = true;  ///< simultaneous only: one more sample with a random set of two or more controls
+  std::int64_t samples = 0;   ///< simultaneous only: samples made of each ordered pair in a step, drawn in turn; 0: all
   std::uint64_t seed = 1;
 
   /// As close to the paper as is known; simultaneous control there needs `merged`, because `full` cannot express it.
@@ -34,9 +34,9 @@ struct RigTraining {
   static std::vector<std::string> ablations();
   bool simultaneous() const { return controls != Control::pose && controls != Control::expression && controls != Control::illumination; }
   void visit(auto&& f) {
-    f("controls", controls), f("mode", mode), f("encoder", encoder), f("hidden", hidden), f("pairs", pairs), f("steps", steps), f("optimiser", optimiser),
-        f("losses", losses), f("siamese", siamese), f("balanced", balanced), f("balance_cap", balance_cap), f("random_subset", random_subset),
-        f("samples", samples), f("seed", seed);
+    f("controls", controls), f("mode", mode), f("encoder", encoder), f("hidden", hidden), f("pairs", pairs), f("steps", steps),
+        f("optimiser", optimiser), f("losses", losses), f("siamese", siamese), f("balanced", balanced), f("balance_cap", balance_cap),
+        f("random_subset", random_subset), f("samples", samples), f("seed", seed);
   }
 };
 
@@ -47,7 +47,8 @@ struct EditNetwork {
   RigNet<float> net;
 
   /// w_hat for codes [n, rows, w_dim] and target vectors [n, f] of which the entries with mask [n, f] or [1, f] are wanted.
-  Tensor<float> operator()(Tensor<float> const& codes, Tensor<float> const& p_w, Tensor<float> const& target, Tensor<unsigned char> const& edited) const;
+  Tensor<float> operator()(Tensor<float> const& codes, Tensor<float> const& p_w, Tensor<float> const& target,
+                           Tensor<unsigned char> const& edited) const;
   void visit(auto&& f) { f("input", input), f("net", net); }
 };
 
@@ -55,8 +56,8 @@ struct EditNetwork {
 class PartnerSampler {
  public:
   /// p [N, f] of the whole corpus, of which `items` may be drawn.
-  PartnerSampler(Tensor<float> const& p, std::vector<int> items, ParameterLayout const& layout, ParameterStatistics const& statistics, Control controls,
-                 double cap);
+  PartnerSampler(Tensor<float> const& p, std::vector<int> items, ParameterLayout const& layout, ParameterStatistics const& statistics,
+                 Control controls, double cap);
   int uniform(Rng& rng) const { return items_[std::size_t(rng.below(std::int64_t(items_.size())))]; }
   int balanced(Rng& rng) const;
 
@@ -73,7 +74,8 @@ struct RigPairs {
 };
 RigPairs draw_pairs(RigTraining const& o, PartnerSampler const& partners, std::int64_t step);
 /// Gathers codes, vectors and pictures. p is [N, f] of the whole corpus.
-RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout, RigPairs const& pairs, RigLossOptions const& losses);
+RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout, RigPairs const& pairs,
+                           RigLossOptions const& losses);
 
 struct TrainedRig {
   EditNetwork network;

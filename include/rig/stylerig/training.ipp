@@ -28,7 +28,9 @@ RIG_INLINE RigTraining RigTraining::best(Control c) {
   o.controls = c;
   return o;
 }
-RIG_INLINE std::vector<std::string> RigTraining::ablations() { return {"steering", "steering_mlp", "no_rec", "no_consist", "no_edit", "param_space", "one_way"}; }
+RIG_INLINE std::vector<std::string> RigTraining::ablations() {
+  return {"steering", "steering_mlp", "no_rec", "no_consist", "no_edit", "param_space", "one_way"};
+}
 RIG_INLINE RigTraining RigTraining::ablated(std::string_view name) const {
   RigTraining o = *this;
   if (name == "steering" || name == "steering_mlp") {
@@ -57,8 +59,8 @@ RIG_INLINE Tensor<float> EditNetwork::operator()(Tensor<float> const& codes, Ten
   return net(Var<float>(codes), input(Var<float>(p_w), Var<float>(target), edited)).value();
 }
 
-RIG_INLINE PartnerSampler::PartnerSampler(Tensor<float> const& p, std::vector<int> items, ParameterLayout const& layout, ParameterStatistics const& statistics,
-                                          Control controls, double cap)
+RIG_INLINE PartnerSampler::PartnerSampler(Tensor<float> const& p, std::vector<int> items, ParameterLayout const& layout,
+                                          ParameterStatistics const& statistics, Control controls, double cap)
     : items_(std::move(items)) {
   check(!items_.empty(), "PartnerSampler: there is nothing to draw from");
   Tensor<float> const x = p.to(cpu());
@@ -168,15 +170,19 @@ RIG_INLINE RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const&
   return b;
 }
 
-RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction const& r, Tensor<float> const& p, ParameterStatistics const& statistics,
-                                FaceLoss<float> const& face, RigTraining const& o, TrainingHooks const& hooks) {
+RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction const& r, Tensor<float> const& p,
+                                ParameterStatistics const& statistics, FaceLoss<float> const& face, RigTraining const& o,
+                                TrainingHooks const& hooks) {
   check(o.pairs > 0 && o.steps > 0, "train_rig: pairs and steps must be positive, got ", o.pairs, " and ", o.steps);
   check(o.controls != Control::none, "train_rig: no control was asked for");
-  check(r.generator == corpus.generator, "train_rig: F was trained for the generator ", r.generator, ", the corpus is of ", corpus.generator);
+  check(r.generator == corpus.generator, "train_rig: F was trained for the generator ", r.generator, ", the corpus is of ",
+        corpus.generator);
   check(r.face == face.identity(), "train_rig: F was trained for the face '", r.face, "', the one given is '", face.identity(), "'");
   check(r.layout == face.layout(), "train_rig: F has the layout ", r.layout.text(), ", the face ", face.layout().text());
-  check(p.shape() == (Shape{corpus.size(), r.layout.size()}), "train_rig: p must be [", corpus.size(), ", ", r.layout.size(), "], got ", p.shape());
-  check(!(o.simultaneous() && o.mode == ControlMode::full), "train_rig: simultaneous control cannot be expressed by the control input 'full'; use merged or merged_delta");
+  check(p.shape() == (Shape{corpus.size(), r.layout.size()}), "train_rig: p must be [", corpus.size(), ", ", r.layout.size(), "], got ",
+        p.shape());
+  check(!(o.simultaneous() && o.mode == ControlMode::full),
+        "train_rig: simultaneous control cannot be expressed by the control input 'full'; use merged or merged_delta");
   bool const landmarks = corpus.has_landmarks();
   RigLossOptions losses = o.losses;
   if (!landmarks) losses.landmark = 0;
@@ -186,8 +192,8 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   t.network.controls = o.controls;
   t.network.input = ControlInput<float>(o.mode, r.layout, o.controls, statistics.whitening(), p.device());
   Rng rng = Rng(o.seed).split(0x719);
-  t.network.net = RigNet<float>({.rows = corpus.rows, .w_dim = corpus.w_dim, .encoder = o.encoder, .hidden = o.hidden}, t.network.input.size(), nn::clone(r.F.codes), rng,
-                                p.device());
+  t.network.net = RigNet<float>({.rows = corpus.rows, .w_dim = corpus.w_dim, .encoder = o.encoder, .hidden = o.hidden},
+                                t.network.input.size(), nn::clone(r.F.codes), rng, p.device());
   RigNet<float>& N = t.network.net;
   Optimiser optimiser(o.optimiser);
   optimiser.prepare(N);
@@ -200,7 +206,8 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   run["reconstruction"] = nn::content_hash(F), run["extra"] = hooks.extra_provenance;
   auto save = [&] {
     if (hooks.checkpoint.empty()) return;
-    io::save(hooks.checkpoint, detail::with_state(run, {{"step", std::to_string(step)}}), io::item("N", N), io::item("optimiser", optimiser));
+    io::save(hooks.checkpoint, detail::with_state(run, {{"step", std::to_string(step)}}), io::item("N", N),
+             io::item("optimiser", optimiser));
     if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
   };
   if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
@@ -226,8 +233,8 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
     bool const told = hooks.log_every > 0 && step % hooks.log_every == 0;
     if (told && hooks.log) {
       hooks.log->add("loss", step, l.total.item());
-      for (auto const& [name, value] : {std::pair{"reconstruction", &l.reconstruction}, std::pair{"edit", &l.edit}, std::pair{"consistency", &l.consistency},
-                                        std::pair{"move", &l.move}})
+      for (auto const& [name, value] : {std::pair{"reconstruction", &l.reconstruction}, std::pair{"edit", &l.edit},
+                                        std::pair{"consistency", &l.consistency}, std::pair{"move", &l.move}})
         if (*value) hooks.log->add(name, step, value->item());
     }
     if (hooks.progress) hooks.progress(step + 1, o.steps, told ? str("loss ", l.total.item()) : std::string());

@@ -9,7 +9,8 @@ namespace rig::inline RIG_ABI::stylerig {
 
 namespace detail {
 inline void check_codes(char const* what, Tensor<float> const& w, Tensor<float> const& v) {
-  check(w.rank() == 3 && v.shape() == w.shape(), what, ": both codes must be [n, rows, w_dim] of one shape, got ", w.shape(), " and ", v.shape());
+  check(w.rank() == 3 && v.shape() == w.shape(), what, ": both codes must be [n, rows, w_dim] of one shape, got ", w.shape(), " and ",
+        v.shape());
 }
 /// Row r of the result is row index[r] of x.
 inline Tensor<float> pick(Tensor<float> const& x, std::vector<int> const& index) {
@@ -23,7 +24,8 @@ RIG_INLINE Tensor<float> transfer(Rig const& rig, Tensor<float> const& w, Tensor
   return rig.move(w, detail::mixed_target(rig.measure(w), rig.measure(v), mask), c, o);
 }
 
-RIG_INLINE Tensor<float> transfer_entries(Rig const& rig, Tensor<float> const& w, Tensor<float> const& v, std::vector<std::string> const& labels, EditOptions const& o) {
+RIG_INLINE Tensor<float> transfer_entries(Rig const& rig, Tensor<float> const& w, Tensor<float> const& v,
+                                          std::vector<std::string> const& labels, EditOptions const& o) {
   detail::check_codes("transfer_entries", w, v);
   std::vector<unsigned char> mask(std::size_t(rig.layout().size()), 0);
   Control c = Control::none;
@@ -39,8 +41,8 @@ RIG_INLINE Tensor<float> transfer_entries(Rig const& rig, Tensor<float> const& w
   return rig.move(w, detail::mixed_target(rig.measure(w), rig.measure(v), mask_row(mask, w.device())), c, o);
 }
 
-RIG_INLINE Tensor<float> transfer_each(Rig const& rig, Tensor<float> const& w, Tensor<float> const& pose, Tensor<float> const& expression, Tensor<float> const& light,
-                                       EditOptions const& o) {
+RIG_INLINE Tensor<float> transfer_each(Rig const& rig, Tensor<float> const& w, Tensor<float> const& pose, Tensor<float> const& expression,
+                                       Tensor<float> const& light, EditOptions const& o) {
   Tensor<float> target = rig.measure(w);
   Control c = Control::none;
   Tensor<float> const* const from[3] = {&pose, &expression, &light};
@@ -53,8 +55,10 @@ RIG_INLINE Tensor<float> transfer_each(Rig const& rig, Tensor<float> const& w, T
   return rig.move(w, target, c, o);
 }
 
-RIG_INLINE Tensor<float> transfer_grid(Rig const& rig, Tensor<float> const& targets, Tensor<float> const& sources, Control c, EditOptions const& o) {
-  check(targets.rank() == 3 && sources.rank() == 3, "transfer_grid: codes must be [n, rows, w_dim], got ", targets.shape(), " and ", sources.shape());
+RIG_INLINE Tensor<float> transfer_grid(Rig const& rig, Tensor<float> const& targets, Tensor<float> const& sources, Control c,
+                                       EditOptions const& o) {
+  check(targets.rank() == 3 && sources.rank() == 3, "transfer_grid: codes must be [n, rows, w_dim], got ", targets.shape(), " and ",
+        sources.shape());
   std::vector<int> w, v;
   for (int i = 0; i < int(targets.dim(0)); ++i)
     for (int j = 0; j < int(sources.dim(0)); ++j) w.push_back(i), v.push_back(j);
@@ -70,13 +74,16 @@ RIG_INLINE Tensor<float> mix_layers(Tensor<float> const& w, Tensor<float> const&
 RIG_INLINE Tensor<float> mix_layers(Tensor<float> const& w, Tensor<float> const& v, LayerRange range) {
   check(w.rank() == 3, "mix_layers: codes must be [n, rows, w_dim], got ", w.shape());
   std::int64_t const rows = w.dim(1), a = std::min<std::int64_t>(4, rows), b = std::min<std::int64_t>(8, rows);
-  return range == LayerRange::coarse ? mix_layers(w, v, 0, a) : range == LayerRange::medium ? mix_layers(w, v, a, b) : mix_layers(w, v, b, rows);
+  return range == LayerRange::coarse   ? mix_layers(w, v, 0, a)
+         : range == LayerRange::medium ? mix_layers(w, v, a, b)
+                                       : mix_layers(w, v, b, rows);
 }
 
-RIG_INLINE Generated generate(Rig const& rig, GeneratorHandle const& G, Wishes const& wishes, GenerationOptions const& o, train::StopFlag const* stop,
-                              std::function<void(std::int64_t, std::int64_t)> const& progress) {
+RIG_INLINE Generated generate(Rig const& rig, GeneratorHandle const& G, Wishes const& wishes, GenerationOptions const& o,
+                              train::StopFlag const* stop, std::function<void(std::int64_t, std::int64_t)> const& progress) {
   check(o.count > 0 && o.tries > 0, "generate: count and tries must be positive, got ", o.count, " and ", o.tries);
-  check(G.hash == rig.reconstruction.generator, "generate: the rig is for the generator ", rig.reconstruction.generator, ", the one given is ", G.hash);
+  check(G.hash == rig.reconstruction.generator, "generate: the rig is for the generator ", rig.reconstruction.generator,
+        ", the one given is ", G.hash);
   check(o.truncation == 1 || std::int64_t(G.mean_latent.size()) == G.w_dim, "generate: truncation needs the generator's mean latent");
   std::int64_t const f = rig.layout().size();
   Generated g;

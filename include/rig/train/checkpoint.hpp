@@ -11,15 +11,11 @@
 namespace rig::inline RIG_ABI::io {
 
 /// Something with a visit line (or a list of such) and the name it goes by in the file.
-template <class M>
-struct Item {
+template <class M> struct Item {
   std::string name;
   M& module;
 };
-template <class M>
-Item<M> item(std::string name, M& module) {
-  return {std::move(name), module};
-}
+template <class M> Item<M> item(std::string name, M& module) { return {std::move(name), module}; }
 
 namespace detail {
 
@@ -34,8 +30,7 @@ struct Target {
 /// Fills all targets, or throws before any is filled, naming what is missing, extra or of another type or shape.
 Metadata fill_targets(std::string const& path, std::vector<std::string> const& items, std::vector<Target> const& targets);
 
-template <class L>
-void add_leaf(std::vector<NamedTensor>& list, std::string const& name, L& leaf) {
+template <class L> void add_leaf(std::vector<NamedTensor>& list, std::string const& name, L& leaf) {
   if constexpr (nn::detail::is_param<L>::value || nn::detail::is_buffer<L>::value) {
     if (auto const& t = nn::detail::tensor_of(leaf)) list.push_back({name, AnyTensor(t)});
   } else if constexpr (std::is_integral_v<L> || std::is_enum_v<L>) {
@@ -44,8 +39,7 @@ void add_leaf(std::vector<NamedTensor>& list, std::string const& name, L& leaf) 
     list.push_back({name, AnyTensor(Tensor<double>({}, {double(leaf)}))});
   }
 }
-template <class L>
-void add_target(std::vector<Target>& list, std::string const& name, L& leaf) {
+template <class L> void add_target(std::vector<Target>& list, std::string const& name, L& leaf) {
   if constexpr (nn::detail::is_param<L>::value || nn::detail::is_buffer<L>::value) {
     using T = typename L::scalar;
     Tensor<T> t = nn::detail::tensor_of(leaf);
@@ -63,20 +57,17 @@ void add_target(std::vector<Target>& list, std::string const& name, L& leaf) {
 }
 
 // Functions of their own: nvcc does not take a generic lambda inside a pack that is folded.
-template <class M>
-void add_leaves(std::vector<NamedTensor>& list, Item<M> const& item) {
+template <class M> void add_leaves(std::vector<NamedTensor>& list, Item<M> const& item) {
   visit_leaves(item.name, item.module, [&](std::string const& name, auto& leaf) { add_leaf(list, name, leaf); });
 }
-template <class M>
-void add_targets(std::vector<Target>& targets, Item<M> const& item) {
+template <class M> void add_targets(std::vector<Target>& targets, Item<M> const& item) {
   visit_leaves(item.name, item.module, [&](std::string const& name, auto& leaf) { add_target(targets, name, leaf); });
 }
 
 }  // namespace detail
 
 /// Writes everything under its final name only when it is complete. Two tensors of one name are an error.
-template <class... M>
-void save(std::string const& path, Metadata const& metadata, Item<M> const&... items) {
+template <class... M> void save(std::string const& path, Metadata const& metadata, Item<M> const&... items) {
   std::vector<NamedTensor> list;
   (detail::add_leaves(list, items), ...);
   save_safetensors(path, list, metadata);
@@ -84,8 +75,7 @@ void save(std::string const& path, Metadata const& metadata, Item<M> const&... i
 
 /// Fills the items from a file and returns its metadata. Types, shapes and names must agree exactly, and nothing is changed
 /// if they do not. What the file holds beside these items (other top-level names) is left alone.
-template <class... M>
-Metadata load(std::string const& path, Item<M> const&... items) {
+template <class... M> Metadata load(std::string const& path, Item<M> const&... items) {
   std::vector<detail::Target> targets;
   std::vector<std::string> names;
   ((names.push_back(items.name), detail::add_targets(targets, items)), ...);

@@ -38,7 +38,8 @@ class Progress {
   double seconds() const;
 
   /// "train F  37% 370/1000  12.3/s  left 0:51  note". Pure, for tests.
-  static std::string line(std::string_view title, std::int64_t done, std::int64_t total, std::int64_t first, double seconds, std::string_view note);
+  static std::string line(std::string_view title, std::int64_t done, std::int64_t total, std::int64_t first, double seconds,
+                          std::string_view note);
   /// "0:07", "12:30", "3:05:00".
   static std::string clock(double seconds);
 

@@ -28,8 +28,8 @@ RIG_INLINE std::string Progress::line(std::string_view title, std::int64_t done,
                                       std::string_view note) {
   double const rate = seconds > 0 ? double(done - first) / seconds : 0;
   char part[96];
-  std::snprintf(part, sizeof part, "  %3.0f%%  %lld/%lld", total > 0 ? 100.0 * double(done) / double(total) : 100.0, static_cast<long long>(done),
-                static_cast<long long>(total));
+  std::snprintf(part, sizeof part, "  %3.0f%%  %lld/%lld", total > 0 ? 100.0 * double(done) / double(total) : 100.0,
+                static_cast<long long>(done), static_cast<long long>(total));
   std::string s = std::string(title) + part;
   if (rate > 0) {
     std::snprintf(part, sizeof part, rate >= 1 ? "  %.1f/s" : "  %.3f/s", rate);

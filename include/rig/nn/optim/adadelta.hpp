@@ -11,8 +11,7 @@ struct AdaDeltaOptions {
 };
 
 namespace detail {
-template <class T>
-struct AdaDeltaKernel {
+template <class T> struct AdaDeltaKernel {
   T *p, *a, *b;
   T const* g;
   T rate, rho, epsilon;
@@ -26,8 +25,7 @@ struct AdaDeltaKernel {
 }  // namespace detail
 
 /// a <- rho a + (1 - rho) g^2; s = sqrt(b + eps) / sqrt(a + eps) g; b <- rho b + (1 - rho) s^2; p <- p - rate s.
-template <class T>
-struct AdaDelta {
+template <class T> struct AdaDelta {
   struct State {
     std::string name;
     Tensor<T> gradients, steps;  // running means of squares
@@ -42,13 +40,11 @@ struct AdaDelta {
 
   explicit AdaDelta(AdaDeltaOptions o = {}) : rate(o.rate), rho(o.rho), epsilon(o.epsilon) {}
   /// Makes the state of a module, so that it can be loaded before the first step.
-  template <class M>
-  void prepare(M& module) {
+  template <class M> void prepare(M& module) {
     detail::with_states<T>("AdaDelta", states, module, [](Param<T>&, State&) {});
   }
   /// Uses up the gradients.
-  template <class M>
-  void step(M& module) {
+  template <class M> void step(M& module) {
     detail::with_states<T>("AdaDelta", states, module, [&](Param<T>& p, State& s) {
       Tensor<T> const g = p.gradient();
       if (!g) return;

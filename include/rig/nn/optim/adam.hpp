@@ -12,8 +12,7 @@ struct AdamOptions {
 };
 
 namespace detail {
-template <class T>
-struct AdamKernel {
+template <class T> struct AdamKernel {
   T *p, *m, *v;
   T const* g;
   T step, beta1, beta2, correction2, epsilon, keep;
@@ -27,8 +26,7 @@ struct AdamKernel {
 
 /// m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, p <- p - rate (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps).
 /// A parameter without a gradient is left alone and does not count the step.
-template <class T>
-struct Adam {
+template <class T> struct Adam {
   struct State {
     std::string name;
     std::int64_t steps = 0;
@@ -44,13 +42,11 @@ struct Adam {
 
   explicit Adam(AdamOptions o = {}) : rate(o.rate), beta1(o.beta1), beta2(o.beta2), epsilon(o.epsilon), decay(o.decay) {}
   /// Makes the state of a module, so that it can be loaded before the first step.
-  template <class M>
-  void prepare(M& module) {
+  template <class M> void prepare(M& module) {
     detail::with_states<T>("Adam", states, module, [](Param<T>&, State&) {});
   }
   /// Uses up the gradients.
-  template <class M>
-  void step(M& module) {
+  template <class M> void step(M& module) {
     detail::with_states<T>("Adam", states, module, [&](Param<T>& p, State& s) {
       Tensor<T> const g = p.gradient();
       if (!g) return;

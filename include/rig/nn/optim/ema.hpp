@@ -7,8 +7,7 @@
 namespace rig::inline RIG_ABI::nn {
 
 namespace detail {
-template <class T>
-struct AverageKernel {
+template <class T> struct AverageKernel {
   T* average;
   T const* value;
   T rest;
@@ -17,8 +16,7 @@ struct AverageKernel {
 }  // namespace detail
 
 /// average <- module + decay (average - module) for parameters; buffers are copied. Both have the same visit lines.
-template <class M>
-void update_average(M& average, M& module, double decay) {
+template <class M> void update_average(M& average, M& module, double decay) {
   std::vector<std::pair<std::string, void*>> current;
   tensors(module, [&](std::string const& name, auto& leaf) { current.emplace_back(name, &leaf); });
   std::size_t i = 0;

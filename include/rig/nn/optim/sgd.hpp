@@ -10,16 +10,14 @@
 namespace rig::inline RIG_ABI::nn {
 
 namespace detail {
-template <class T>
-struct ScaleKernel {
+template <class T> struct ScaleKernel {
   T* y;
   T const* x;
   T s;
   RIG_HD void operator()(std::int64_t i) const { y[i] = s * x[i]; }
 };
 // NaN becomes 0, infinities the largest value allowed.
-template <class T>
-struct FiniteKernel {
+template <class T> struct FiniteKernel {
   T* y;
   T const* x;
   T limit;
@@ -31,8 +29,7 @@ struct FiniteKernel {
 
 /// Calls f(parameter, its state) for each parameter that has a gradient; makes missing states with `make`. `list` is in
 /// visit order; a module whose parameters do not match the list is refused.
-template <class T, class State, class M, class F>
-void with_states(char const* op, std::vector<State>& list, M& module, F&& f) {
+template <class T, class State, class M, class F> void with_states(char const* op, std::vector<State>& list, M& module, F&& f) {
   if (list.empty()) parameters(module, [&](std::string const& name, Param<T>& p) { list.push_back(State::zero(name, p.tensor())); });
   std::size_t i = 0;
   parameters(module, [&](std::string const& name, Param<T>& p) {
@@ -45,8 +42,7 @@ void with_states(char const* op, std::vector<State>& list, M& module, F&& f) {
 }  // namespace detail
 
 /// Square root of the sum of squares of all gradients. One number for the module, in a fixed order of addition.
-template <class M>
-double gradient_norm(M& module) {
+template <class M> double gradient_norm(M& module) {
   double total = 0;
   parameters(module, [&]<class T>(std::string const&, Param<T>& p) {
     if (p.gradient()) total += double(sum(square(Var<T>(p.gradient()))).item());
@@ -55,8 +51,7 @@ double gradient_norm(M& module) {
 }
 
 /// Scales all gradients so that their norm is at most `largest`; returns the norm before. A norm that is not finite clears them.
-template <class M>
-double clip_gradients(M& module, double largest) {
+template <class M> double clip_gradients(M& module, double largest) {
   double const norm = gradient_norm(module);
   if (!std::isfinite(norm)) {
     clear_gradients(module);
@@ -72,8 +67,7 @@ double clip_gradients(M& module, double largest) {
 }
 
 /// NaN to 0 and infinities to +-limit, as StyleGAN's training does before each step.
-template <class M>
-void sanitize_gradients(M& module, double limit = 1e5) {
+template <class M> void sanitize_gradients(M& module, double limit = 1e5) {
   parameters(module, [&]<class T>(std::string const&, Param<T>& p) {
     if (!p.gradient()) return;
     Tensor<T> g = like(p.gradient());
@@ -97,8 +91,7 @@ struct SgdOptions {
 };
 
 namespace detail {
-template <class T>
-struct SgdKernel {
+template <class T> struct SgdKernel {
   T* p;
   T* v;  // velocity, or null
   T const* g;
@@ -112,8 +105,7 @@ struct SgdKernel {
 }  // namespace detail
 
 /// v <- momentum v + g; p <- p - rate v.
-template <class T>
-struct Sgd {
+template <class T> struct Sgd {
   struct State {
     std::string name;
     Tensor<T> velocity;
@@ -126,12 +118,10 @@ struct Sgd {
 
   explicit Sgd(SgdOptions o = {}) : rate(o.rate), momentum(o.momentum) {}
   /// Makes the state of a module, so that it can be loaded before the first step.
-  template <class M>
-  void prepare(M& module) {
+  template <class M> void prepare(M& module) {
     if (momentum != 0) detail::with_states<T>("Sgd", states, module, [](Param<T>&, State&) {});
   }
-  template <class M>
-  void step(M& module) {
+  template <class M> void step(M& module) {
     if (momentum != 0)
       detail::with_states<T>("Sgd", states, module, [&](Param<T>& p, State& s) { update(p, s.velocity); });
     else
