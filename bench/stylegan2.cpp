@@ -50,7 +50,7 @@ struct Bare {
   }
 };
 
-std::vector<Bare> bare_convolutions(nn::Generator<float> const& g, Rng& rng) {
+std::vector<Bare> bare_convolutions(nn::StyleGAN2<float> const& g, Rng& rng) {
   std::vector<Bare> all;
   for (auto const& b : g.synthesis.blocks) {
     std::int64_t const r = b.resolution;
@@ -74,7 +74,7 @@ void report(char const* what, double ours, double bare) {
 
 void time_resolution(std::int64_t resolution, int rounds, bool layers) {
   Rng rng(1);
-  nn::Generator<float> g({.resolution = resolution}, rng);
+  nn::StyleGAN2<float> g({.resolution = resolution}, rng);
   std::vector<Bare> const bare = bare_convolutions(g, rng);
   Tensor<float> const ws = g.mapping(Var<float>(randn<float>({1, g.z_dim()}, rng))).value();
   std::printf("StyleGAN2 config-f, %lld pixels, one picture, float32, %d threads\n", (long long)resolution, threads());

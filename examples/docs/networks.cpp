@@ -58,10 +58,10 @@ void training() {
 void generator() {
   // Any StyleGAN2. Here: a small one with fresh weights, saved and loaded as an official file would be loaded.
   Rng rng(3);
-  nn::Generator<float> fresh({.z_dim = 32, .w_dim = 32, .resolution = 32, .channel_base = 512, .channel_max = 16, .mapping_layers = 2},
+  nn::StyleGAN2<float> fresh({.z_dim = 32, .w_dim = 32, .resolution = 32, .channel_base = 512, .channel_max = 16, .mapping_layers = 2},
                              rng);
   nn::save_stylegan2("generator.safetensors", fresh, {{"made by", "examples/docs/networks.cpp"}});
-  nn::Generator<float> G = nn::load_stylegan2("generator.safetensors");  // or an official .pkl; nothing in it is executed
+  nn::StyleGAN2<float> G = nn::load_stylegan2("generator.safetensors");  // or an official .pkl; nothing in it is executed
 
   auto const z = nn::seed_latents({3, 85}, G.z_dim());        // the latents of the official scripts' seeds 3 and 85
   auto const w = G.mapping(Var<float>(z), {}, {.psi = 0.7});  // [2, 8, 32]: codes, pulled towards the mean

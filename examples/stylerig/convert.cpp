@@ -39,7 +39,7 @@ Json convert(std::string const& from, std::string const& to, bool raw, bool trai
         ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '", extension, "'");
   io::Document const file = io::read_any(from);
   if (!raw && extension == ".safetensors" && holds_generator(file)) {
-    nn::Generator<float> g = nn::stylegan2_from(file, from, {}, trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged);
+    nn::StyleGAN2<float> g = nn::stylegan2_from(file, from, {}, trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged);
     nn::save_stylegan2(to, g, {});
     return {{"from", from}, {"to", to}, {"network", "StyleGAN2 generator"}, {"hash", nn::content_hash(g)}};
   }
@@ -54,11 +54,11 @@ Json convert(std::string const& from, std::string const& to, bool raw, bool trai
 }  // namespace
 
 void add_convert(CLI::App& app, Context& context) {
-  struct Options {
+  struct ConvertOptions {
     std::string from, to;
     bool raw = false, trained = false;
   };
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ConvertOptions>();
   auto* verb = app.add_subcommand("convert", "Write the content of a file in another format");
   verb->add_option("FROM", o->from, "Checkpoint (.pkl, .pt, .npz, .safetensors), picture, or face model (for .obj)")->required();
   verb->add_option("TO", o->to, "File to write: .safetensors, .npz, .png or .obj")->required();

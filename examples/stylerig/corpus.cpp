@@ -9,7 +9,7 @@ namespace program {
 using namespace rig;
 
 namespace {
-struct Options {
+struct CorpusOptions {
   std::string generator, landmarks = "auto";
   stylerig::CorpusOptions corpus;
   std::int64_t size = 0;
@@ -27,7 +27,7 @@ stylerig::TruthSource truth_parameters(std::shared_ptr<Truth const> truth) {
 }
 
 namespace {
-int make(Context const& context, Options o) {
+int make(Context const& context, CorpusOptions o) {
   World const world = load_world(o.generator, context, o.world);
   check(world.network.image_channels == 3, o.generator, ": a corpus needs pictures with 3 channels, this generator makes ",
         world.network.image_channels);
@@ -63,7 +63,7 @@ int make(Context const& context, Options o) {
 }  // namespace
 
 void add_corpus(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CorpusOptions>();
   auto* verb = app.add_subcommand("corpus", "Make the pictures that training learns from");
   verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
   verb->add_option("-n,--count", o->corpus.count, "Items (default 50000)")->check(CLI::PositiveNumber);

@@ -10,7 +10,7 @@ using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-struct Options {
+struct DemoOptions {
   std::string generator, face;
   std::int64_t items = 3000, face_steps = 4000, face_batch = 32, rig_steps = 3000, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
   WorldOptions world;
@@ -41,7 +41,7 @@ std::string curve_chart(train::Log const& log, std::string const& curve, std::st
 
 class Demo {
  public:
-  Demo(Context const& context, Options const& o) : context_(context), o_(o), folder_(context.out) {}
+  Demo(Context const& context, DemoOptions const& o) : context_(context), o_(o), folder_(context.out) {}
 
   int run() {
     std::string const generator = o_.generator.empty() ? shipped_generator() : o_.generator;
@@ -234,7 +234,7 @@ class Demo {
   }
 
   Context const& context_;
-  Options const& o_;
+  DemoOptions const& o_;
   std::string folder_;
   FaceSetup setup_;
   train::Log face_log_, rig_log_;
@@ -245,7 +245,7 @@ class Demo {
 }  // namespace
 
 void add_demo(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<DemoOptions>();
   auto* verb = app.add_subcommand("demo", "The whole job on the generator in the repository: train, edit, judge, report");
   verb->add_option("--generator", o->generator, "Another StyleGAN2 (default: the one in the repository)");
   verb->add_option("--face", o->face, std::string(face_model_help) + " (default: the generator's own world, else builtin)");

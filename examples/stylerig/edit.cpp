@@ -6,7 +6,7 @@ namespace program {
 using namespace rig;
 
 namespace {
-struct Options {
+struct EditOptions {
   std::string generator, run = "run", name = "rig", face, seeds = "0-3", light, set, sweep, singles, state;
   std::vector<std::string> expression;
   double yaw = 0, pitch = 0, roll = 0, psi = 1;
@@ -17,7 +17,7 @@ struct Options {
 };
 
 /// The options as one line that parse_wishes reads.
-std::string wish_line(CLI::App const& verb, Options const& o) {
+std::string wish_line(CLI::App const& verb, EditOptions const& o) {
   std::vector<std::string> parts;
   auto add = [&](char const* option, char const* name, double v) {
     if (verb.count(option)) parts.push_back(std::string(name) + "=" + number(v, 9));
@@ -49,7 +49,7 @@ Sweep parse_sweep(std::string const& text) {
   return s;
 }
 
-int sweep(Context const& context, Options const& o, Sweep const& wanted, RiggedWorld const& w, std::vector<std::uint32_t> const& seeds,
+int sweep(Context const& context, EditOptions const& o, Sweep const& wanted, RiggedWorld const& w, std::vector<std::uint32_t> const& seeds,
           stylerig::EditOptions const& edit) {
   std::vector<std::string> names;
   for (auto s : seeds) names.push_back("seed " + std::to_string(s));
@@ -63,7 +63,7 @@ int sweep(Context const& context, Options const& o, Sweep const& wanted, RiggedW
   return success;
 }
 
-int edit(Context const& context, Options const& o, std::string const& line) {
+int edit(Context const& context, EditOptions const& o, std::string const& line) {
   auto const seeds = seed_list(o.seeds, "--seeds");
   stylerig::EditOptions edit;
   edit.calibrated = !o.uncalibrated, edit.refine_steps = o.refine;
@@ -131,7 +131,7 @@ int edit(Context const& context, Options const& o, std::string const& line) {
 }  // namespace
 
 void add_edit(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EditOptions>();
   auto* verb = app.add_subcommand("edit", "Edit faces by absolute values: degrees, named expressions, light");
   verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
   verb->add_option("--run", o->run, "Folder of the run (default run)");

@@ -5,13 +5,13 @@ namespace program {
 using namespace rig;
 
 namespace {
-struct Options {
+struct EvaluateOptions {
   std::string generator, run = "run", name = "rig", face, judge;
   EvaluationOptions evaluation;
   WorldOptions world;
 };
 
-int evaluate(Context const& context, Options const& o) {
+int evaluate(Context const& context, EvaluateOptions const& o) {
   RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
   NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction.F, o.judge, context.target());
   Evaluation const e = evaluate_rig(w, judge, o.evaluation, context.seed, context);
@@ -30,7 +30,7 @@ int evaluate(Context const& context, Options const& o) {
 }  // namespace
 
 void add_evaluate(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<EvaluateOptions>();
   auto* verb = app.add_subcommand("evaluate", "Measure a rig: success, leakage, slopes, ranges, speed; with a report");
   verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
   verb->add_option("--run", o->run, "Folder of the run (default run)");

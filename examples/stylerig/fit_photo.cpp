@@ -16,7 +16,7 @@ using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-struct Options {
+struct FitPhotoOptions {
   std::vector<std::string> photos;
   std::string landmarks, face = "builtin", form = "vertex";
   std::int64_t count = 24, landmark_steps = 120, steps = 200, batch = 8;
@@ -77,7 +77,7 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
 }
 
 /// The photographs that have landmarks, in order of their names.
-std::vector<std::string> find_photos(Options const& o, std::map<std::string, std::vector<double>> const& points) {
+std::vector<std::string> find_photos(FitPhotoOptions const& o, std::map<std::string, std::vector<double>> const& points) {
   std::vector<std::string> paths;
   for (auto const& name : o.photos) {
     if (!fs::is_directory(name)) {
@@ -101,7 +101,7 @@ struct FittedVector {
 
 /// p of photographs: first where the landmarks are, then colours as well.
 Tensor<float> fit(stylerig::RenderedFaceLoss<float> const& face, stylerig::Observation const& seen, std::vector<float> const& mean,
-                  Options const& o, train::StopFlag const* stop, std::function<void(std::int64_t)> const& step_done) {
+                  FitPhotoOptions const& o, train::StopFlag const* stop, std::function<void(std::int64_t)> const& step_done) {
   std::int64_t const n = seen.pictures.dim(0);
   auto const scale = stylerig::output_scale(face.layout(), face.camera_distance(), mean);
   Device const device = seen.pictures.device();
@@ -132,7 +132,7 @@ Canvas with_points(Canvas c, float const* points, std::int64_t count, int stride
   return c;
 }
 
-int run(Context const& context, Options const& o) {
+int run(Context const& context, FitPhotoOptions const& o) {
   auto const points = read_landmarks(o.landmarks);
   auto const paths = find_photos(o, points);
   render::MorphableModel const model = load_face_model(o.face);
@@ -238,7 +238,7 @@ int run(Context const& context, Options const& o) {
 }  // namespace
 
 void add_fit_photo(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<FitPhotoOptions>();
   auto* verb = app.add_subcommand("fit-photo", "Fit a face model to photographs with landmarks");
   verb->add_option("PHOTOS", o->photos, "Square photographs of one size, or folders of them")->required();
   verb->add_option("--landmarks", o->landmarks, "CSV with the columns image, x0, y0, ..., x67, y67 in pixels")->required();

@@ -31,7 +31,7 @@ Json shape_of(Shape const& s) {
 }
 
 void describe_generator(Description& d, io::Document const& file, std::string const& path) {
-  nn::Generator<float> g = nn::stylegan2_from(file, path);
+  nn::StyleGAN2<float> g = nn::stylegan2_from(file, path);
   std::int64_t const count = nn::parameter_count(g);
   d.say("network", "StyleGAN2 generator", "StyleGAN2 generator");
   d.say("resolution", g.resolution, str(g.resolution, " x ", g.resolution, ", ", g.image_channels, " channels"));

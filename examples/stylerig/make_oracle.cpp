@@ -47,7 +47,7 @@ void add_make_oracle(CLI::App& app, Context& context) {
       if (train::stop_asked(context.stop)) return context.stopped(str(o->checkpoint, " is written; the same command goes on from there"));
       std::string const generator = context.out + "/generator.safetensors";
       nn::save_stylegan2(generator, world.generator, {{"command", context.command}, {"psnr", str(world.psnr)}});
-      nn::Generator<float> written = nn::load_stylegan2(generator);
+      nn::StyleGAN2<float> written = nn::load_stylegan2(generator);
       std::string const hash = nn::content_hash(written);
       save_truth(context.out + "/truth.safetensors", world.truth, o->world, hash);
       log.write_csv(context.out + "/fit.csv");

@@ -9,7 +9,7 @@ using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-struct Options {
+struct TrainFaceOptions {
   std::string generator, corpus = "corpus", run = "run", face, preset = "best", form = "vertex", hidden;
   std::int64_t steps = 0, batch = 0, every = 1000, fit_items = 100, landmark_steps = -1;
   double rate = 0, landmark = -1, focal = 0, distance = 0;
@@ -18,7 +18,7 @@ struct Options {
 };
 
 /// Model and camera: those of the oracle world where there is one, else fitted to the corpus's landmarks, else as aligned.
-FaceSetup make_setup(Options const& o, World const& world, stylerig::Corpus const& corpus) {
+FaceSetup make_setup(TrainFaceOptions const& o, World const& world, stylerig::Corpus const& corpus) {
   FaceSetup setup;
   setup.size = corpus.options.picture_size;
   setup.form = o.form;
@@ -59,7 +59,7 @@ Json numbers(stylerig::ReconstructionReport const& r) {
           {"accepted", r.accepted()}};
 }
 
-int train(Context const& context, Options const& o) {
+int train(Context const& context, TrainFaceOptions const& o) {
   World const world = load_world(o.generator, context, o.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
   stylerig::ReconstructionTraining t =
@@ -114,7 +114,7 @@ int train(Context const& context, Options const& o) {
 }  // namespace
 
 void add_train_face(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainFaceOptions>();
   auto* verb = app.add_subcommand("train-face", "Train F: from a code to the face parameters of its picture");
   verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
   verb->add_option("--corpus", o->corpus, "Folder that stylerig corpus wrote (default corpus)");

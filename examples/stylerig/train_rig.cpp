@@ -9,7 +9,7 @@ using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-struct Options {
+struct TrainRigOptions {
   std::string generator, corpus = "corpus", run = "run", name = "rig", face, preset = "best", controls, ablation, hidden, mode, judge;
   std::int64_t steps = 0, pairs = 0, encoder = -1, every = 1000, samples = -1;
   double rate = 0;
@@ -18,7 +18,7 @@ struct Options {
 };
 
 /// The networks to train: one for each set of controls.
-std::vector<stylerig::Control> control_sets(Options const& o) {
+std::vector<stylerig::Control> control_sets(TrainRigOptions const& o) {
   std::string const text = o.controls.empty() ? (o.preset == "paper" ? "separate" : "all") : o.controls;
   if (text == "separate") return {stylerig::Control::pose, stylerig::Control::expression, stylerig::Control::illumination};
   std::vector<stylerig::Control> sets;
@@ -27,7 +27,7 @@ std::vector<stylerig::Control> control_sets(Options const& o) {
   return sets;
 }
 
-stylerig::RigTraining training_for(stylerig::Control c, Options const& o, std::uint64_t seed) {
+stylerig::RigTraining training_for(stylerig::Control c, TrainRigOptions const& o, std::uint64_t seed) {
   stylerig::RigTraining t = o.preset == "paper" ? stylerig::RigTraining::paper(c) : stylerig::RigTraining::best(c);
   if (!o.ablation.empty()) t = t.ablated(o.ablation);
   t.seed = seed;
@@ -47,7 +47,7 @@ stylerig::RigTraining training_for(stylerig::Control c, Options const& o, std::u
   return t;
 }
 
-int train(Context const& context, Options const& o) {
+int train(Context const& context, TrainRigOptions const& o) {
   World const world = load_world(o.generator, context, o.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
   Run run = load_run(o.run, world, context.target());
@@ -90,7 +90,7 @@ int train(Context const& context, Options const& o) {
 }  // namespace
 
 void add_train_rig(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainRigOptions>();
   auto* verb = app.add_subcommand("train-rig", "Train RigNet: from a code and a wish to the code of the edited face");
   verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
   verb->add_option("--corpus", o->corpus, "Folder that stylerig corpus wrote (default corpus)");

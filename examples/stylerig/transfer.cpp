@@ -5,7 +5,7 @@ namespace program {
 using namespace rig;
 
 namespace {
-struct Options {
+struct TransferArguments {
   std::string generator, run = "run", name = "rig", face, sources = "100-105", targets = "0-3", controls = "pose,expression,light,all",
                          only;
   double psi = 1;
@@ -21,7 +21,7 @@ std::vector<std::string> seed_names(std::vector<std::uint32_t> const& seeds) {
   return names;
 }
 
-int run(Context const& context, Options const& o) {
+int run(Context const& context, TransferArguments const& o) {
   auto const sources = seed_list(o.sources, "--sources"), targets = seed_list(o.targets, "--targets");
   TransferOptions t;
   if (o.only.empty())
@@ -44,7 +44,7 @@ int run(Context const& context, Options const& o) {
 }  // namespace
 
 void add_transfer(CLI::App& app, Context& context) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TransferArguments>();
   auto* verb = app.add_subcommand("transfer", "Give faces the pose, expression or light of others: a sheet, sources x targets");
   verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
   verb->add_option("--run", o->run, "Folder of the run (default run)");

@@ -22,7 +22,7 @@ struct Truth {
 
 struct World {
   std::string path;
-  rig::nn::Generator<float> network;
+  rig::nn::StyleGAN2<float> network;
   rig::stylerig::GeneratorHandle handle;
   std::shared_ptr<Truth const> truth;  ///< null for generators that nobody knows the truth of
 

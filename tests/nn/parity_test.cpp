@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <sstream>
 
-#include "../../examples/stylerig/verify.cpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
+#include "verify/verify.hpp"
 
 using namespace rig;
 
@@ -141,7 +141,7 @@ TEST_CASE("loader: pickles without a generator") {
 
 TEST_CASE("loader: own files; missing, misshapen and unknown tensors and attributes are named") {
   Rng rng(2);
-  nn::Generator<float> g({.z_dim = 4,
+  nn::StyleGAN2<float> g({.z_dim = 4,
                           .w_dim = 6,
                           .resolution = 8,
                           .channel_base = 32,

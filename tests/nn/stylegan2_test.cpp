@@ -21,7 +21,7 @@ nn::StyleGAN2Options tiny(nn::Architecture a) {
           .architecture = a,
           .mapping_layers = 2};
 }
-template <class T> void loud(nn::Generator<T>& g, Rng& rng) {  // initial noise strengths are zero
+template <class T> void loud(nn::StyleGAN2<T>& g, Rng& rng) {  // initial noise strengths are zero
   nn::parameters(g, [&](std::string const& name, Param<T>& p) {
     if (name.find("noise_strength") != std::string::npos) p.tensor().mutate()[0] = T(rng.uniform(0.1, 0.5));
   });
@@ -37,7 +37,7 @@ double largest_difference(Tensor<float> const& a, Tensor<float> const& b) {
 
 TEST_CASE("StyleGAN2: names, sizes and rows") {
   Rng rng(1);
-  nn::Generator<float> g({.resolution = 64, .channel_base = 512, .channel_max = 16}, rng);
+  nn::StyleGAN2<float> g({.resolution = 64, .channel_base = 512, .channel_max = 16}, rng);
   CHECK(g.num_ws() == 10);
   CHECK(g.w_dim() == 512);
   std::set<std::string> names;
@@ -66,7 +66,7 @@ TEST_CASE("StyleGAN2: names, sizes and rows") {
 TEST_CASE("StyleGAN2: gradients to codes, styles and weights agree with central differences, for every architecture") {
   for (auto a : {nn::Architecture::skip, nn::Architecture::resnet, nn::Architecture::orig}) {
     Rng rng(7);
-    nn::Generator<double> g(tiny(a), rng);
+    nn::StyleGAN2<double> g(tiny(a), rng);
     loud(g, rng);
     Tensor<double> const w = randn<double>({2, g.num_ws(), g.w_dim()}, rng);
     auto const r = gradcheck([&](auto const& x) { return g.synthesis(x[0]); }, {w});
@@ -89,7 +89,7 @@ TEST_CASE("StyleGAN2: gradients to codes, styles and weights agree with central 
     double const rule = sum(tape.grad(loss(), weight) * Var(direction)).item();
     double value[2];
     for (int k : {0, 1}) {
-      nn::Generator<double> moved = nn::clone(g);
+      nn::StyleGAN2<double> moved = nn::clone(g);
       double* p = moved.synthesis.blocks[1].conv0->weight.tensor().mutate();
       for (std::int64_t i = 0; i < direction.size(); ++i) p[i] += (k ? 1e-5 : -1e-5) * direction.data()[i];
       value[k] = sum(moved.synthesis(Var(w)) * target).item();
@@ -102,7 +102,7 @@ TEST_CASE("StyleGAN2: a smooth one can be differentiated twice") {
   Rng rng(8);
   auto o = tiny(nn::Architecture::resnet);
   o.resolution = 8, o.activation = Activation::swish, o.resample_filter = {1, 3, 4, 2};
-  nn::Generator<double> g(o, rng);
+  nn::StyleGAN2<double> g(o, rng);
   loud(g, rng);
   auto const r = gradcheck([&](auto const& x) { return g.synthesis(x[0]); }, {randn<double>({1, g.num_ws(), g.w_dim()}, rng)},
                            {.order = 2, .step = 1e-4});
@@ -111,7 +111,7 @@ TEST_CASE("StyleGAN2: a smooth one can be differentiated twice") {
 
 TEST_CASE("StyleGAN2: noise modes") {
   Rng rng(2);
-  nn::Generator<float> g(tiny(nn::Architecture::skip), rng);
+  nn::StyleGAN2<float> g(tiny(nn::Architecture::skip), rng);
   loud(g, rng);
   Var<float> const w = g.mapping(Var(randn<float>({2, 5}, rng)));
   nn::SynthesisOptions<float> none, random, given;
@@ -141,7 +141,7 @@ TEST_CASE("StyleGAN2: noise modes") {
 
 TEST_CASE("StyleGAN2: truncation, mixing, labels") {
   Rng rng(3);
-  nn::Generator<float> g(tiny(nn::Architecture::skip), rng);
+  nn::StyleGAN2<float> g(tiny(nn::Architecture::skip), rng);
   g.mapping.w_avg = randn<float>({7}, rng);
   Var<float> const z(randn<float>({2, 5}, rng)), w = g.mapping(z);
   CHECK(w.shape() == Shape{2, 6, 7});
@@ -163,7 +163,7 @@ TEST_CASE("StyleGAN2: truncation, mixing, labels") {
 
   auto o = tiny(nn::Architecture::skip);
   o.c_dim = 4, o.embed_features = 3;
-  nn::Generator<float> labelled(o, rng);
+  nn::StyleGAN2<float> labelled(o, rng);
   CHECK(labelled.mapping.layers[0].in() == 8);
   CHECK_THROWS_AS(labelled.mapping(z), Error);
   CHECK(labelled.mapping(z, Var(randn<float>({2, 4}, rng))).shape() == Shape{2, 6, 7});
@@ -173,7 +173,7 @@ TEST_CASE("StyleGAN2: the clamp bounds activations, also where the resnet branch
   Rng rng(4);
   auto o = tiny(nn::Architecture::resnet);
   o.conv_clamp = 0.4;
-  nn::Generator<float> g(o, rng);
+  nn::StyleGAN2<float> g(o, rng);
   nn::SynthesisOptions<float> watch;
   int seen = 0;
   watch.observe = [&](std::string const& name, Var<float> const& v) {
@@ -190,7 +190,7 @@ TEST_CASE("StyleGAN2: the clamp bounds activations, also where the resnet branch
 
 TEST_CASE("StyleGAN2: the same bits for one thread and for two, and alone or in a batch of codes the same picture") {
   Rng rng(5);
-  nn::Generator<float> g({.z_dim = 16, .w_dim = 16, .resolution = 64, .channel_base = 1024, .channel_max = 24, .mapping_layers = 2}, rng);
+  nn::StyleGAN2<float> g({.z_dim = 16, .w_dim = 16, .resolution = 64, .channel_base = 1024, .channel_max = 24, .mapping_layers = 2}, rng);
   loud(g, rng);
   Param<float> ws(g.mapping(Var(randn<float>({2, 16}, rng))).value());
   auto run = [&] {
@@ -216,7 +216,7 @@ TEST_CASE("StyleGAN2: the same bits for one thread and for two, and alone or in 
 
 TEST_CASE("StyleGAN2: a few steps of Adam make its pictures darker") {
   Rng rng(6);
-  nn::Generator<float> g(tiny(nn::Architecture::skip), rng);
+  nn::StyleGAN2<float> g(tiny(nn::Architecture::skip), rng);
   Var<float> const z(randn<float>({4, 5}, rng));
   nn::Adam<float> opt({.rate = 0.01});
   double first = 0, last = 0;
@@ -233,7 +233,7 @@ TEST_CASE("StyleGAN2: a few steps of Adam make its pictures darker") {
 
 TEST_CASE("StyleGAN2: wrong codes and styles are named") {
   Rng rng(9);
-  nn::Generator<float> g(tiny(nn::Architecture::skip), rng);
+  nn::StyleGAN2<float> g(tiny(nn::Architecture::skip), rng);
   CHECK_THROWS_WITH_AS(g.synthesis(Var(randn<float>({1, 5, 7}, rng))), doctest::Contains("codes must be [n, 6, 7], got [1, 5, 7]"), Error);
   auto styles = g.synthesis.styles(Var(randn<float>({1, 6, 7}, rng)));
   styles[2] = Var(randn<float>({1, 3}, rng));

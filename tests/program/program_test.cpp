@@ -89,7 +89,7 @@ std::string generator(std::uint64_t seed) {
   o.resolution = 16;
   o.channel_base = 128, o.channel_max = 8, o.mapping_layers = 2;
   Rng rng(seed);
-  nn::Generator<float> g(o, rng);
+  nn::StyleGAN2<float> g(o, rng);
   nn::save_stylegan2(path, g);
   return path;
 }

@@ -244,15 +244,15 @@ template <class T> struct Synthesis {
   }
 };
 
-template <class T> struct Generator {
+template <class T> struct StyleGAN2 {
   using scalar = T;
   std::int64_t resolution = 0, image_channels = 0;
   Mapping<T> mapping;
   Synthesis<T> synthesis;
 
-  Generator() = default;
+  StyleGAN2() = default;
   /// The standard initialisation: weights N(0, 1) over the run-time gains, biases 0, affine biases 1, noise strengths 0.
-  Generator(StyleGAN2Options const& o, Rng& rng, Device device = {});
+  StyleGAN2(StyleGAN2Options const& o, Rng& rng, Device device = {});
 
   std::int64_t z_dim() const { return mapping.z_dim; }
   std::int64_t c_dim() const { return mapping.c_dim; }
@@ -268,7 +268,7 @@ template <class T> struct Generator {
 };
 
 template <class T>
-Generator<T>::Generator(StyleGAN2Options const& o, Rng& rng, Device device) : resolution(o.resolution), image_channels(o.image_channels) {
+StyleGAN2<T>::StyleGAN2(StyleGAN2Options const& o, Rng& rng, Device device) : resolution(o.resolution), image_channels(o.image_channels) {
   check(o.image_channels > 0 && o.channel_base >= o.resolution && o.channel_max > 0,
         "StyleGAN2: needs image channels and channel_base of at least the resolution, got ", o.image_channels, " and ", o.channel_base);
   synthesis.w_dim = o.w_dim;

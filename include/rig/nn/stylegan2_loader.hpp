@@ -11,13 +11,13 @@ namespace rig::inline RIG_ABI::nn {
 enum class GeneratorChoice { averaged, trained };
 
 /// Error, naming file, layer, expected and found, if anything is missing, unknown or of the wrong shape.
-Generator<float> load_stylegan2(std::string const& path, Device device = {}, GeneratorChoice choice = GeneratorChoice::averaged);
+StyleGAN2<float> load_stylegan2(std::string const& path, Device device = {}, GeneratorChoice choice = GeneratorChoice::averaged);
 /// The same from a file that has been read; `name` stands for it in messages.
-Generator<float> stylegan2_from(io::Document const& file, std::string const& name, Device device = {},
+StyleGAN2<float> stylegan2_from(io::Document const& file, std::string const& name, Device device = {},
                                 GeneratorChoice choice = GeneratorChoice::averaged);
 
 /// rig's own file: tensors under their canonical names, channels last, and the configuration as metadata. Atomic.
-void save_stylegan2(std::string const& path, Generator<float>& generator, io::Metadata metadata = {});
+void save_stylegan2(std::string const& path, StyleGAN2<float>& generator, io::Metadata metadata = {});
 
 }  // namespace rig::inline RIG_ABI::nn
 

@@ -1,182 +1,11 @@
 #pragma once
-#include <cstdio>
-#include <cstdlib>
-#include <set>
-
+#include "rig/nn/stored_network.ipp"
 #include "rig/nn/stylegan2_loader.hpp"
 
 namespace rig::inline RIG_ABI::nn {
 namespace detail {
 
-/// Tensors and attributes of a stored generator, by dotted path. The two containers differ only here.
-class StoredGenerator {
- public:
-  StoredGenerator(std::string file, std::vector<io::NamedTensor> list) : file_(std::move(file)), list_(std::move(list)) {
-    for (auto const& t : list_) tensors_[t.name] = &t.tensor;
-  }
-  virtual ~StoredGenerator() = default;
-
-  /// A number attribute; empty if the file says None.
-  virtual std::optional<double> number(std::string const& path, char const* key) const = 0;
-  virtual std::string text(std::string const& path, char const* key) const = 0;
-  virtual bool channels_last() const = 0;
-
-  bool has(std::string const& name) const { return tensors_.count(name) > 0; }
-  double real(std::string const& path, char const* key) const {
-    auto const v = number(path, key);
-    require(v.has_value(), path, ".", key, " is None, expected a number");
-    return *v;
-  }
-  std::int64_t integer(std::string const& path, char const* key) const {
-    double const v = real(path, key);
-    require(v == std::floor(v) && std::abs(v) < 1e15, path, ".", key, " should be a whole number, the file has ", v);
-    return std::int64_t(v);
-  }
-  /// A tensor as the file has it. Extents of -1 may be anything.
-  Tensor<float> tensor(std::string const& name, std::vector<std::int64_t> const& shape) {
-    auto it = tensors_.find(name);
-    require(it != tensors_.end(), "tensor ", name, " is missing (expected ", words(shape), ")");
-    Shape const& s = it->second->shape();
-    bool fits = s.rank() == int(shape.size());
-    for (int i = 0; fits && i < s.rank(); ++i) fits = shape[std::size_t(i)] < 0 || shape[std::size_t(i)] == s[i];
-    require(fits, name, " should be ", words(shape), ", the file has ", s);
-    used_.insert(name);
-    return it->second->as<float>();
-  }
-  /// A convolution's weight as [out, k, k, in].
-  Tensor<float> kernel(std::string const& name, std::int64_t out, std::int64_t in, std::int64_t k) {
-    if (channels_last()) return tensor(name, {out, k, k, in});
-    return permute(Var<float>(tensor(name, {out, in, k, k})), {0, 2, 3, 1}).value();
-  }
-  Tensor<float> constant(std::string const& name) {
-    if (channels_last()) return tensor(name, {4, 4, -1});
-    return permute(Var<float>(tensor(name, {-1, 4, 4})), {1, 2, 0}).value();
-  }
-  Tensor<float> filter(std::string const& name) {
-    auto it = tensors_.find(name);
-    require(it != tensors_.end(), "tensor ", name, " is missing (expected a filter [t, t] or [t])");
-    require(it->second->rank() == 1 || it->second->rank() == 2, name, " should be a filter [t, t] or [t], the file has ",
-            it->second->shape());
-    used_.insert(name);
-    return it->second->as<float>();
-  }
-  std::int64_t extent(std::string const& name, int axis) const {
-    auto it = tensors_.find(name);
-    require(it != tensors_.end(), "tensor ", name, " is missing");
-    require(axis < it->second->rank(), name, " should have ", axis + 1, " axes or more, the file has ", it->second->shape());
-    return it->second->dim(axis);
-  }
-  /// Throws if the file holds tensors that nobody asked for. Unused filters are known: official files keep one in every layer.
-  void expect_all_used() const {
-    for (auto const& t : list_) {
-      bool const filter = t.name.size() > 16 && t.name.compare(t.name.size() - 16, 16, ".resample_filter") == 0;
-      require(filter || used_.count(t.name), "tensor ", t.name, " ", t.tensor.shape(), " belongs to no layer of this generator");
-    }
-  }
-  template <class... A> void require(bool ok, A const&... parts) const {
-    if (!ok) throw Error(str(file_, ": ", parts...));
-  }
-  std::string const& file() const { return file_; }
-
- private:
-  static std::string words(std::vector<std::int64_t> const& shape) {
-    std::string s = "[";
-    for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
-    return s + "]";
-  }
-  std::string file_;
-  std::vector<io::NamedTensor> list_;
-  std::map<std::string, io::AnyTensor const*> tensors_;
-  std::set<std::string> used_;
-};
-
-class PickledGenerator final : public StoredGenerator {
- public:
-  PickledGenerator(std::string const& file, io::Value generator)
-      : StoredGenerator(file, io::module_tensors(generator)), root_(std::move(generator)) {}
-  std::optional<double> number(std::string const& path, char const* key) const override {
-    io::Value const v = attribute(path, key);
-    if (v.is_none()) return {};
-    try {
-      return v.real();
-    } catch (Error const& e) {
-      throw Error(str(file(), ": ", path, ".", key, ": ", e.what()));
-    }
-  }
-  std::string text(std::string const& path, char const* key) const override {
-    io::Value const v = attribute(path, key);
-    require(v.is(io::ValueKind::string), path, ".", key, " should be a name, the file has a ", name_of(v.kind()));
-    return std::string(v.string());
-  }
-  bool channels_last() const override { return false; }
-
- private:
-  io::Value attribute(std::string const& path, char const* key) const {
-    io::Value m = root_;
-    for (std::size_t at = 0; at < path.size();) {
-      std::size_t const dot = std::min(path.find('.', at), path.size());
-      io::Value const children = m.find("_modules");
-      m = children.is(io::ValueKind::dict) ? children.find(std::string_view(path).substr(at, dot - at)) : io::Value{};
-      require(m.is(io::ValueKind::object), "module ", path.substr(0, dot), " is missing");
-      at = dot + 1;
-    }
-    io::Value const v = m.find(key);
-    require(bool(v), "module ", path.empty() ? "of the generator" : path, " has no attribute ", key);
-    return v;
-  }
-  io::Value root_;
-};
-
-class OwnGenerator final : public StoredGenerator {
- public:
-  OwnGenerator(std::string const& file, io::Document const& d) : StoredGenerator(file, d.flat) {
-    for (auto const& [k, v] : d.metadata) values_[k] = v;
-  }
-  std::optional<double> number(std::string const& path, char const* key) const override {
-    std::string const v = text(path, key);
-    if (v == "none") return {};
-    char* end = nullptr;
-    double const x = std::strtod(v.c_str(), &end);
-    require(!v.empty() && *end == 0, name(path, key), " should be a number, the file has '", v, "'");
-    return x;
-  }
-  std::string text(std::string const& path, char const* key) const override {
-    auto it = values_.find(name(path, key));
-    require(it != values_.end(), "the metadata has no entry ", name(path, key));
-    return it->second;
-  }
-  bool channels_last() const override { return true; }
-  static std::string name(std::string const& path, char const* key) { return path.empty() ? key : path + "." + key; }
-
- private:
-  std::map<std::string, std::string> values_;
-};
-
-inline double clamp_of(StoredGenerator const& s, std::string const& path) {
-  auto const c = s.number(path, "conv_clamp");
-  s.require(!c || *c >= 0, path, ".conv_clamp should be None or not negative, the file has ", c ? *c : 0.0);
-  return c ? *c : -1;
-}
-inline Activation activation_of(StoredGenerator const& s, std::string const& path) {
-  std::string const a = s.text(path, "activation");
-  try {
-    return activation_from_name(a);
-  } catch (Error const& e) {
-    throw Error(str(s.file(), ": ", path, ": ", e.what()));
-  }
-}
-
-inline EqualLinear<float> build_dense(StoredGenerator& s, std::string const& path, std::int64_t in, std::int64_t out) {
-  EqualLinear<float> l;
-  l.activation = activation_of(s, path);
-  l.weight_gain = s.real(path, "weight_gain");
-  l.bias_gain = s.real(path, "bias_gain");
-  l.weight = Param<float>(s.tensor(path + ".weight", {out, in}));
-  if (s.has(path + ".bias")) l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
-  return l;
-}
-
-inline SynthesisLayer<float> build_layer(StoredGenerator& s, std::string const& path, std::int64_t w_dim, std::int64_t r, std::int64_t in,
+inline SynthesisLayer<float> build_layer(StoredNetwork& s, std::string const& path, std::int64_t w_dim, std::int64_t r, std::int64_t in,
                                          std::int64_t out, int up) {
   SynthesisLayer<float> l;
   l.resolution = s.integer(path, "resolution");
@@ -197,8 +26,8 @@ inline SynthesisLayer<float> build_layer(StoredGenerator& s, std::string const& 
   return l;
 }
 
-inline Generator<float> build_generator(StoredGenerator& s) {
-  Generator<float> g;
+inline StyleGAN2<float> build_generator(StoredNetwork& s) {
+  StyleGAN2<float> g;
   g.resolution = s.integer("", "img_resolution");
   g.image_channels = s.integer("", "img_channels");
   g.synthesis.w_dim = s.integer("", "w_dim");
@@ -295,16 +124,10 @@ inline io::Value find_generator(io::Value const& root, std::string const& file, 
   return g;
 }
 
-inline std::string exact(double v) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.17g", v);
-  return text;
-}
-
 /// The attributes that build_generator reads, as text.
-inline void describe(io::Metadata& m, Generator<float> const& g) {
+inline void describe(io::Metadata& m, StyleGAN2<float> const& g) {
   auto put = [&](std::string const& path, char const* key, std::string value) {
-    m.emplace_back(OwnGenerator::name(path, key), std::move(value));
+    m.emplace_back(OwnNetwork::name(path, key), std::move(value));
   };
   auto integer = [&](std::string const& path, char const* key, std::int64_t v) { put(path, key, std::to_string(v)); };
   auto dense = [&](std::string const& path, EqualLinear<float> const& l) {
@@ -342,31 +165,31 @@ inline void describe(io::Metadata& m, Generator<float> const& g) {
 
 }  // namespace detail
 
-RIG_INLINE Generator<float> stylegan2_from(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
-  Generator<float> g;
+RIG_INLINE StyleGAN2<float> stylegan2_from(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
+  StyleGAN2<float> g;
   if (file.kind == io::Kind::safetensors) {
     std::string format;
     for (auto const& [k, v] : file.metadata)
       if (k == "format") format = v;
     check(format == "rig.stylegan2", name, ": expected a generator written by rig (format rig.stylegan2 in the metadata), found ",
           format.empty() ? std::string("none") : "'" + format + "'");
-    detail::OwnGenerator s(name, file);
+    detail::OwnNetwork s(name, file);
     g = detail::build_generator(s);
   } else {
     check(file.kind == io::Kind::pickle, name, ": a StyleGAN2 generator is read from an official .pkl or rig's .safetensors, this is a ",
           name_of(file.kind));
-    detail::PickledGenerator s(name, detail::find_generator(file.root, name, choice));
+    detail::PickledNetwork s(name, detail::find_generator(file.root, name, choice));
     g = detail::build_generator(s);
   }
   move_to(g, device);
   return g;
 }
 
-RIG_INLINE Generator<float> load_stylegan2(std::string const& path, Device device, GeneratorChoice choice) {
+RIG_INLINE StyleGAN2<float> load_stylegan2(std::string const& path, Device device, GeneratorChoice choice) {
   return stylegan2_from(io::read_any(path), path, std::move(device), choice);
 }
 
-RIG_INLINE void save_stylegan2(std::string const& path, Generator<float>& generator, io::Metadata metadata) {
+RIG_INLINE void save_stylegan2(std::string const& path, StyleGAN2<float>& generator, io::Metadata metadata) {
   metadata.emplace_back("format", "rig.stylegan2");
   metadata.emplace_back("hash", content_hash(generator));
   detail::describe(metadata, generator);

@@ -30,7 +30,7 @@ struct OracleFitOptions {
 
 /// A generator with the truth behind it.
 struct OracleWorld {
-  nn::Generator<float> generator;
+  nn::StyleGAN2<float> generator;
   OracleTruth truth;
   double psnr = 0;  ///< of held-out pictures, dB: mean square over all pixels of all pictures, peak 1
   void visit(auto&& f) { f("generator", generator), f("truth", truth); }
@@ -38,11 +38,11 @@ struct OracleWorld {
 
 /// Codes [n, rows, width] of one mixing law: each from up to five latents with distinct cuts, the items [first, first + n)
 /// of stream `seed`; `wander` deviations of noise on every second one. Pure: the same numbers on every machine.
-Tensor<float> oracle_codes(nn::Generator<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n,
+Tensor<float> oracle_codes(nn::StyleGAN2<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n,
                            std::uint64_t seed, double wander);
 
 /// PSNR in dB of a generator's pictures of these codes against pictures [n, side, side, 3] in 0..255.
-double oracle_psnr(nn::Generator<float> const& generator, Tensor<float> const& codes, Tensor<unsigned char> const& pictures);
+double oracle_psnr(nn::StyleGAN2<float> const& generator, Tensor<float> const& codes, Tensor<unsigned char> const& pictures);
 
 /// Runs or continues the fit. `stop` ends it early at a checkpoint. Curves: "loss", "psnr".
 OracleWorld fit_oracle(OracleFitOptions const& options, train::Log& log, train::StopFlag const* stop = nullptr,

@@ -43,7 +43,7 @@ struct ScaleStyleKernel {
   RIG_HD void operator()(std::int64_t i) const { y[i] *= by; }
 };
 
-inline nn::Generator<float> oracle_generator(OracleFitOptions const& o) {
+inline nn::StyleGAN2<float> oracle_generator(OracleFitOptions const& o) {
   nn::StyleGAN2Options g;
   g.z_dim = g.w_dim = o.world.width;
   g.resolution = o.resolution;
@@ -51,7 +51,7 @@ inline nn::Generator<float> oracle_generator(OracleFitOptions const& o) {
   g.mapping_layers = o.mapping_layers;
   g.use_noise = false;
   Rng rng(o.seed);
-  nn::Generator<float> net(g, rng);
+  nn::StyleGAN2<float> net(g, rng);
   // Styles start as constants: at the usual scale every code would begin as a random picture, which takes thousands of
   // steps to unlearn.
   nn::parameters(net.synthesis, [](std::string const& name, Param<float>& p) {
@@ -63,14 +63,14 @@ inline nn::Generator<float> oracle_generator(OracleFitOptions const& o) {
 }
 
 /// Rows of unmixed codes.
-inline Tensor<float> unmixed_codes(nn::Generator<float> const& g, std::int64_t n, std::uint64_t seed) {
+inline Tensor<float> unmixed_codes(nn::StyleGAN2<float> const& g, std::int64_t n, std::uint64_t seed) {
   Rng rng(seed);
   return g.mapping.code(Var<float>(randn<float>({n, g.z_dim()}, rng))).value();
 }
 
 }  // namespace detail
 
-RIG_INLINE Tensor<float> oracle_codes(nn::Generator<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n,
+RIG_INLINE Tensor<float> oracle_codes(nn::StyleGAN2<float> const& generator, OracleTruth const& truth, std::int64_t first, std::int64_t n,
                                       std::uint64_t seed, double wander) {
   constexpr int most = 5;
   std::int64_t const rows = truth.rows, width = truth.width, z_dim = generator.z_dim();
@@ -105,7 +105,7 @@ RIG_INLINE Tensor<float> oracle_codes(nn::Generator<float> const& generator, Ora
   return codes;
 }
 
-RIG_INLINE double oracle_psnr(nn::Generator<float> const& generator, Tensor<float> const& codes, Tensor<unsigned char> const& pictures) {
+RIG_INLINE double oracle_psnr(nn::StyleGAN2<float> const& generator, Tensor<float> const& codes, Tensor<unsigned char> const& pictures) {
   double square_sum = 0;
   std::int64_t const n = codes.dim(0), batch = 32;
   for (std::int64_t i = 0; i < n; i += batch) {

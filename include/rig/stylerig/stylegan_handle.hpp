@@ -7,13 +7,13 @@
 namespace rig::inline RIG_ABI::stylerig {
 
 /// label [1, c_dim] is used for every code of a conditional generator. The handle keeps the generator's weights alive.
-inline GeneratorHandle generator_handle(nn::Generator<float> const& G, nn::Noise noise = nn::Noise::stored,
+inline GeneratorHandle generator_handle(nn::StyleGAN2<float> const& G, nn::Noise noise = nn::Noise::stored,
                                         Tensor<float> const& label = {}) {
   check(G.c_dim() == 0 || (label && label.shape() == (Shape{1, G.c_dim()})), "generator_handle: this generator needs a label [1, ",
         G.c_dim(), "]");
   check(noise != nn::Noise::random, "generator_handle: pictures must be functions of their codes; use stored noise or none");
   GeneratorHandle h;
-  nn::Generator<float> named = G;
+  nn::StyleGAN2<float> named = G;
   h.rows = G.num_ws(), h.z_dim = G.z_dim(), h.w_dim = G.w_dim(), h.resolution = G.resolution;
   h.hash = nn::content_hash(named);
   h.noise = noise == nn::Noise::stored ? "stored" : "none";

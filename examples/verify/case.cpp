@@ -1,0 +1,74 @@
+#include "case.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "rig/io/npz.hpp"
+
+namespace program::verify {
+using namespace rig;
+using Json = nlohmann::ordered_json;
+
+namespace {
+Json number_or_null(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+}  // namespace
+
+Case::Case(std::string const& path) : path_(path), list_(io::read_npz(path)) {
+  for (auto const& t : list_) arrays_[t.name] = &t.tensor;
+}
+
+void Case::compare(std::string const& name, Tensor<float> const& ours, std::string const& group) {
+  if (!has(name)) return;
+  std::vector<double> const stored = at(name).as<double>().host();
+  check(!ours || ours.size() == std::int64_t(stored.size()), path_, ": ", name, " has ", stored.size(), " values, rig computes ",
+        ours.shape());
+  std::size_t const dot = name.find('.');  // cases of operators: c00.floor.y
+  std::string const floor_name =
+      has("floor." + name) || dot == std::string::npos ? "floor." + name : name.substr(0, dot) + ".floor" + name.substr(dot);
+  std::vector<double> const floor = at(floor_name).as<double>().host();
+  check(floor.size() == 3, path_, ": ", floor_name, " should hold three numbers");
+  Result r{name, group, 0, floor[2], 0};
+  std::vector<float> const mine = ours ? ours.host() : std::vector<float>(stored.size(), 0.0f);
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    double const d = std::abs(double(mine[i]) - stored[i]);
+    r.error = std::isfinite(d) ? std::max(r.error, d) : HUGE_VAL;
+  }
+  r.limit = group.empty() ? 4 * floor[0] + 2e-6 * floor[2] : 8 * floor[0] + 3e-5 * floor[2];
+  if (!group.empty()) largest_[group] = std::max(largest_[group], floor[2]);
+  results_.push_back(r);
+  used_.insert(name);
+}
+
+int Case::report(std::string const& network, std::ostream& out) {
+  Json j;
+  if (!network.empty()) j["network"] = network;
+  j["case"] = path_;
+  bool within = true;
+  Json list = Json::array();
+  for (auto& r : results_) {
+    // A derivative that is zero in exact arithmetic is judged against the largest one of its group.
+    if (!r.group.empty() && r.magnitude < 1e-6 * largest_[r.group]) r.limit = std::max(r.limit, 1e-7 * largest_[r.group]);
+    bool const pass = r.error <= r.limit;
+    within = within && pass;
+    Json o;
+    o["name"] = r.name;
+    o["max_absolute_error"] = number_or_null(r.error);
+    o["max_relative_error"] = number_or_null(r.magnitude > 0 ? r.error / r.magnitude : (r.error > 0 ? HUGE_VAL : 0));
+    o["limit"] = r.limit;
+    o["within"] = pass;
+    list.push_back(std::move(o));
+  }
+  Json rest = Json::array();
+  for (auto const& t : list_)
+    if (!used_.count(t.name) && t.name.find("floor.") == std::string::npos) rest.push_back(t.name);
+  check(!results_.empty(), path_, ": this case holds nothing that rig can check");
+  bool const complete = rest.empty();
+  j["checked"] = results_.size();
+  j["outputs"] = std::move(list);
+  j["not_checked"] = std::move(rest);
+  j["verdict"] = !within ? "beyond tolerance" : complete ? "within tolerance" : "not all checked";
+  out << j.dump(1) << "\n";
+  return within && complete ? 0 : 1;
+}
+
+}  // namespace program::verify

@@ -1,0 +1,75 @@
+// The arrays of a case file and the comparisons made with them. Every floating array k has a companion floor.k = [largest
+// difference, r.m.s. difference, largest magnitude] between the original code's float32 and float64 runs; limits follow from it.
+#pragma once
+#include <map>
+#include <ostream>
+#include <set>
+
+#include "rig/io/any_tensor.hpp"
+#include "rig/ops/shape.hpp"
+
+namespace program::verify {
+
+using V = rig::Var<float>;
+
+inline bool starts(std::string const& s, std::string const& with) { return s.compare(0, with.size(), with) == 0; }
+
+/// The arrays of a case and the comparisons made with them.
+class Case {
+ public:
+  explicit Case(std::string const& path);
+  bool has(std::string const& name) const { return arrays_.count(name) > 0; }
+  rig::Shape shape(std::string const& name) const { return at(name).shape(); }
+  rig::Tensor<float> tensor(std::string const& name) {
+    used_.insert(name);
+    return at(name).as<float>();
+  }
+  V var(std::string const& name) { return has(name) ? V(tensor(name)) : V{}; }
+  double number(std::string const& name) {
+    used_.insert(name);
+    return at(name).item<double>();
+  }
+  std::vector<int> integers(std::string const& name) {
+    used_.insert(name);
+    std::vector<int> v;
+    for (auto i : at(name).as<std::int64_t>().host()) v.push_back(int(i));
+    return v;
+  }
+  std::vector<std::string> names(std::string const& prefix) const {
+    std::vector<std::string> v;
+    for (auto const& t : list_)
+      if (starts(t.name, prefix)) v.push_back(t.name);
+    return v;
+  }
+
+  /// Compares if the case holds the array. An empty tensor stands for zeros. `group`: derivatives belong to one, forward values
+  /// to none.
+  void compare(std::string const& name, rig::Tensor<float> const& ours, std::string const& group = "");
+  /// Writes the JSON object; 0 if every array was checked and lies within its limit, else 1.
+  int report(std::string const& network, std::ostream& out);
+  void use(std::string const& name) { used_.insert(name); }
+
+ private:
+  struct Result {
+    std::string name, group;
+    double error, magnitude, limit;
+  };
+  rig::io::AnyTensor const& at(std::string const& name) const {
+    auto it = arrays_.find(name);
+    rig::check(it != arrays_.end(), path_, ": the case has no array ", name);
+    return *it->second;
+  }
+
+  std::string path_;
+  std::vector<rig::io::NamedTensor> list_;
+  std::map<std::string, rig::io::AnyTensor const*> arrays_;
+  std::set<std::string> used_;
+  std::vector<Result> results_;
+  std::map<std::string, double> largest_;
+};
+
+// Case files are channels first.
+inline V to_last(V const& x) { return permute(x, {0, 2, 3, 1}); }
+inline V to_first(V const& x) { return permute(x, {0, 3, 1, 2}); }
+
+}  // namespace program::verify

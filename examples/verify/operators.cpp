@@ -1,0 +1,146 @@
+#include "rig/autodiff/tape.hpp"
+#include "rig/nn/mapping.hpp"
+#include "rig/ops/conv.hpp"
+#include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/upfirdn.hpp"
+#include "verifiers.hpp"
+
+namespace program::verify {
+using namespace rig;
+
+namespace {
+
+using Function = std::function<V(std::map<std::string, V>&)>;
+
+/// Value, gradient of sum(y gy), and gradient of sum over inputs of (that gradient times a given direction).
+void differentiate(Case& k, std::string const& prefix, std::vector<std::string> const& inputs, Function const& f) {
+  Tape tape;
+  std::map<std::string, V> x;
+  std::vector<V> leaves;
+  std::vector<std::string> names;
+  for (auto const& name : inputs)
+    if (k.has(prefix + name)) {
+      x[name] = tape.watch(k.tensor(prefix + name));
+      leaves.push_back(x[name]);
+      names.push_back(name);
+    }
+  V const y = f(x);
+  k.compare(prefix + "y", y.value());
+  V const gy = tape.watch(k.tensor(prefix + "gy"));
+  auto const d = tape.grad(y, leaves, gy, true);
+  V total;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    k.compare(prefix + "d." + names[i], d[i].value(), prefix + "d");
+    if (!d[i] || !k.has(prefix + "v." + names[i])) continue;
+    V const term = sum(d[i] * k.var(prefix + "v." + names[i]));
+    total = total ? total + term : term;
+  }
+  if (!total || !total.tracked()) return;
+  names.push_back("gy"), leaves.push_back(gy);
+  auto const dd = tape.grad(total, leaves, {}, true);
+  for (std::size_t i = 0; i < names.size(); ++i) k.compare(prefix + "dd." + names[i], dd[i].value(), prefix + "dd");
+}
+
+/// One case of an operator: its arrays without the prefix, its options, and the comparisons.
+struct Operator {
+  Case& k;
+  std::string prefix;
+  std::vector<int> p;  ///< integer options, or empty
+
+  Operator(Case& c, int i) : k(c), prefix(str(i < 10 ? "c0" : "c", i, ".")) {
+    if (has("p")) p = k.integers(prefix + "p");
+  }
+  bool has(std::string const& name) const { return k.has(prefix + name); }
+  double number(std::string const& name) const { return k.number(prefix + name); }
+  int kind() const { return int(number("kind")); }
+  Shape shape(std::string const& name) const { return k.shape(prefix + name); }
+  Tensor<float> tensor(std::string const& name) const { return has(name) ? k.tensor(prefix + name) : Tensor<float>{}; }
+  void check_with(std::vector<std::string> const& inputs, Function const& f) const { differentiate(k, prefix, inputs, f); }
+};
+using Inputs = std::map<std::string, V>;
+
+void run_bias_act(Operator const& op) {
+  int const axis = int(op.number("dim"));
+  BiasActOptions const o{.activation = Activation(int(op.number("act"))),
+                         .alpha = op.number("alpha"),
+                         .gain = op.number("gain"),
+                         .clamp = op.number("clamp")};
+  op.check_with({"x", "b"}, [&](Inputs& in) {
+    std::vector<int> order, back(std::size_t(in["x"].rank()));
+    for (int a = 0; a < in["x"].rank(); ++a)
+      if (a != axis) order.push_back(a);
+    order.push_back(axis);
+    for (std::size_t a = 0; a < order.size(); ++a) back[std::size_t(order[a])] = int(a);
+    return permute(bias_act(permute(in["x"], order), in["b"], o), back);
+  });
+}
+
+void run_upfirdn2d(Operator const& op) {
+  auto const& p = op.p;
+  int const kind = op.kind();
+  Tensor<float> const filter = op.tensor("f");
+  UpfirdnOptions o;
+  o.up = {p[0], p[1]}, o.down = {p[2], p[3]}, o.padding = {p[4], p[5], p[6], p[7]}, o.flip = p[8] != 0, o.gain = op.number("gain");
+  op.check_with({"x"}, [&](Inputs& in) {
+    V const x = to_last(in["x"]);
+    return to_first(kind == 0   ? upfirdn2d(x, filter, o)
+                    : kind == 1 ? filter2d(x, filter, o)
+                    : kind == 2 ? upsample2d(x, filter, o)
+                                : downsample2d(x, filter, o));
+  });
+}
+
+void run_conv2d_resample(Operator const& op) {
+  auto const& p = op.p;
+  Tensor<float> const filter = op.tensor("f");
+  ConvResampleOptions o;
+  o.up = p[0], o.down = p[1], o.padding = {p[2], p[3], p[4], p[5]}, o.groups = p[6], o.flip_weight = p[7] != 0, o.flip_filter = p[8] != 0;
+  op.check_with({"x", "w"}, [&](Inputs& in) { return to_first(conv2d_resample(to_last(in["x"]), to_last(in["w"]), filter, o)); });
+}
+
+void run_modulated_conv2d(Operator const& op) {
+  auto const& p = op.p;
+  ModulatedConvOptions<float> o;
+  o.up = p[0], o.down = p[1], o.padding = p[2], o.demodulate = p[3] != 0, o.flip_weight = p[4] != 0, o.filter = op.tensor("f");
+  op.check_with({"x", "w", "s", "noise"}, [&](Inputs& in) {
+    V const y = to_first(modulated_conv2d(to_last(in["x"]), to_last(in["w"]), in["s"], o));
+    return in["noise"] ? y + in["noise"] : y;
+  });
+}
+
+void run_second_moment(Operator const& op) {
+  op.kind();
+  op.check_with({"x"}, [&](Inputs& in) { return nn::normalize_second_moment(in["x"]); });
+}
+
+void run_dense(Operator const& op) {
+  op.kind();
+  double const lr = op.number("lr");
+  auto const act = Activation(int(op.number("act")));
+  op.check_with({"x", "w", "b"}, [&](Inputs& in) {
+    return nn::dense(in["x"], in["w"], in["b"], act, lr / std::sqrt(double(in["w"].dim(1))), lr);
+  });
+}
+
+/// What a case is shows in the arrays it holds. Empty: nothing rig knows.
+void (*recognise(Operator const& op))(Operator const&) {
+  std::size_t const options = op.p.size();
+  if (op.has("lr")) return run_dense;
+  if (op.has("act")) return run_bias_act;
+  if (op.has("s")) return options == 6 ? run_modulated_conv2d : nullptr;
+  if (options == 9) return op.has("w") ? run_conv2d_resample : run_upfirdn2d;
+  if (op.has("kind") && op.shape("x").rank() == 2) return run_second_moment;
+  return nullptr;
+}
+
+}  // namespace
+
+void verify_operators(Case& k) {
+  int const count = int(k.number("count"));
+  for (int i = 0; i < count; ++i) {
+    Operator const op(k, i);
+    if (auto const run = recognise(op)) run(op);
+  }
+}
+
+}  // namespace program::verify
