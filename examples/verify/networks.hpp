@@ -4,7 +4,7 @@
 
 #include "case.hpp"
 #include "rig/autodiff/tape.hpp"
-#include "rig/nn/module.hpp"
+#include "rig/nn/mapping.hpp"
 
 namespace program::verify {
 

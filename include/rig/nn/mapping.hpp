@@ -23,16 +23,19 @@ struct MappingOptions {
   double lr_multiplier = 0.01;
   Activation activation = Activation::lrelu;
   bool average = true;  ///< keeps w_avg
+  double average_decay = 0.995;
 };
 
 template <class T> struct Mapping {
   std::int64_t z_dim = 0, c_dim = 0, w_dim = 0, num_ws = 1;
   std::optional<EqualLinear<T>> embed;
   std::vector<EqualLinear<T>> layers;
-  Tensor<T> w_avg;  ///< [w_dim], or empty: then there is no truncation
+  Tensor<T> w_avg;               ///< [w_dim], or empty: then there is no truncation
+  double average_decay = 0.995;  ///< of w_avg, in training
 
   Mapping() = default;
-  Mapping(MappingOptions const& o, Rng& rng, Device device = {}) : z_dim(o.z_dim), c_dim(o.c_dim), w_dim(o.w_dim), num_ws(o.num_ws) {
+  Mapping(MappingOptions const& o, Rng& rng, Device device = {})
+      : z_dim(o.z_dim), c_dim(o.c_dim), w_dim(o.w_dim), num_ws(o.num_ws), average_decay(o.average_decay) {
     check(z_dim + c_dim > 0 && w_dim > 0 && num_ws > 0 && o.layers > 0, "Mapping: needs z or labels, w_dim, num_ws and layers, got z ",
           z_dim, ", labels ", c_dim, ", w ", w_dim, ", rows ", num_ws, ", layers ", o.layers);
     std::int64_t const e = o.embed_features ? o.embed_features : w_dim, width = o.layer_features ? o.layer_features : w_dim;
@@ -69,6 +72,14 @@ template <class T> struct Mapping {
   Var<T> repeat(Var<T> const& w) const {
     check(w.rank() == 2 && w.dim(1) == w_dim, "mapping: w must be [n, ", w_dim, "], got ", w.shape());
     return broadcast_to(reshape(w, {w.dim(0), 1, w_dim}), {w.dim(0), num_ws, w_dim});
+  }
+  /// w_avg <- mean of the codes w [n, w_dim] + average_decay (w_avg - mean), as training does with the codes it draws.
+  /// Nothing if the network keeps no average.
+  void track(Tensor<T> const& w) {
+    if (!w_avg) return;
+    check(w.rank() == 2 && w.dim(1) == w_dim && w.dim(0) > 0, "mapping: w must be [n, ", w_dim, "], got ", w.shape());
+    Var<T> const m = mean(Var<T>(w), 0), old(w_avg);
+    detail::copy_into(w_avg, (old - T(1 - average_decay) * (old - m)).value());
   }
   /// Codes [n, num_ws, w_dim] pulled towards w_avg.
   Var<T> truncate(Var<T> const& w, Truncation t) const {

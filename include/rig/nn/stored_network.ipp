@@ -7,7 +7,7 @@
 #include <set>
 
 #include "rig/io/file.hpp"
-#include "rig/nn/linear.hpp"
+#include "rig/nn/mapping.hpp"
 
 namespace rig::inline RIG_ABI::nn::detail {
 
@@ -23,8 +23,19 @@ class StoredNetwork {
   virtual std::optional<double> number(std::string const& path, char const* key) const = 0;
   virtual std::string text(std::string const& path, char const* key) const = 0;
   virtual bool channels_last() const = 0;
+  /// Whether the module is there and says anything, None included, about `key`.
+  virtual bool has_attribute(std::string const& path, char const* key) const = 0;
+  /// Whether the module's weight and bias are kept but not trained.
+  virtual bool frozen(std::string const& path) const = 0;
 
-  bool has(std::string const& name) const { return tensors_.count(name) > 0; }
+  /// The tensor of a canonical name; none if the file has none.
+  virtual io::AnyTensor find(std::string const& name) const {
+    auto it = tensors_.find(name);
+    return it == tensors_.end() ? io::AnyTensor{} : *it->second;
+  }
+  /// A canonical name as messages say it.
+  virtual std::string label(std::string const& name) const { return name; }
+  bool has(std::string const& name) const { return bool(find(name)); }
   double real(std::string const& path, char const* key) const {
     auto const v = number(path, key);
     require(v.has_value(), path, ".", key, " is None, expected a number");
@@ -37,14 +48,14 @@ class StoredNetwork {
   }
   /// A tensor as the file has it. Extents of -1 may be anything.
   Tensor<float> tensor(std::string const& name, std::vector<std::int64_t> const& shape) {
-    auto it = tensors_.find(name);
-    require(it != tensors_.end(), "tensor ", name, " is missing (expected ", words(shape), ")");
-    Shape const& s = it->second->shape();
+    io::AnyTensor const t = find(name);
+    require(bool(t), "tensor ", label(name), " is missing (expected ", words(shape), ")");
+    Shape const& s = t.shape();
     bool fits = s.rank() == int(shape.size());
     for (int i = 0; fits && i < s.rank(); ++i) fits = shape[std::size_t(i)] < 0 || shape[std::size_t(i)] == s[i];
-    require(fits, name, " should be ", words(shape), ", the file has ", s);
+    require(fits, label(name), " should be ", words(shape), ", the file has ", s);
     used_.insert(name);
-    return it->second->as<float>();
+    return t.as<float>();
   }
   /// A convolution's weight as [out, k, k, in].
   Tensor<float> kernel(std::string const& name, std::int64_t out, std::int64_t in, std::int64_t k) {
@@ -56,21 +67,20 @@ class StoredNetwork {
     return permute(Var<float>(tensor(name, {-1, 4, 4})), {1, 2, 0}).value();
   }
   Tensor<float> filter(std::string const& name) {
-    auto it = tensors_.find(name);
-    require(it != tensors_.end(), "tensor ", name, " is missing (expected a filter [t, t] or [t])");
-    require(it->second->rank() == 1 || it->second->rank() == 2, name, " should be a filter [t, t] or [t], the file has ",
-            it->second->shape());
+    io::AnyTensor const t = find(name);
+    require(bool(t), "tensor ", label(name), " is missing (expected a filter [t, t] or [t])");
+    require(t.rank() == 1 || t.rank() == 2, label(name), " should be a filter [t, t] or [t], the file has ", t.shape());
     used_.insert(name);
-    return it->second->as<float>();
+    return t.as<float>();
   }
   std::int64_t extent(std::string const& name, int axis) const {
-    auto it = tensors_.find(name);
-    require(it != tensors_.end(), "tensor ", name, " is missing");
-    require(axis < it->second->rank(), name, " should have ", axis + 1, " axes or more, the file has ", it->second->shape());
-    return it->second->dim(axis);
+    io::AnyTensor const t = find(name);
+    require(bool(t), "tensor ", label(name), " is missing");
+    require(axis < t.rank(), label(name), " should have ", axis + 1, " axes or more, the file has ", t.shape());
+    return t.dim(axis);
   }
   /// Throws if the file holds tensors that nobody asked for. Unused filters are known: official files keep one in every layer.
-  void expect_all_used() const {
+  virtual void expect_all_used() const {
     for (auto const& t : list_) {
       bool const filter = t.name.size() > 16 && t.name.compare(t.name.size() - 16, 16, ".resample_filter") == 0;
       require(filter || used_.count(t.name), "tensor ", t.name, " ", t.tensor.shape(), " belongs to no layer of this network");
@@ -80,6 +90,9 @@ class StoredNetwork {
     if (!ok) throw Error(str(file_, ": ", parts...));
   }
   std::string const& file() const { return file_; }
+
+ protected:
+  std::vector<io::NamedTensor> const& list() const { return list_; }
 
  private:
   static std::string words(std::vector<std::int64_t> const& shape) {
@@ -112,19 +125,33 @@ class PickledNetwork final : public StoredNetwork {
     return std::string(v.string());
   }
   bool channels_last() const override { return false; }
+  bool has_attribute(std::string const& path, char const* key) const override {
+    io::Value const m = module(path);
+    return m && m.find(key);
+  }
+  bool frozen(std::string const& path) const override {
+    io::Value const m = module(path), buffers = m ? m.find("_buffers") : io::Value{};
+    return buffers.is(io::ValueKind::dict) && buffers.find("weight") && !buffers.find("weight").is_none();
+  }
 
  private:
-  io::Value attribute(std::string const& path, char const* key) const {
+  /// Absent if there is no such module.
+  io::Value module(std::string const& path) const {
     io::Value m = root_;
     for (std::size_t at = 0; at < path.size();) {
       std::size_t const dot = std::min(path.find('.', at), path.size());
       io::Value const children = m.find("_modules");
       m = children.is(io::ValueKind::dict) ? children.find(std::string_view(path).substr(at, dot - at)) : io::Value{};
-      require(m.is(io::ValueKind::object), "module ", path.substr(0, dot), " is missing");
+      if (!m.is(io::ValueKind::object)) return {};
       at = dot + 1;
     }
+    return m;
+  }
+  io::Value attribute(std::string const& path, char const* key) const {
+    io::Value const m = module(path);
+    require(bool(m), "module ", path, " is missing");
     io::Value const v = m.find(key);
-    require(bool(v), "module ", path.empty() ? "of the generator" : path, " has no attribute ", key);
+    require(bool(v), path.empty() ? "the network" : "module " + path, " has no attribute ", key);
     return v;
   }
   io::Value root_;
@@ -149,6 +176,8 @@ class OwnNetwork final : public StoredNetwork {
     return it->second;
   }
   bool channels_last() const override { return true; }
+  bool has_attribute(std::string const& path, char const* key) const override { return values_.count(name(path, key)) > 0; }
+  bool frozen(std::string const& path) const override { return has_attribute(path, "frozen") && real(path, "frozen") != 0; }
   static std::string name(std::string const& path, char const* key) { return path.empty() ? key : path + "." + key; }
 
  private:
@@ -179,10 +208,52 @@ inline EqualLinear<float> build_dense(StoredNetwork& s, std::string const& path,
   return l;
 }
 
+/// The mapping network at `path`. One inside a discriminator has no rows: num_ws is None there, and 1 here.
+inline Mapping<float> build_mapping(StoredNetwork& s, std::string const& path) {
+  Mapping<float> m;
+  m.z_dim = s.integer(path, "z_dim"), m.c_dim = s.integer(path, "c_dim"), m.w_dim = s.integer(path, "w_dim");
+  m.num_ws = s.number(path, "num_ws") ? s.integer(path, "num_ws") : 1;
+  std::int64_t width = m.z_dim;
+  if (m.c_dim) {
+    m.embed = build_dense(s, path + ".embed", m.c_dim, -1);
+    width += m.embed->out();
+  }
+  std::int64_t const layers = s.integer(path, "num_layers");
+  for (std::int64_t i = 0; i < layers; ++i) {
+    m.layers.push_back(build_dense(s, path + ".fc" + std::to_string(i), width, i + 1 == layers ? m.w_dim : -1));
+    width = m.layers.back().out();
+  }
+  s.require(width == m.w_dim, path, " should give ", m.w_dim, " numbers, its last layer gives ", width);
+  if (s.has(path + ".w_avg")) m.w_avg = s.tensor(path + ".w_avg", {m.w_dim});
+  if (s.has_attribute(path, "w_avg_beta")) m.average_decay = s.number(path, "w_avg_beta").value_or(m.average_decay);
+  return m;
+}
+
 inline std::string exact(double v) {
   char text[40];
   std::snprintf(text, sizeof text, "%.17g", v);
   return text;
 }
+
+/// The attributes of a network as text: what OwnNetwork reads again.
+struct Description {
+  io::Metadata& metadata;
+  void put(std::string const& path, char const* key, std::string value) const {
+    metadata.emplace_back(OwnNetwork::name(path, key), std::move(value));
+  }
+  void integer(std::string const& path, char const* key, std::int64_t v) const { put(path, key, std::to_string(v)); }
+  void clamp(std::string const& path, double c) const { put(path, "conv_clamp", c < 0 ? std::string("none") : exact(c)); }
+  void dense(std::string const& path, EqualLinear<float> const& l) const {
+    put(path, "activation", to_string(l.activation)), put(path, "weight_gain", exact(l.weight_gain));
+    put(path, "bias_gain", exact(l.bias_gain));
+  }
+  void mapping(std::string const& path, Mapping<float> const& m) const {
+    integer(path, "z_dim", m.z_dim), integer(path, "c_dim", m.c_dim), integer(path, "w_dim", m.w_dim);
+    integer(path, "num_ws", m.num_ws), integer(path, "num_layers", std::int64_t(m.layers.size()));
+    if (m.w_avg) put(path, "w_avg_beta", exact(m.average_decay));
+    if (m.embed) dense(path + ".embed", *m.embed);
+    for (std::size_t i = 0; i < m.layers.size(); ++i) dense(path + ".fc" + std::to_string(i), m.layers[i]);
+  }
+};
 
 }  // namespace rig::inline RIG_ABI::nn::detail

@@ -37,22 +37,9 @@ inline StyleGAN2<float> build_generator(StoredNetwork& s) {
             "the resolution should be a power of two, the file has ", g.resolution);
   g.synthesis.num_ws = rows_for_resolution(g.resolution);
 
-  Mapping<float>& m = g.mapping;
-  m.z_dim = s.integer("mapping", "z_dim"), m.c_dim = s.integer("mapping", "c_dim"), m.w_dim = s.integer("mapping", "w_dim");
-  m.num_ws = s.integer("mapping", "num_ws");
+  Mapping<float> const& m = g.mapping = build_mapping(s, "mapping");
   s.require(m.num_ws == g.synthesis.num_ws && m.w_dim == g.synthesis.w_dim, "the mapping should give ", g.synthesis.num_ws, " rows of ",
             g.synthesis.w_dim, ", the file says ", m.num_ws, " of ", m.w_dim);
-  std::int64_t width = m.z_dim;
-  if (m.c_dim) {
-    m.embed = build_dense(s, "mapping.embed", m.c_dim, -1);
-    width += m.embed->out();
-  }
-  std::int64_t const layers = s.integer("mapping", "num_layers");
-  for (std::int64_t i = 0; i < layers; ++i) {
-    m.layers.push_back(build_dense(s, "mapping.fc" + std::to_string(i), width, i + 1 == layers ? m.w_dim : -1));
-    width = m.layers.back().out();
-  }
-  if (s.has("mapping.w_avg")) m.w_avg = s.tensor("mapping.w_avg", {m.w_dim});
 
   std::int64_t before = 0;
   for (std::int64_t r = 4; r <= g.resolution; r *= 2) {
@@ -126,39 +113,28 @@ inline io::Value find_generator(io::Value const& root, std::string const& file, 
 
 /// The attributes that build_generator reads, as text.
 inline void describe(io::Metadata& m, StyleGAN2<float> const& g) {
-  auto put = [&](std::string const& path, char const* key, std::string value) {
-    m.emplace_back(OwnNetwork::name(path, key), std::move(value));
-  };
-  auto integer = [&](std::string const& path, char const* key, std::int64_t v) { put(path, key, std::to_string(v)); };
-  auto dense = [&](std::string const& path, EqualLinear<float> const& l) {
-    put(path, "activation", to_string(l.activation)), put(path, "weight_gain", exact(l.weight_gain)),
-        put(path, "bias_gain", exact(l.bias_gain));
-  };
-  auto clamp = [&](std::string const& path, double c) { put(path, "conv_clamp", c < 0 ? std::string("none") : exact(c)); };
+  Description const d{m};
   auto layer = [&](std::string const& path, SynthesisLayer<float> const& l) {
-    integer(path, "resolution", l.resolution), integer(path, "up", l.up), integer(path, "use_noise", bool(l.noise_const));
-    put(path, "activation", to_string(l.activation)), put(path, "act_gain", exact(l.act_gain));
-    clamp(path, l.conv_clamp);
-    dense(path + ".affine", l.affine);
+    d.integer(path, "resolution", l.resolution), d.integer(path, "up", l.up), d.integer(path, "use_noise", bool(l.noise_const));
+    d.put(path, "activation", to_string(l.activation)), d.put(path, "act_gain", exact(l.act_gain));
+    d.clamp(path, l.conv_clamp);
+    d.dense(path + ".affine", l.affine);
   };
-  integer("", "img_resolution", g.resolution), integer("", "img_channels", g.image_channels), integer("", "w_dim", g.w_dim());
-  integer("mapping", "z_dim", g.mapping.z_dim), integer("mapping", "c_dim", g.mapping.c_dim), integer("mapping", "w_dim", g.mapping.w_dim);
-  integer("mapping", "num_ws", g.mapping.num_ws), integer("mapping", "num_layers", std::int64_t(g.mapping.layers.size()));
-  if (g.mapping.embed) dense("mapping.embed", *g.mapping.embed);
-  for (std::size_t i = 0; i < g.mapping.layers.size(); ++i) dense("mapping.fc" + std::to_string(i), g.mapping.layers[i]);
+  d.integer("", "img_resolution", g.resolution), d.integer("", "img_channels", g.image_channels), d.integer("", "w_dim", g.w_dim());
+  d.mapping("mapping", g.mapping);
   for (auto const& b : g.synthesis.blocks) {
     std::string const path = "synthesis." + b.name;
-    put(path, "architecture", to_string(b.architecture));
+    d.put(path, "architecture", to_string(b.architecture));
     if (b.conv0) layer(path + ".conv0", *b.conv0);
     layer(path + ".conv1", *b.conv1);
     if (b.torgb) {
-      clamp(path + ".torgb", b.torgb->conv_clamp);
-      put(path + ".torgb", "weight_gain", exact(b.torgb->weight_gain));
-      dense(path + ".torgb.affine", b.torgb->affine);
+      d.clamp(path + ".torgb", b.torgb->conv_clamp);
+      d.put(path + ".torgb", "weight_gain", exact(b.torgb->weight_gain));
+      d.dense(path + ".torgb.affine", b.torgb->affine);
     }
     if (b.skip) {
-      put(path + ".skip", "activation", "linear"), put(path + ".skip", "conv_clamp", "none");
-      put(path + ".skip", "weight_gain", exact(b.skip->weight_gain)), put(path + ".skip", "act_gain", exact(b.skip->act_gain));
+      d.put(path + ".skip", "activation", "linear"), d.put(path + ".skip", "conv_clamp", "none");
+      d.put(path + ".skip", "weight_gain", exact(b.skip->weight_gain)), d.put(path + ".skip", "act_gain", exact(b.skip->act_gain));
     }
   }
 }
