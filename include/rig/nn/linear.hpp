@@ -45,19 +45,21 @@ struct EqualLinearOptions {
   double bias = 0;  ///< initial bias, before bias_gain
 };
 
-/// bias_act(x (w weight_gain)^T, b bias_gain, activation) with the activation's default gain. x [n, in], w [out, in],
-/// b [out] or empty. Orders as in bias_act.
+/// bias_act(x (w weight_gain)^T, b bias_gain, activation, act_gain). x [n, in], w [out, in], b [out] or empty; act_gain -1: the
+/// activation's default. Orders as in bias_act.
 template <class T>
-Var<T> dense(Var<T> const& x, Var<T> const& w, Var<T> const& b, Activation activation, double weight_gain, double bias_gain) {
+Var<T> dense(Var<T> const& x, Var<T> const& w, Var<T> const& b, Activation activation, double weight_gain, double bias_gain,
+             double act_gain = -1) {
   Var<T> const y = matmul(weight_gain == 1 ? x : T(weight_gain) * x, w, {.b = true});
-  if (!b && activation == Activation::linear) return y;
-  return bias_act(y, b && bias_gain != 1 ? T(bias_gain) * b : b, {.activation = activation});
+  if (!b && activation == Activation::linear && (act_gain == -1 || act_gain == 1)) return y;
+  return bias_act(y, b && bias_gain != 1 ? T(bias_gain) * b : b, {.activation = activation, .gain = act_gain});
 }
 
 /// The layer of dense(). The gains are members because a file may carry other values than the formulas give.
 template <class T> struct EqualLinear {
   Activation activation = Activation::linear;
   double weight_gain = 1, bias_gain = 1;
+  double act_gain = -1;  ///< -1: the activation's default; 1 in StyleGAN1, whose weight_gain holds the root of 2
   Param<T> weight, bias;
 
   EqualLinear() = default;
@@ -72,7 +74,7 @@ template <class T> struct EqualLinear {
 
   Var<T> operator()(Var<T> const& x) const {
     check(x.rank() == 2 && x.dim(1) == in(), "EqualLinear: x must be [n, ", in(), "], got ", x.shape());
-    return dense<T>(x, weight, bias, activation, weight_gain, bias_gain);
+    return dense<T>(x, weight, bias, activation, weight_gain, bias_gain, act_gain);
   }
   void visit(auto&& f) {
     f("weight", weight);

@@ -29,6 +29,8 @@ struct MappingOptions {
 template <class T> struct Mapping {
   std::int64_t z_dim = 0, c_dim = 0, w_dim = 0, num_ws = 1;
   std::optional<EqualLinear<T>> embed;
+  Param<T> label_weight;  ///< [c_dim, any], instead of embed in networks of the TensorFlow era: labels before the normalisation
+  bool normalize = true;  ///< z (with label_weight: z and labels together) to unit second moment
   std::vector<EqualLinear<T>> layers;
   Tensor<T> w_avg;               ///< [w_dim], or empty: then there is no truncation
   double average_decay = 0.995;  ///< of w_avg, in training
@@ -55,12 +57,16 @@ template <class T> struct Mapping {
     check(bool(c) == (c_dim > 0),
           "mapping: ", c_dim ? "this network needs labels c [n, " : "this network has no labels, but c was given (c_dim is ", c_dim,
           c_dim ? "]" : ")");
-    Var<T> x = z_dim ? normalize_second_moment(z) : Var<T>{};
-    if (c_dim) {
-      check(c.rank() == 2 && c.dim(1) == c_dim && (!x || c.dim(0) == x.dim(0)), "mapping: labels must be [", x ? x.dim(0) : c.dim(0), ", ",
-            c_dim, "], got ", c.shape());
-      Var<T> const y = normalize_second_moment((*embed)(c));
-      x = x ? concat(std::vector<Var<T>>{x, y}, 1) : y;
+    check(!c_dim || (c.rank() == 2 && c.dim(1) == c_dim && (!z_dim || c.dim(0) == z.dim(0))), "mapping: labels must be [",
+          z_dim ? z.dim(0) : c.dim(0), ", ", c_dim, "], got ", c.shape());
+    auto norm = [&](Var<T> const& v) { return normalize ? normalize_second_moment(v) : v; };
+    auto with_labels = [&](Var<T> const& v, Var<T> const& y) { return v ? concat(std::vector<Var<T>>{v, y}, 1) : y; };
+    Var<T> x = z_dim ? z : Var<T>{};
+    if (label_weight) {
+      x = norm(with_labels(x, matmul(c, label_weight)));
+    } else {
+      if (x) x = norm(x);
+      if (c_dim) x = with_labels(x, normalize_second_moment((*embed)(c)));
     }
     for (auto const& layer : layers) x = layer(x);
     return x;
@@ -95,6 +101,7 @@ template <class T> struct Mapping {
 
   void visit(auto&& f) {
     if (embed) f("embed", *embed);
+    if (label_weight) f("label_weight", label_weight);
     for (std::size_t i = 0; i < layers.size(); ++i) f(("fc" + std::to_string(i)).c_str(), layers[i]);
     f("w_avg", w_avg);
   }

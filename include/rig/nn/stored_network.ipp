@@ -203,6 +203,7 @@ inline EqualLinear<float> build_dense(StoredNetwork& s, std::string const& path,
   l.activation = activation_of(s, path);
   l.weight_gain = s.real(path, "weight_gain");
   l.bias_gain = s.real(path, "bias_gain");
+  if (s.has_attribute(path, "act_gain")) l.act_gain = s.real(path, "act_gain");
   l.weight = Param<float>(s.tensor(path + ".weight", {out, in}));
   if (s.has(path + ".bias")) l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
   return l;
@@ -214,10 +215,14 @@ inline Mapping<float> build_mapping(StoredNetwork& s, std::string const& path) {
   m.z_dim = s.integer(path, "z_dim"), m.c_dim = s.integer(path, "c_dim"), m.w_dim = s.integer(path, "w_dim");
   m.num_ws = s.number(path, "num_ws") ? s.integer(path, "num_ws") : 1;
   std::int64_t width = m.z_dim;
-  if (m.c_dim) {
+  if (m.c_dim && s.has(path + ".label_weight")) {
+    m.label_weight = Param<float>(s.tensor(path + ".label_weight", {m.c_dim, -1}));
+    width += m.label_weight.dim(1);
+  } else if (m.c_dim) {
     m.embed = build_dense(s, path + ".embed", m.c_dim, -1);
     width += m.embed->out();
   }
+  if (s.has_attribute(path, "normalize")) m.normalize = s.integer(path, "normalize") != 0;
   std::int64_t const layers = s.integer(path, "num_layers");
   for (std::int64_t i = 0; i < layers; ++i) {
     m.layers.push_back(build_dense(s, path + ".fc" + std::to_string(i), width, i + 1 == layers ? m.w_dim : -1));
@@ -246,11 +251,13 @@ struct Description {
   void dense(std::string const& path, EqualLinear<float> const& l) const {
     put(path, "activation", to_string(l.activation)), put(path, "weight_gain", exact(l.weight_gain));
     put(path, "bias_gain", exact(l.bias_gain));
+    if (l.act_gain != -1) put(path, "act_gain", exact(l.act_gain));
   }
   void mapping(std::string const& path, Mapping<float> const& m) const {
     integer(path, "z_dim", m.z_dim), integer(path, "c_dim", m.c_dim), integer(path, "w_dim", m.w_dim);
     integer(path, "num_ws", m.num_ws), integer(path, "num_layers", std::int64_t(m.layers.size()));
     if (m.w_avg) put(path, "w_avg_beta", exact(m.average_decay));
+    if (!m.normalize) integer(path, "normalize", 0);
     if (m.embed) dense(path + ".embed", *m.embed);
     for (std::size_t i = 0; i < m.layers.size(); ++i) dense(path + ".fc" + std::to_string(i), m.layers[i]);
   }
