@@ -5,6 +5,7 @@
 #include "rig/io/file.hpp"
 #include "rig/io/hash.hpp"
 #include "rig/io/image.hpp"
+#include "rig/io/mat.hpp"
 #include "rig/io/npz.hpp"
 #include "rig/io/obj.hpp"
 #include "rig/io/pickle.hpp"

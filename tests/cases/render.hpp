@@ -3,6 +3,7 @@
 #pragma once
 #include "cases/case.hpp"
 #include "rig/render/face_renderer.hpp"
+#include "rig/render/guard.hpp"
 
 namespace cases {
 
@@ -59,6 +60,7 @@ template <class T> Scene<T> large(Device const& device) {
     return Scene<T>{mesh, projected, render::rasterize(projected, mesh, {224, 224})};
   });
 }
+inline render::Camera camera() { return {1.3, 40}; }
 /// The scene for attributes [n, V, c] or pictures [n, h, w, c].
 template <class T> Scene<T> scene_for(Var<T> const& x) {
   return x.dim(1) == (x.rank() == 4 ? 224 : 3000) ? large<T>(x.device()) : small<T>(x.device());
@@ -173,17 +175,29 @@ inline void add_render(Table& t) {
       {normal({1, 6, 7, 3}), normal({1, 6, 7, 3})},
       {.wrong = {{{1, 6, 7, 3}, {1, 6, 7, 2}}, {{1, 5, 7, 3}, {1, 5, 7, 3}}},
        .bench = {normal({1, 224, 224, 3}), normal({1, 224, 224, 3})}});
-  // tests/render/antialias_test.cpp judges the gradient against moving silhouettes.
-  add(t, "motion_gradient",
-      [](auto const& x) {
-        auto const s = scene::scene_for(x[0]);
-        return motion_gradient(x[0], Var<ScalarOf<decltype(x)>>(s.projected) + x[1], s.visibility, s.mesh, Camera{1.3, 40});
-      },
-      {normal({1, 6, 7, 3}), normal({1, 4, 3}, 0)},
-      {.order = 1,
-       .wrong = {{{1, 5, 7, 3}, {1, 4, 3}}, {{1, 6, 7, 3}, {2, 4, 3}}},
-       .bench = {normal({1, 224, 224, 3}), normal({1, 3000, 3}, 0)},
-       .slope = false});
+  add(t, "guard_gradient", [](auto const& x) { return guard_gradient(x[0]); }, {normal({2, 5, 3})},
+      {.order = 1, .wrong = {}, .bench = {normal({4, 224, 224, 3})}});
+  // tests/render/antialias_test.cpp judges these gradients against moving silhouettes.
+  auto moving = [&](char const* name, auto f) {
+    add(t, name,
+        [f](auto const& x) {
+          auto const s = scene::scene_for(x[0]);
+          return f(x[0], Var<ScalarOf<decltype(x)>>(s.projected) + x[1], s);
+        },
+        {normal({1, 6, 7, 3}), normal({1, 4, 3}, 0)},
+        {.order = 1,
+         .wrong = {{{1, 5, 7, 3}, {1, 4, 3}}, {{1, 6, 7, 3}, {2, 4, 3}}},
+         .bench = {normal({1, 224, 224, 3}), normal({1, 3000, 3}, 0)},
+         .slope = false});
+  };
+  moving("motion_gradient",
+         [](auto const& x, auto const& p, auto const& s) { return motion_gradient(x, p, s.visibility, s.mesh, scene::camera()); });
+  moving("fragment_gradient",
+         [](auto const& x, auto const& p, auto const& s) { return fragment_gradient(x, p, s.visibility, s.mesh, scene::camera()); });
+  moving("silhouette_gradient", [](auto const& x, auto const& p, auto const& s) {
+    using T = typename std::decay_t<decltype(x)>::scalar;
+    return silhouette_gradient(x, p, scene::constant<T>({1, s.mesh.vertices, 3}, 9, x.device()), s.visibility, s.mesh, scene::camera());
+  });
 }
 
 }  // namespace cases

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "rig/render/antialias.hpp"
+#include "rig/render/guard.hpp"
 #include "rig/render/rotation.hpp"
 #include "rig/render/shade.hpp"
 #include "scene.hpp"
@@ -122,4 +123,50 @@ TEST_CASE("renders: surfaces that cut each other and bad numbers give finite gra
     if (round == 0) CHECK(std::isfinite(loss.item()));
     if (round == 11) CHECK(raster_report(p.value(), mesh, seen).host()[2] == 0);
   }
+}
+
+TEST_CASE("renders: planes that cut each other are counted, and the nearer one carries") {
+  // Two squares of two triangles, crossing along the middle column of the picture.
+  Tensor<float> const p({1, 8, 3}, {1, 1, 2, 1, 15, 2, 15, 15, 6, 15, 1, 6, 1, 1, 6, 1, 15, 6, 15, 15, 2, 15, 1, 2});
+  Mesh const mesh(Tensor<int>({4, 3}, {0, 1, 2, 0, 2, 3, 4, 5, 6, 4, 6, 7}), 8);
+  ImageSize const size{16, 16};
+  auto const seen = rasterize(p, mesh, size);
+  auto const report = raster_report(p, mesh, seen).host();
+  CHECK(report[2] == 14 * 14);
+  CHECK(report[3] == 13);  // once a row, but for the row where the squares' diagonals pass through the crossing
+  Rng rng(53);
+  auto const color = rand<float>({1, 8, 3}, rng), w = randn<float>({1, 16, 16, 3}, rng);
+  for (int way = 0; way < 3; ++way) {
+    Tape tape;
+    auto const q = tape.watch(p);
+    auto const plain = interpolate(Var<float>(color), q, seen, mesh);
+    auto const y = way == 0   ? motion_gradient(plain, q, seen, mesh, camera)
+                   : way == 1 ? fragment_gradient(plain, q, seen, mesh, camera)
+                              : silhouette_gradient(plain, q, color, seen, mesh, camera);
+    for (float g : tape.grad(y, q, Var<float>(w)).value().host()) CHECK(std::isfinite(g));
+  }
+  // One square behind the other, and a convex and a concave crease: nothing cuts.
+  Tensor<float> const apart({1, 8, 3}, {1, 1, 2, 1, 15, 2, 15, 15, 3, 15, 1, 3, 1, 1, 6, 1, 15, 6, 15, 15, 5, 15, 1, 5});
+  CHECK(raster_report(apart, mesh, rasterize(apart, mesh, size)).host()[3] == 0);
+  Mesh const crease(Tensor<int>({2, 3}, {0, 1, 2, 0, 2, 3}), 4);
+  for (float middle : {2.f, 9.f}) {
+    Tensor<float> const c({1, 4, 3}, {1, 1, middle, 1, 15, 4, 15, 15, middle, 15, 1, 4});
+    CHECK(raster_report(c, crease, rasterize(c, crease, size)).host()[3] == 0);
+  }
+}
+
+TEST_CASE("guard_gradient: what is not finite is zeroed and counted by image, or refused") {
+  float const nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
+  Tensor<float> const x({3, 2}, {1, 2, 3, 4, 5, 6}), g({3, 2}, {nan, inf, 1, 2, -inf, 7});
+  Tensor<int> const bad = zeros<int>({3});
+  Tape tape;
+  auto const v = tape.watch(x);
+  auto const y = guard_gradient(v, bad);
+  CHECK(y.value().host() == x.host());
+  CHECK(tape.grad(y, v, Var<float>(g)).value().host() == std::vector<float>{0, 0, 1, 2, 0, 7});
+  CHECK(bad.host() == std::vector<int>{2, 0, 1});
+  auto const strict = guard_gradient(v, {}, true);
+  CHECK_THROWS_WITH_AS(tape.grad(strict, v, Var<float>(g)), "guard_gradient: 2 of 2 gradients of image 0 are not finite", Error);
+  CHECK(tape.grad(strict, v, Var<float>(x)).value().host() == x.host());
+  CHECK_THROWS_WITH_AS(guard_gradient(v, zeros<int>({2})), doctest::Contains("guard_gradient: counts must be [3]"), Error);
 }

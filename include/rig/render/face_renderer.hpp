@@ -43,8 +43,10 @@ template <class T> struct Face {
 
 /// How position gradients of a picture are made; see antialias.hpp.
 enum class VisibilityGradient {
-  none,    ///< exact for fixed visibility: silhouettes do not move
-  motion,  ///< image differences over all neighbours: silhouettes and occlusions move
+  none,        ///< exact for fixed visibility: silhouettes do not move
+  motion,      ///< image differences over all neighbours: silhouettes and occlusions move
+  fragment,    ///< slopes inside triangles, image differences where surfaces meet; for comparison
+  silhouette,  ///< slopes inside triangles, an integral along silhouette edges: an independent check
 };
 enum class Shading {
   vertex,  ///< shade vertices, interpolate colours
@@ -130,7 +132,14 @@ template <class T> class FaceRenderer {
     else
       color = shade_pixels(f.albedo, f.normals, f.light, positions, p.visibility, mesh);
     p.image = composite(color, b, p.visibility);
-    if (o.gradient == VisibilityGradient::motion) p.image = motion_gradient(p.image, f.projected, p.visibility, mesh, camera);
+    switch (o.gradient) {
+      case VisibilityGradient::none: break;
+      case VisibilityGradient::motion: p.image = motion_gradient(p.image, f.projected, p.visibility, mesh, camera); break;
+      case VisibilityGradient::fragment: p.image = fragment_gradient(p.image, f.projected, p.visibility, mesh, camera); break;
+      case VisibilityGradient::silhouette:
+        p.image = silhouette_gradient(p.image, f.projected, f.colors.value(), p.visibility, mesh, camera);
+        break;
+    }
     return p;
   }
 

@@ -13,6 +13,7 @@ struct Mesh {
   Tensor<int> triangles;          ///< [F, 3]; one with an index out of range has become (0, 0, 0), which nothing draws
   VertexTriangles around;         ///< triangles round each vertex
   Tensor<int> edges;              ///< [E, 4] = (a, b, t0, t1), t1 = -1 on a border; of a non-manifold edge the first two
+  VertexTriangles edges_around;   ///< the same lists for the edges at each vertex
   std::int64_t out_of_range = 0;  ///< triangles that had an index out of range
 
   std::int64_t faces() const { return triangles ? triangles.dim(0) : 0; }
@@ -32,7 +33,10 @@ struct Mesh {
     VertexTriangles const lists = make_vertex_triangles(host, vertex_count);
     triangles = host.to(device);
     around = {lists.offsets.to(device), lists.list.to(device)};
-    edges = make_edges(t).to(device);
+    Tensor<int> const host_edges = make_edges(t);
+    VertexTriangles const at = edges_at(host_edges, vertex_count);
+    edges = host_edges.to(device);
+    edges_around = {at.offsets.to(device), at.list.to(device)};
   }
   explicit Mesh(MorphableModel const& model, Device const& device = {}) : Mesh(model.triangles, model.vertices(), device) {}
 
@@ -53,6 +57,16 @@ struct Mesh {
       i = j;
     }
     return Tensor<int>({std::int64_t(e.size()) / 4, 4}, e);
+  }
+  static VertexTriangles edges_at(Tensor<int> const& edges, std::int64_t vertices) {
+    int const* const e = edges.data();
+    std::vector<int> offsets(std::size_t(vertices) + 1, 0), list(std::size_t(2 * edges.dim(0)));
+    for (std::int64_t i = 0; i < edges.dim(0); ++i) ++offsets[std::size_t(e[4 * i] + 1)], ++offsets[std::size_t(e[4 * i + 1] + 1)];
+    for (std::size_t v = 1; v < offsets.size(); ++v) offsets[v] += offsets[v - 1];
+    std::vector<int> next = offsets;
+    for (std::int64_t i = 0; i < edges.dim(0); ++i)
+      for (int k = 0; k < 2; ++k) list[std::size_t(next[std::size_t(e[4 * i + k])]++)] = int(i);
+    return {Tensor<int>({vertices + 1}, offsets), Tensor<int>({std::int64_t(list.size())}, list)};
   }
 };
 

@@ -217,24 +217,44 @@ template <class T> void check_projected(char const* op, Tensor<T> const& project
         ", 3], got ", projected.shape());
 }
 
-/// Counts of an image: invalid vertices, triangles without area, pixels covered.
+/// Counts of an image: invalid vertices, triangles without area, pixels covered, places where triangles cut each other.
 template <class T> struct RasterCountKernel {
   int* y;
   ScreenVertex<T> const* vertex;
   int const* triangle;
   MeshView<T> mesh;
-  std::int64_t pixels;
+  ImageSize size;
+  /// True if a triangle covers the centre of a pixel (borders included).
+  RIG_HD bool covers(ScreenVertex<T> const* v, int f, std::int64_t row, std::int64_t column) const {
+    int const* t = mesh.triangle + 3 * f;
+    ScreenTriangle<T> s;
+    if (!s.set(v[t[0]], v[t[1]], v[t[2]], size, false)) return false;
+    using P = typename Raster<T>::Product;
+    auto const u = Raster<T>::center(column), w = Raster<T>::center(row);
+    return s.edge(0, u, w) >= P(0) && s.edge(1, u, w) >= P(0) && s.edge(2, u, w) >= P(0);
+  }
+  /// True if two pixels see different triangles that both lie under both: between them the nearer has become the farther.
+  RIG_HD bool cross(ScreenVertex<T> const* v, int const* seen, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t l) const {
+    int const a = seen[i * size.width + j], b = seen[k * size.width + l];
+    return a >= 0 && b >= 0 && a != b && covers(v, a, k, l) && covers(v, b, i, j);
+  }
   RIG_HD void operator()(std::int64_t image) const {
     auto const* v = vertex + image * mesh.vertices;
-    int invalid = 0, flat = 0, covered = 0;
+    int const* seen = triangle + image * size.height * size.width;
+    int invalid = 0, flat = 0, covered = 0, crossings = 0;
     for (std::int64_t i = 0; i < mesh.vertices; ++i) invalid += !(v[i].q > T(0));
     for (std::int64_t f = 0; f < mesh.faces; ++f) {
       auto const &a = v[mesh.triangle[3 * f]], &b = v[mesh.triangle[3 * f + 1]], &c = v[mesh.triangle[3 * f + 2]];
       using P = typename Raster<T>::Product;
       if (a.q > T(0) && b.q > T(0) && c.q > T(0)) flat += P(b.u - a.u) * P(c.w - a.w) == P(b.w - a.w) * P(c.u - a.u);
     }
-    for (std::int64_t p = 0; p < pixels; ++p) covered += triangle[image * pixels + p] >= 0;
-    y[3 * image] = invalid, y[3 * image + 1] = flat, y[3 * image + 2] = covered;
+    for (std::int64_t i = 0; i < size.height; ++i)
+      for (std::int64_t j = 0; j < size.width; ++j) {
+        covered += seen[i * size.width + j] >= 0;
+        if (j + 1 < size.width) crossings += cross(v, seen, i, j, i, j + 1);
+        if (i + 1 < size.height) crossings += cross(v, seen, i, j, i + 1, j);
+      }
+    y[4 * image] = invalid, y[4 * image + 1] = flat, y[4 * image + 2] = covered, y[4 * image + 3] = crossings;
   }
 };
 
@@ -326,17 +346,19 @@ template <class T> Visibility rasterize(Tensor<T> const& projected, Mesh const& 
   return y;
 }
 
-/// What was odd in a call, per image and without waiting for the device: [n, 3] = invalid vertices, triangles without
-/// area, covered pixels (0: the image is empty). Mesh::out_of_range counts bad indices.
+/// What was odd in a call, per image and without waiting for the device: [n, 4] = invalid vertices, triangles without
+/// area, covered pixels (0: the image is empty), pairs of neighbouring pixels between which two triangles cut each other
+/// (both must lie under both pixels, so triangles smaller than a pixel do not count; gradients let the nearer one carry).
+/// Mesh::out_of_range counts bad indices.
 template <class T> Tensor<int> raster_report(Tensor<T> const& projected, Mesh const& mesh, Visibility const& visibility) {
   detail::check_projected("raster_report", projected, mesh);
   std::int64_t const n = projected.dim(0);
-  Tensor<int> y({n, 3}, projected.device());
+  Tensor<int> y({n, 4}, projected.device());
   Tensor<detail::ScreenVertex<T>> vertex({n, mesh.vertices}, projected.device());
   for_each(y.device(), n * mesh.vertices, detail::ScreenVertexKernel<T>{vertex.mutate(), projected.data()});
-  for_each_heavy(y.device(), n,
-                 detail::RasterCountKernel<T>{y.mutate(), vertex.data(), visibility.triangle.data(), detail::MeshView<T>(mesh),
-                                              visibility.size.height * visibility.size.width});
+  for_each_heavy(
+      y.device(), n,
+      detail::RasterCountKernel<T>{y.mutate(), vertex.data(), visibility.triangle.data(), detail::MeshView<T>(mesh), visibility.size});
   return y;
 }
 
