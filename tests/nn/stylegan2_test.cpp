@@ -56,9 +56,9 @@ TEST_CASE("StyleGAN2: names, sizes and rows") {
   CHECK(sites[1].row == 1);   // b4.torgb shares its row
   CHECK(sites[2].row == 1);   // with b8.conv0
   CHECK(sites[13].row == 9);  // b64.torgb
-  CHECK(std::string(nn::row_name(3)) == "coarse");
-  CHECK(std::string(nn::row_name(4)) == "medium");
-  CHECK(std::string(nn::row_name(8)) == "fine");
+  CHECK(std::string(nn::row_name(8)) == "coarse");
+  CHECK(std::string(nn::row_name(16)) == "medium");
+  CHECK(std::string(nn::row_name(64)) == "fine");
   CHECK(nn::rows_for_resolution(1024) == 18);
   CHECK_THROWS_AS(nn::rows_for_resolution(96), Error);
 }

@@ -47,8 +47,11 @@ inline std::int64_t rows_for_resolution(std::int64_t resolution) {
         resolution);
   return 2 * log2 - 2;
 }
-/// Rows 0 to 3 steer what is seen at 4 and 8 pixels (pose, shape), 4 to 7 at 16 and 32, the others finer things (colour).
-inline char const* row_name(std::int64_t row) { return row < 4 ? "coarse" : row < 8 ? "medium" : "fine"; }
+/// What codes steer whose styles scale features of this many pixels across: up to 8 coarse things (pose, shape), at 16 and 32
+/// medium ones, above fine ones (colour). Other sizes belong to the nearest power of two.
+inline char const* row_name(double pixels) {
+  return pixels < 8 * std::sqrt(2.0) ? "coarse" : pixels < 32 * std::sqrt(2.0) ? "medium" : "fine";
+}
 
 /// A 3x3 convolution modulated by a style, with noise, bias and activation; "conv0" doubles the size, "conv1" keeps it.
 template <class T> struct SynthesisLayer {
@@ -249,6 +252,7 @@ template <class T> struct StyleGAN2 {
   std::int64_t resolution = 0, image_channels = 0;
   Mapping<T> mapping;
   Synthesis<T> synthesis;
+  Truncation truncation = {};  ///< what the file's own code does when nothing is asked for
 
   StyleGAN2() = default;
   /// The standard initialisation: weights N(0, 1) over the run-time gains, biases 0, affine biases 1, noise strengths 0.

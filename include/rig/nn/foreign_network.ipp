@@ -1,0 +1,173 @@
+// Networks of other projects under rig's names: where a canonical tensor lies in such a file and how its axes run there.
+// These files store no gains or clamps; the formulas of the original code (equalized learning rate) give them.
+#pragma once
+#include <variant>
+
+#include "rig/nn/stored_network.ipp"
+#include "rig/ops/upfirdn.hpp"
+
+namespace rig::inline RIG_ABI::nn::detail {
+
+/// A tensor of a file: its name there, and a letter for each of its axes. o h w i: output, height, width and input of a
+/// weight; c: anything else; 1: an axis of extent one, which is dropped; H W: reversed.
+struct ForeignTensor {
+  std::string name, axes;
+  double add = 0;
+};
+
+/// What holds for a whole network of another project.
+struct ForeignSettings {
+  Activation activation = Activation::lrelu, mapping_activation = Activation::lrelu;
+  double mapping_lr_multiplier = 0.01;
+  std::optional<double> conv_clamp;
+  Architecture architecture = Architecture::skip;
+  bool use_noise = true, discriminator = false;
+  std::vector<double> filter = {1, 3, 3, 1};
+  std::map<std::string, std::optional<double>> numbers;  ///< attributes that no formula gives, by path and key
+  std::set<std::string> frozen;                          ///< layers that are kept but not trained
+};
+
+class ForeignNetwork : public StoredNetwork {
+ public:
+  ForeignNetwork(std::string const& file, std::vector<io::NamedTensor> list) : StoredNetwork(file, std::move(list)) {}
+  ForeignSettings settings;
+
+  bool channels_last() const override { return true; }
+  bool has_attribute(std::string const& path, char const* key) const override { return attribute(path, key).has_value(); }
+  bool frozen(std::string const& path) const override { return settings.frozen.count(path) > 0; }
+  std::optional<double> number(std::string const& path, char const* key) const override {
+    Attribute const a = at(path, key);
+    require(!std::holds_alternative<std::string>(a), OwnNetwork::name(path, key), " is a name, a number was expected");
+    return std::holds_alternative<double>(a) ? std::optional<double>(std::get<double>(a)) : std::nullopt;
+  }
+  std::string text(std::string const& path, char const* key) const override {
+    Attribute const a = at(path, key);
+    require(std::holds_alternative<std::string>(a), OwnNetwork::name(path, key), " is a number, a name was expected");
+    return std::get<std::string>(a);
+  }
+
+  io::AnyTensor find(std::string const& name) const override {
+    if (ends(name, ".resample_filter")) return io::AnyTensor(setup_filter<float>(settings.filter));
+    ForeignTensor const source = locate(name);
+    io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : StoredNetwork::find(source.name);
+    if (!t) return {};
+    taken_.insert(source.name);
+    return turned(t, source);
+  }
+  std::string label(std::string const& name) const override {
+    ForeignTensor const source = locate(name);
+    return source.name.empty() || source.name == name ? name : name + " (" + source.name + " in the file)";
+  }
+  void expect_all_used() const override {
+    for (auto const& t : list())
+      require(taken_.count(t.name) || ignored(t.name), "tensor ", t.name, " ", t.tensor.shape(), " belongs to no layer of this network");
+  }
+
+ protected:
+  /// The tensor of a canonical name; without a name if such files never have it.
+  virtual ForeignTensor locate(std::string const& canonical) const = 0;
+  /// Tensors of the file that are known and not needed.
+  virtual bool ignored(std::string const& name) const = 0;
+
+  bool stored(std::string const& name) const { return bool(StoredNetwork::find(name)); }
+  io::AnyTensor raw(std::string const& name) const { return StoredNetwork::find(name); }
+  static bool ends(std::string const& s, std::string_view with) {
+    return s.size() >= with.size() && s.compare(s.size() - with.size(), with.size(), with) == 0;
+  }
+  static bool begins(std::string const& s, std::string_view with) { return s.compare(0, with.size(), with) == 0; }
+  /// r of "synthesis.b{r}.conv0"; 0 if there is none.
+  static std::int64_t resolution_of(std::string const& path) {
+    std::size_t const at = begins(path, "synthesis.b") ? 11 : begins(path, "b") ? 1 : std::string::npos;
+    std::int64_t r = 0;
+    for (std::size_t i = at; i < path.size() && path[i] >= '0' && path[i] <= '9' && r < (1 << 20); ++i) r = 10 * r + (path[i] - '0');
+    return r;
+  }
+  static int log2_of(std::int64_t r) {
+    int n = 0;
+    while ((std::int64_t(1) << n) < r) ++n;
+    return n;
+  }
+
+ private:
+  using Attribute = std::variant<std::monostate, double, std::string>;  // the first: None
+
+  Attribute at(std::string const& path, char const* key) const {
+    auto const a = attribute(path, key);
+    require(a.has_value(), "files of this kind do not tell ", OwnNetwork::name(path, key));
+    return *a;
+  }
+  std::optional<Attribute> attribute(std::string const& path, std::string const& key) const {
+    auto const none_or = [](std::optional<double> v) { return v ? Attribute(*v) : Attribute(); };
+    if (auto const it = settings.numbers.find(OwnNetwork::name(path, key.c_str())); it != settings.numbers.end())
+      return none_or(it->second);
+    std::string const last = path.substr(path.rfind('.') + 1);
+    bool const fc = begins(path, "mapping.fc");
+    Activation const act = fc ? settings.mapping_activation
+                           : last == "affine" || last == "embed" || last == "skip" || last == "torgb" || last == "out"
+                               ? Activation::linear
+                               : settings.activation;
+    if (key == "activation") return std::string(to_string(act));
+    if (key == "act_gain" && !fc && last != "affine" && last != "embed" && last != "fc" && last != "out") return default_gain(act);
+    if (key == "weight_gain") return (fc ? settings.mapping_lr_multiplier : 1) / std::sqrt(double(fan_in(path + ".weight")));
+    if (key == "bias_gain") return fc ? settings.mapping_lr_multiplier : 1.0;
+    if (key == "conv_clamp") return last == "skip" ? Attribute() : none_or(settings.conv_clamp);
+    if (key == "architecture") return std::string(to_string(settings.architecture));
+    if (key == "use_noise") return double(settings.use_noise);
+    if (key == "resolution") return double(resolution_of(path));
+    if (key == "up") return !settings.discriminator && (last == "conv0" || last == "skip") ? 2.0 : 1.0;
+    if (key == "down") return settings.discriminator && (last == "conv1" || last == "skip") ? 2.0 : 1.0;
+    return std::nullopt;
+  }
+  std::int64_t fan_in(std::string const& name) const {
+    ForeignTensor const source = locate(name);
+    io::AnyTensor const t = raw(source.name);
+    require(bool(t), "tensor ", label(name), " is missing");
+    expect_axes(t, source);
+    std::int64_t n = 1;
+    for (std::size_t a = 0; a < source.axes.size(); ++a)
+      if (std::string_view("hHwWi").find(source.axes[a]) != std::string_view::npos) n *= t.dim(int(a));
+    require(n > 0, label(name), " is empty: ", t.shape());
+    return n;
+  }
+  void expect_axes(io::AnyTensor const& t, ForeignTensor const& source) const {
+    bool fits = t.rank() == int(source.axes.size());
+    for (int a = 0; fits && a < t.rank(); ++a) fits = source.axes[std::size_t(a)] != '1' || t.dim(a) == 1;
+    std::string words;
+    for (char c : source.axes) words += (words.empty() ? "" : ", ") + (c == '1' ? std::string("1") : std::string("any"));
+    require(fits, "tensor ", source.name, " should be [", words, "], the file has ", t.shape());
+  }
+  /// In rig's order of axes: o h w i, and h w c.
+  io::AnyTensor turned(io::AnyTensor const& t, ForeignTensor const& source) const {
+    std::string const wanted = "ohwic";
+    bool const single = source.axes.find_first_not_of('1') == std::string::npos;
+    if (single && t.size() == 1) return io::AnyTensor(reshape(Var<float>(t.as<float>()), {}).value());
+    expect_axes(t, source);
+    if (source.axes.size() < 2 && source.add == 0) return t;
+    Tensor<float> x = t.as<float>();
+    std::string left;
+    std::vector<std::int64_t> extents;
+    std::int64_t before = 1;
+    for (std::size_t a = 0; a < source.axes.size(); ++a) {
+      char const c = source.axes[a];
+      std::int64_t const n = t.dim(int(a)), inner = x.size() / std::max<std::int64_t>(before * n, 1);
+      if (c == 'H' || c == 'W')
+        for (std::int64_t b = 0; b < before; ++b)
+          for (std::int64_t i = 0; i < n / 2; ++i)
+            std::swap_ranges(x.mutate() + (b * n + i) * inner, x.mutate() + (b * n + i + 1) * inner,
+                             x.mutate() + (b * n + n - 1 - i) * inner);
+      before *= n;
+      if (c != '1') left += c == 'H' ? 'h' : c == 'W' ? 'w' : c, extents.push_back(n);
+    }
+    std::vector<int> order;
+    for (char c : wanted)
+      if (std::size_t const p = left.find(c); p != std::string::npos) order.push_back(int(p));
+    Var<float> y = reshape(Var<float>(x), Shape(extents.begin(), extents.end()));
+    if (order.size() > 1) y = permute(y, order);
+    if (source.add != 0) y = y + float(source.add);
+    return io::AnyTensor(y.value());
+  }
+
+  mutable std::set<std::string> taken_;
+};
+
+}  // namespace rig::inline RIG_ABI::nn::detail
