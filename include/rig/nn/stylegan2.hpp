@@ -141,6 +141,7 @@ template <class T> struct SynthesisOptions {
   Noise noise = Noise::stored;
   Rng* rng = nullptr;              ///< for Noise::random
   std::vector<Var<T>> given = {};  ///< for Noise::random: one map [n, r, r, 1] a layer with noise, in order, instead of drawn ones
+  double lod = -1;                 ///< StyleGAN1's level of detail: 0 full size, 1 half, ...; -1: the network's own
   /// Sees every layer's result: "b8.conv0", "b8.torgb", "b8.img", ...
   std::function<void(std::string const&, Var<T> const&)> observe = {};
 };
@@ -190,6 +191,7 @@ template <class T> struct Synthesis {
       noises += places[i].has_noise;
     }
     check(o.given.empty() || o.given.size() == noises, "synthesis: expected ", noises, " noise maps, got ", o.given.size());
+    check(o.lod <= 0, "synthesis: a StyleGAN2 has no levels of detail, ", o.lod, " was asked for");
 
     auto see = [&](std::string const& name, Var<T> const& v) {
       if (o.observe) o.observe(name, v);
