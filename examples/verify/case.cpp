@@ -17,8 +17,7 @@ Case::Case(std::string const& path) : path_(path), list_(io::read_npz(path)) {
   for (auto const& t : list_) arrays_[t.name] = &t.tensor;
 }
 
-void Case::compare(std::string const& name, Tensor<float> const& ours, std::string const& group) {
-  if (!has(name)) return;
+Case::Difference Case::difference(std::string const& name, Tensor<float> const& ours) const {
   std::vector<double> const stored = at(name).as<double>().host();
   check(!ours || ours.size() == std::int64_t(stored.size()), path_, ": ", name, " has ", stored.size(), " values, rig computes ",
         ours.shape());
@@ -27,16 +26,41 @@ void Case::compare(std::string const& name, Tensor<float> const& ours, std::stri
       has("floor." + name) || dot == std::string::npos ? "floor." + name : name.substr(0, dot) + ".floor" + name.substr(dot);
   std::vector<double> const floor = at(floor_name).as<double>().host();
   check(floor.size() == 3, path_, ": ", floor_name, " should hold three numbers");
-  Result r{name, group, 0, floor[2], 0};
   std::vector<float> const mine = ours ? ours.host() : std::vector<float>(stored.size(), 0.0f);
+  Difference r{0, floor[0], floor[2]};
   for (std::size_t i = 0; i < mine.size(); ++i) {
     double const d = std::abs(double(mine[i]) - stored[i]);
     r.error = std::isfinite(d) ? std::max(r.error, d) : HUGE_VAL;
   }
-  r.limit = group.empty() ? 4 * floor[0] + 2e-6 * floor[2] : 8 * floor[0] + 3e-5 * floor[2];
-  if (!group.empty()) largest_[group] = std::max(largest_[group], floor[2]);
-  results_.push_back(r);
+  return r;
+}
+
+void Case::add(std::string const& name, std::string const& group, Difference const& d, double limit) {
+  if (!group.empty()) largest_[group] = std::max(largest_[group], d.m);
+  results_.push_back({name, group, d.error, d.m, limit});
   used_.insert(name);
+}
+
+void Case::compare(std::string const& name, Tensor<float> const& ours, std::string const& group) {
+  if (!has(name)) return;
+  Difference const d = difference(name, ours);
+  add(name, group, d, group.empty() ? 4 * d.e + 2e-6 * d.m : 8 * d.e + 3e-5 * d.m);
+}
+
+void Case::compare_training(std::string const& name, Tensor<float> const& ours, std::string const& group) {
+  if (!has(name)) return;
+  Difference const d = difference(name, ours);
+  add(name, group, d, 10 * d.e + 1e-4 * d.m);
+}
+
+void Case::compare_change(std::string const& name, Tensor<float> const& ours, Tensor<float> const& initial) {
+  if (!has(name)) return;
+  Difference const d = difference(name, ours);
+  std::vector<double> const stored = at(name).as<double>().host();
+  std::vector<float> const before = initial.host();
+  double change = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) change = std::max(change, std::abs(stored[i] - double(before[i])));
+  add(name, "", d, 10 * d.e + 1e-2 * change);
 }
 
 int Case::report(std::string const& network, std::ostream& out) {

@@ -35,6 +35,10 @@ class Case {
     for (auto i : at(name).as<std::int64_t>().host()) v.push_back(int(i));
     return v;
   }
+  std::vector<double> numbers(std::string const& name) {
+    used_.insert(name);
+    return at(name).as<double>().host();
+  }
   std::vector<std::string> names(std::string const& prefix) const {
     std::vector<std::string> v;
     for (auto const& t : list_)
@@ -45,6 +49,10 @@ class Case {
   /// Compares if the case holds the array. An empty tensor stands for zeros. `group`: derivatives belong to one, forward values
   /// to none.
   void compare(std::string const& name, rig::Tensor<float> const& ours, std::string const& group = "");
+  /// The same with the wider limits of a training: 10 e + 1e-4 m for what was logged and for gradients.
+  void compare_training(std::string const& name, rig::Tensor<float> const& ours, std::string const& group);
+  /// 10 e + 1e-2 of the largest change: a weight after training that was `initial` before.
+  void compare_change(std::string const& name, rig::Tensor<float> const& ours, rig::Tensor<float> const& initial);
   /// Writes the JSON object; 0 if every array was checked and lies within its limit, else 1.
   int report(std::string const& network, std::ostream& out);
   void use(std::string const& name) { used_.insert(name); }
@@ -54,6 +62,11 @@ class Case {
     std::string name, group;
     double error, magnitude, limit;
   };
+  struct Difference {
+    double error, e, m;  ///< ours; largest difference and magnitude of the case's own floor
+  };
+  Difference difference(std::string const& name, rig::Tensor<float> const& ours) const;
+  void add(std::string const& name, std::string const& group, Difference const& d, double limit);
   rig::io::AnyTensor const& at(std::string const& name) const {
     auto it = arrays_.find(name);
     rig::check(it != arrays_.end(), path_, ": the case has no array ", name);

@@ -1,7 +1,10 @@
 #include "rig/autodiff/tape.hpp"
 #include "rig/nn/mapping.hpp"
 #include "rig/ops/conv.hpp"
+#include "rig/ops/minibatch_stddev.hpp"
 #include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/norm.hpp"
+#include "rig/ops/progressive.hpp"
 #include "rig/ops/upfirdn.hpp"
 #include "verifiers.hpp"
 
@@ -61,10 +64,8 @@ using Inputs = std::map<std::string, V>;
 
 void run_bias_act(Operator const& op) {
   int const axis = int(op.number("dim"));
-  BiasActOptions const o{.activation = Activation(int(op.number("act"))),
-                         .alpha = op.number("alpha"),
-                         .gain = op.number("gain"),
-                         .clamp = op.number("clamp")};
+  BiasActOptions const o{
+      .activation = Activation(int(op.number("act"))), .alpha = op.number("alpha"), .gain = op.number("gain"), .clamp = op.number("clamp")};
   op.check_with({"x", "b"}, [&](Inputs& in) {
     std::vector<int> order, back(std::size_t(in["x"].rank()));
     for (int a = 0; a < in["x"].rank(); ++a)
@@ -117,8 +118,39 @@ void run_dense(Operator const& op) {
   op.kind();
   double const lr = op.number("lr");
   auto const act = Activation(int(op.number("act")));
-  op.check_with({"x", "w", "b"}, [&](Inputs& in) {
-    return nn::dense(in["x"], in["w"], in["b"], act, lr / std::sqrt(double(in["w"].dim(1))), lr);
+  op.check_with({"x", "w", "b"},
+                [&](Inputs& in) { return nn::dense(in["x"], in["w"], in["b"], act, lr / std::sqrt(double(in["w"].dim(1))), lr); });
+}
+
+void run_minibatch_stddev(Operator const& op) {
+  op.kind();
+  op.check_with({"x"}, [&](Inputs& in) { return to_first(minibatch_stddev(to_last(in["x"]), {.group = op.p[0], .features = op.p[1]})); });
+}
+
+void run_adain(Operator const& op) {
+  op.kind();
+  op.check_with({"x", "style"}, [&](Inputs& in) { return to_first(adain(to_last(in["x"]), in["style"])); });
+}
+
+void run_instance_norm(Operator const& op) {
+  op.kind();
+  op.check_with({"x"}, [&](Inputs& in) { return to_first(instance_norm(to_last(in["x"]))); });
+}
+
+void run_blur_or_scale(Operator const& op) {
+  int const kind = op.kind();
+  op.check_with({"x"}, [&](Inputs& in) {
+    V const x = to_last(in["x"]);
+    return to_first(kind == 0 ? blur2d(x) : kind == 1 ? upscale2d(x) : downscale2d(x));
+  });
+}
+
+void run_scale_and_convolve(Operator const& op) {
+  int const kind = op.kind();
+  bool const fused = op.p[1] != 0;
+  op.check_with({"x", "w"}, [&](Inputs& in) {
+    V const x = to_last(in["x"]), w = to_last(in["w"]);
+    return to_first(kind == 3 ? upscale_conv2d(x, w, fused) : conv2d_downscale(x, w));
   });
 }
 
@@ -129,7 +161,13 @@ void (*recognise(Operator const& op))(Operator const&) {
   if (op.has("act")) return run_bias_act;
   if (op.has("s")) return options == 6 ? run_modulated_conv2d : nullptr;
   if (options == 9) return op.has("w") ? run_conv2d_resample : run_upfirdn2d;
+  // It alone adds channels to a picture without having a weight.
+  if (options == 2 && !op.has("w") && op.shape("x").rank() == 4 && op.shape("y")[1] > op.shape("x")[1]) return run_minibatch_stddev;
   if (op.has("kind") && op.shape("x").rank() == 2) return run_second_moment;
+  if (op.has("kind") && op.has("style")) return run_adain;
+  if (op.has("kind") && op.has("w") && options == 2) return run_scale_and_convolve;
+  if (op.has("kind") && options == 0 && op.shape("x").rank() == 4)  // a blur is of kind 0, an instance norm of kind 1; scaling shows
+    return op.kind() == 1 && op.shape("y") == op.shape("x") ? run_instance_norm : run_blur_or_scale;
   return nullptr;
 }
 

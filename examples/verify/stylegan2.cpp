@@ -1,4 +1,5 @@
 #include "networks.hpp"
+#include "rig/nn/gan_loss.hpp"
 #include "verifiers.hpp"
 
 namespace program::verify {
@@ -39,17 +40,13 @@ void verify_path_length(Case& k, nn::StyleGAN2<float>& g) {
   Tensor<float> const noise = k.tensor("pl.noise");
   std::int64_t const n = noise.dim(0);
   V const z(k.tensor("z").rows(0, n)), c = k.has("c") ? V(k.tensor("c").rows(0, n)) : V{};
-  V const y = float(1 / std::sqrt(double(noise.dim(2) * noise.dim(3)))) * to_last(V(noise));
   V const ws = g.mapping(z, c);
   leaves.add("ws", ws);
-  V const j = tape.grad(sum(g.synthesis(ws) * y), ws);
-  V const lengths = sqrt(mean(sum(square(j), 2), 1));
-  V const before(full<float>({}, float(k.number("pl.mean_in"))));
-  V const average = before + 0.01f * (mean(lengths) - before);
-  V const loss = 2.0f * mean(square(lengths - average));
-  k.compare("pl.grads", j.value(), "pl.grads");
-  k.compare("pl.lengths", lengths.value(), "pl.lengths");
-  k.compare("pl.mean_out", average.value(), "pl.mean_out");
+  auto const p = nn::path_length(tape, g.synthesis(ws), ws, to_last(V(noise)), full<float>({}, float(k.number("pl.mean_in"))));
+  V const loss = 2.0f * mean(p.penalty);
+  k.compare("pl.grads", p.gradients.value(), "pl.grads");
+  k.compare("pl.lengths", p.lengths.value(), "pl.lengths");
+  k.compare("pl.mean_out", p.average.value(), "pl.mean_out");
   k.compare("pl.loss", loss.value(), "pl.loss");
   leaves.compare(k, tape, loss, "pl.grad.");
 }

@@ -1,4 +1,7 @@
 // The headers of nn, written by scripts/lists.
+#include "rig/nn/discriminator.hpp"
+#include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/gan_loss.hpp"
 #include "rig/nn/linear.hpp"
 #include "rig/nn/mapping.hpp"
 #include "rig/nn/module.hpp"
@@ -9,3 +12,5 @@
 #include "rig/nn/seed_latents.hpp"
 #include "rig/nn/stylegan2.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
+#include "rig/nn/stylegan2_rosinality_loader.hpp"
+#include "rig/nn/stylegan2_tf_loader.hpp"
