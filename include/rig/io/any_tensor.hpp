@@ -130,6 +130,7 @@ class AnyTensor {
     if (n == 0) return t;
     if (same<T>()) {
       std::memcpy(y, x, std::size_t(n) * sizeof(T));
+      values_.release();
       return t;
     }
     switch (dtype_) {
@@ -147,6 +148,7 @@ class AnyTensor {
       case DType::u8: detail::convert_all<std::uint8_t>(y, x, n); break;
       case DType::boolean: detail::convert_all<detail::Bool>(y, x, n); break;
     }
+    values_.release();
     return t;
   }
   /// The values where they are, when type and alignment allow, else as<T>(). For reading only: a mapped file cannot be written.

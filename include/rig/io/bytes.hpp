@@ -40,6 +40,9 @@ struct Bytes {
     check(offset <= size && n <= size - offset, "bytes: [", offset, ", +", n, ") is outside a range of ", size, " bytes");
     return {data + offset, n, owner};
   }
+  /// If this is a large part of a mapped file: gives its memory back to the system, once its values were copied elsewhere,
+  /// so that file and copies do not add up. Reading it again is allowed.
+  void release() const;
 };
 
 /// A whole file mapped read-only. The file must not be shortened while it is in use; replacing it (as AtomicFile does) is safe.
@@ -108,7 +111,7 @@ class Cursor {
 
 /// What a reader may use up. The default is generous for real files and small for hostile ones.
 struct Limits {
-  std::uint64_t memory = 0;  ///< bytes of decoded data; 0: eight times the file, at least 1 GiB
+  std::uint64_t memory = 0;  ///< bytes of decoded data; 0: 128 MiB and sixteen times the file
   int nesting = 1000;        ///< containers within containers
   int streams = 16;          ///< serialized tensors within serialized tensors
 };
@@ -117,7 +120,7 @@ struct Limits {
 class Budget {
  public:
   Budget(Limits const& limits, std::uint64_t file_size) : left_(limits.memory) {
-    if (left_ == 0) left_ = std::max<std::uint64_t>(std::uint64_t(1) << 30, file_size * 8);
+    if (left_ == 0) left_ = (std::uint64_t(128) << 20) + 16 * std::min<std::uint64_t>(file_size, std::uint64_t(1) << 50);
   }
   void charge(std::uint64_t bytes) {
     check(bytes <= left_, "the file would need ", bytes - left_, " bytes more memory than the reader's limit allows");
@@ -130,6 +133,8 @@ class Budget {
 
 /// True for well-formed UTF-8 (no overlong forms, no surrogates).
 bool is_utf8(std::string_view s);
+/// Adds a character of a Unicode number below 0x110000.
+void append_utf8(std::string& out, std::uint32_t u);
 /// The beginning of something unexpected, printable and short, for error messages.
 std::string excerpt(std::string_view s, std::size_t most = 40);
 

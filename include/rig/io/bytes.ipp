@@ -11,12 +11,10 @@
 namespace rig::inline RIG_ABI::io {
 
 namespace detail {
-struct Mapping {
-  void* p = nullptr;
-  std::size_t size = 0;
-  ~Mapping() {
-    if (p) ::munmap(p, size);
-  }
+// How the owner of a mapped file lets go of it, and how such an owner is recognised.
+struct Unmap {
+  std::size_t size;
+  void operator()(void* p) const { ::munmap(p, size); }
 };
 struct Descriptor {
   int fd = -1;
@@ -33,12 +31,17 @@ RIG_INLINE MappedFile::MappedFile(std::string const& path) : path_(path) {
   check(::fstat(file.fd, &info) == 0, path, ": ", std::strerror(errno));
   check(S_ISREG(info.st_mode), path, ": not a regular file");
   if (info.st_size == 0) return;
-  auto map = std::make_shared<detail::Mapping>();
-  void* p = ::mmap(nullptr, std::size_t(info.st_size), PROT_READ, MAP_PRIVATE, file.fd, 0);
+  auto const size = std::size_t(info.st_size);
+  void* p = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
   check(p != MAP_FAILED, path, ": cannot be mapped: ", std::strerror(errno));
-  map->p = p;
-  map->size = std::size_t(info.st_size);
-  bytes_ = Bytes(static_cast<std::byte const*>(p), map->size, map);
+  bytes_ = Bytes(static_cast<std::byte const*>(p), size, std::shared_ptr<void>(p, detail::Unmap{size}));
+}
+
+RIG_INLINE void Bytes::release() const {
+  if (size < (1u << 18) || !std::get_deleter<detail::Unmap>(owner)) return;
+  std::uintptr_t const page = std::uintptr_t(::sysconf(_SC_PAGESIZE)), first = reinterpret_cast<std::uintptr_t>(data);
+  std::uintptr_t const begin = (first + page - 1) / page * page, end = (first + size) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // only advice: a failure changes nothing
 }
 
 RIG_INLINE bool is_utf8(std::string_view s) {
@@ -58,6 +61,24 @@ RIG_INLINE bool is_utf8(std::string_view s) {
     i += n + 1;
   }
   return true;
+}
+
+RIG_INLINE void append_utf8(std::string& out, std::uint32_t u) {
+  if (u < 0x80) {
+    out += char(u);
+  } else if (u < 0x800) {
+    out += char(0xC0 | u >> 6);
+    out += char(0x80 | (u & 63));
+  } else if (u < 0x10000) {
+    out += char(0xE0 | u >> 12);
+    out += char(0x80 | (u >> 6 & 63));
+    out += char(0x80 | (u & 63));
+  } else {
+    out += char(0xF0 | u >> 18);
+    out += char(0x80 | (u >> 12 & 63));
+    out += char(0x80 | (u >> 6 & 63));
+    out += char(0x80 | (u & 63));
+  }
 }
 
 RIG_INLINE std::string excerpt(std::string_view s, std::size_t most) {

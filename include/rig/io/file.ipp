@@ -18,6 +18,8 @@ inline std::string describe(Bytes const& file) {
   if (lower.find("<html") != std::string::npos || lower.find("<!doctype") != std::string::npos)
     return "a web page, not a checkpoint: the download went wrong";
   if (head.substr(0, 2) == "\x1f\x8b") return "gzip-compressed data: decompress it first";
+  if (file.size > 262 && file.text().substr(257, 5) == "ustar")
+    return "a tar archive (PyTorch before 0.2 wrote such): save it again with a newer one";
   std::string hex;
   for (char c : head.substr(0, 8)) {
     hex += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
@@ -25,6 +27,22 @@ inline std::string describe(Bytes const& file) {
     hex += ' ';
   }
   return str("no checkpoint format begins with ", hex, "(\"", excerpt(head.substr(0, 16)), "\")");
+}
+
+// Protocols 0 and 1 do not announce themselves: a container, or the name of a class, is what they begin with.
+inline bool looks_like_early_pickle(std::string_view s) {
+  if (s.size() < 4) return false;
+  if (s[0] == '\x80') return s[1] == 0 || s[1] == 1;
+  std::size_t at = s.find_first_not_of("(])}");
+  if (at == std::string_view::npos || (at == 0 && s[0] != 'c')) return false;
+  if (s[at] != 'c') return std::string_view("qrpldtcUXKSVINeas.").find(s[at]) != std::string_view::npos;
+  for (int line = 0; line < 2; ++line) {
+    std::size_t const end = s.find('\n', ++at);
+    if (end == std::string_view::npos || end == at) return false;
+    for (; at < end; ++at)
+      if (!(s[at] == '_' || s[at] == '.' || (s[at] >= '0' && s[at] <= '9') || ((s[at] | 32) >= 'a' && (s[at] | 32) <= 'z'))) return false;
+  }
+  return true;
 }
 }  // namespace detail
 
@@ -52,12 +70,17 @@ RIG_INLINE Kind identify(Bytes const& file) {
       return Kind::zip;
     }
   }
-  if (begins("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv)) return Kind::torch_legacy;
+  if (head.size() >= 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) {
+    // PyTorch's magic number, after a frame where the protocol has those.
+    std::string_view first = file.text().substr(2, 21);
+    if (head[1] >= 4 && first.substr(0, 1) == "\x95") first.remove_prefix(std::min<std::size_t>(first.size(), 9));
+    return first.substr(0, 12) == "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv ? Kind::torch_legacy : Kind::pickle;
+  }
   if (begins("\x93NUMPY"sv)) return Kind::npy;
   if (begins("\x89PNG\r\n\x1a\n"sv)) return Kind::png;
   if (begins("\xff\xd8\xff"sv)) return Kind::jpeg;
-  if (head.size() >= 2 && head[0] == '\x80' && head[1] >= 2 && head[1] <= 5) return Kind::pickle;
   if (head.size() >= 9 && head[8] == '{') return Kind::safetensors;
+  if (detail::looks_like_early_pickle(file.text().substr(0, 200))) return Kind::pickle;
   return Kind::unknown;
 }
 

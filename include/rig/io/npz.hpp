@@ -15,8 +15,13 @@ AnyTensor read_npy(Bytes const& file, Budget& budget, std::string const& name = 
 /// All arrays of an .npz in the order of its directory, names without ".npy".
 std::vector<NamedTensor> read_npz(Bytes const& file, Limits const& limits = {});
 std::vector<NamedTensor> read_npz(std::string const& path, Limits const& limits = {});
+/// Element types as they are, or as widened() gives them.
+enum class NpzTypes { stored, wide };
 /// Writes an uncompressed .npz, atomically. numpy.load reads it. BF16 has no NumPy type and is refused.
 void save_npz(std::string const& path, std::vector<NamedTensor> const& tensors);
+void save_npz(std::string const& path, std::vector<NamedTensor> const& tensors, NpzTypes types);
+/// Half and bfloat16 as float, int8 and int16 as int64, everything else as it is: what any program can read without loss.
+AnyTensor widened(AnyTensor const& t);
 
 namespace detail {
 /// An element type as NumPy writes it: "<f4", "|b1", "f8". Swap: the values are big-endian.

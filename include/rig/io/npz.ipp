@@ -25,9 +25,16 @@ RIG_INLINE bool parse_numpy_type(std::string_view code, NumpyType& type) {
   return false;
 }
 
+template <std::size_t Size> inline void swap_elements_of(std::byte* data, std::uint64_t count) {
+  for (std::uint64_t i = 0; i < count; ++i) std::reverse(data + i * Size, data + (i + 1) * Size);
+}
 RIG_INLINE void swap_elements(std::byte* data, std::uint64_t count, std::uint64_t size) {
-  if (size == 1) return;
-  for (std::uint64_t i = 0; i < count; ++i) std::reverse(data + i * size, data + (i + 1) * size);
+  if (size == 2) swap_elements_of<2>(data, count);
+  if (size == 4) swap_elements_of<4>(data, count);
+  if (size == 8) swap_elements_of<8>(data, count);
+}
+template <std::size_t Size> inline void gather_row(std::byte* y, std::byte const* x, std::int64_t count, std::int64_t step) {
+  for (std::int64_t i = 0; i < count; ++i) std::memcpy(y + std::size_t(i) * Size, x + i * step * std::int64_t(Size), Size);
 }
 
 RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride,
@@ -45,8 +52,12 @@ RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& s
       std::memcpy(y, from.data + std::uint64_t(at) * element, std::size_t(std::uint64_t(inner) * element));
       y += std::uint64_t(inner) * element;
     } else {
-      for (std::int64_t i = 0; i < inner; ++i, y += element)
-        std::memcpy(y, from.data + std::uint64_t(at + i * step) * element, std::size_t(element));
+      std::byte const* x = from.data + std::uint64_t(at) * element;
+      if (element == 1) gather_row<1>(y, x, inner, step);
+      if (element == 2) gather_row<2>(y, x, inner, step);
+      if (element == 4) gather_row<4>(y, x, inner, step);
+      if (element == 8) gather_row<8>(y, x, inner, step);
+      y += std::uint64_t(inner) * element;
     }
     for (int a = shape.rank() - 2; a >= 0; --a) {
       at += stride[std::size_t(a)];
@@ -55,6 +66,7 @@ RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& s
       index[a] = 0;
     }
   }
+  from.release();
   return Bytes(std::move(out));
 }
 
@@ -76,6 +88,7 @@ RIG_INLINE AnyTensor from_numpy(NumpyType type, Shape const& shape, bool column_
     budget.charge(values.size);
     std::vector<std::byte> swapped(values.data, values.data + values.size);
     swap_elements(swapped.data(), std::uint64_t(shape.size()), element);
+    values.release();
     values = Bytes(std::move(swapped));
   }
   return {type.dtype, shape, values};
@@ -215,10 +228,23 @@ RIG_INLINE std::vector<NamedTensor> read_npz(std::string const& path, Limits con
   }
 }
 
-RIG_INLINE void save_npz(std::string const& path, std::vector<NamedTensor> const& tensors) {
+RIG_INLINE AnyTensor widened(AnyTensor const& t) {
+  switch (t.dtype()) {
+    case DType::f16:
+    case DType::bf16: return t.as<float>();
+    case DType::i8:
+    case DType::i16: return t.as<std::int64_t>();
+    default: return t;
+  }
+}
+
+RIG_INLINE void save_npz(std::string const& path, std::vector<NamedTensor> const& tensors) { save_npz(path, tensors, NpzTypes::stored); }
+
+RIG_INLINE void save_npz(std::string const& path, std::vector<NamedTensor> const& tensors, NpzTypes types) {
   ZipWriter zip(path);
-  for (auto const& [name, tensor] : tensors) {
-    check(bool(tensor), path, ": tensor ", name, " is empty");
+  for (auto const& [name, stored] : tensors) {
+    check(bool(stored), path, ": tensor ", name, " is empty");
+    AnyTensor const tensor = types == NpzTypes::wide ? widened(stored) : stored;
     char const* code = nullptr;
     switch (tensor.dtype()) {
       case DType::f64: code = "<f8"; break;

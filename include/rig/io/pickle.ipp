@@ -1,9 +1,12 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <deque>
+#include <numeric>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 
 #include "rig/io/npz.hpp"
@@ -28,20 +31,29 @@ enum class Global : std::uint8_t {
   np_frombuffer,
   rebuild_tensor,
   rebuild_tensor_v2,
+  rebuild_tensor_v3,
   rebuild_parameter,
   rebuild_parameter_with_state,
+  rebuild_from_type,
   load_from_bytes,
   storage,
+  untyped_storage,
+  torch_type,
+  torch_tensor,
   torch_size,
   persistent_object,
   easy_dict,
   network,
   name_space,
+  reconstructor,
+  object,
+  dict,
 };
 struct GlobalName {
   std::string_view module, name;
   Global id;
   DType dtype = DType::f32;
+  bool text_only = false;  // protocols 0 and 1 make objects with these; later ones have an opcode for it
 };
 inline constexpr GlobalName global_names[] = {
     {"collections", "OrderedDict", Global::ordered_dict},
@@ -64,8 +76,14 @@ inline constexpr GlobalName global_names[] = {
     {"numpy._core.numeric", "_frombuffer", Global::np_frombuffer},
     {"torch._utils", "_rebuild_tensor", Global::rebuild_tensor},
     {"torch._utils", "_rebuild_tensor_v2", Global::rebuild_tensor_v2},
+    {"torch._utils", "_rebuild_tensor_v3", Global::rebuild_tensor_v3},
     {"torch._utils", "_rebuild_parameter", Global::rebuild_parameter},
     {"torch._utils", "_rebuild_parameter_with_state", Global::rebuild_parameter_with_state},
+    {"torch._tensor", "_rebuild_from_type_v2", Global::rebuild_from_type},
+    {"torch._tensor", "_rebuild_from_type", Global::rebuild_from_type},
+    {"torch.tensor", "_rebuild_from_type", Global::rebuild_from_type},
+    {"torch", "Tensor", Global::torch_tensor},
+    {"torch.nn.parameter", "Parameter", Global::torch_tensor},
     {"torch.storage", "_load_from_bytes", Global::load_from_bytes},
     {"torch", "DoubleStorage", Global::storage, DType::f64},
     {"torch", "FloatStorage", Global::storage, DType::f32},
@@ -77,12 +95,33 @@ inline constexpr GlobalName global_names[] = {
     {"torch", "CharStorage", Global::storage, DType::i8},
     {"torch", "ByteStorage", Global::storage, DType::u8},
     {"torch", "BoolStorage", Global::storage, DType::boolean},
+    {"torch.storage", "UntypedStorage", Global::untyped_storage, DType::u8},
+    {"torch", "UntypedStorage", Global::untyped_storage, DType::u8},
+    {"torch", "float64", Global::torch_type, DType::f64},
+    {"torch", "float32", Global::torch_type, DType::f32},
+    {"torch", "float16", Global::torch_type, DType::f16},
+    {"torch", "bfloat16", Global::torch_type, DType::bf16},
+    {"torch", "int64", Global::torch_type, DType::i64},
+    {"torch", "int32", Global::torch_type, DType::i32},
+    {"torch", "int16", Global::torch_type, DType::i16},
+    {"torch", "int8", Global::torch_type, DType::i8},
+    {"torch", "uint64", Global::torch_type, DType::u64},
+    {"torch", "uint32", Global::torch_type, DType::u32},
+    {"torch", "uint16", Global::torch_type, DType::u16},
+    {"torch", "uint8", Global::torch_type, DType::u8},
+    {"torch", "bool", Global::torch_type, DType::boolean},
     {"torch", "Size", Global::torch_size},
     {"torch_utils.persistence", "_reconstruct_persistent_obj", Global::persistent_object},
     {"dnnlib.util", "EasyDict", Global::easy_dict},
     {"dnnlib", "EasyDict", Global::easy_dict},
     {"dnnlib.tflib.network", "Network", Global::network},
     {"argparse", "Namespace", Global::name_space},
+    {"copy_reg", "_reconstructor", Global::reconstructor, DType::f32, true},
+    {"copyreg", "_reconstructor", Global::reconstructor, DType::f32, true},
+    {"__builtin__", "object", Global::object, DType::f32, true},
+    {"__builtin__", "dict", Global::dict, DType::f32, true},
+    {"builtins", "object", Global::object, DType::f32, true},
+    {"builtins", "dict", Global::dict, DType::f32, true},
 };
 
 // What tensors, storages and element types carry beyond a plain node.
@@ -98,17 +137,19 @@ struct Payload {
   std::int64_t offset = 0;
   DType dtype = DType::f32;
   bool swap = false;
+  bool untyped = false;  // storage: bytes, to be taken for elements of any type
 };
 
 struct Node {
   ValueKind kind = ValueKind::none;
-  enum class Flavour : std::uint8_t { plain, ordered_dict, easy_dict, persistent, network, name_space } flavour = Flavour::plain;
+  enum class Flavour : std::uint8_t { plain, eight_bit, ordered_dict, easy_dict, persistent, network, name_space } flavour = Flavour::plain;
   bool hashable = true;
   std::uint16_t depth = 0;
   std::uint32_t mark = 0;  // scratch for traversals during decoding
   union {
     std::int64_t integer = 0;
     double real;
+    std::vector<std::uint32_t> const* index;  // dict, once complete: entries with string keys in their order, or null for small ones
   };
   std::string_view text;     // string, bytes, class name; digits of an integer beyond 64 bits
   std::vector<Node*> items;  // list, tuple, set; dict: key, value, key, value; object: its state
@@ -125,14 +166,20 @@ struct Arena {
     std::deque<std::string> texts;
   };
   std::deque<Node> nodes;
+  std::deque<std::vector<std::uint32_t>> indices;
   std::shared_ptr<Memory> memory = std::make_shared<Memory>();
   Budget budget;
+  std::uint64_t work;  // steps that may still be taken: sharing lets a small file ask for a lot
   int nesting;
   int streams;
   std::array<Node*, 256> small{};
   Node *none, *yes, *no;
 
-  Arena(Bytes file, Limits const& limits) : budget(limits, file.size), nesting(std::min(limits.nesting, 60000)), streams(limits.streams) {
+  Arena(Bytes file, Limits const& limits)
+      : budget(limits, file.size),
+        work(32 * std::min<std::uint64_t>(file.size, std::uint64_t(1) << 50) + (1u << 22)),
+        nesting(std::min(limits.nesting, 60000)),
+        streams(limits.streams) {
     memory->file = std::move(file);
     none = make(ValueKind::none);
     yes = make(ValueKind::boolean);
@@ -143,7 +190,12 @@ struct Arena {
     budget.charge(sizeof(Node));
     nodes.emplace_back();
     nodes.back().kind = kind;
+    if (kind == ValueKind::dict) nodes.back().index = nullptr;
     return &nodes.back();
+  }
+  void spend(std::uint64_t steps) {
+    check(steps <= work, "the file asks for far more work than its size explains");
+    work -= steps;
   }
   Node* make_integer(std::int64_t v) {
     Node** slot = v >= 0 && v < 256 ? &small[std::size_t(v)] : nullptr;
@@ -164,13 +216,18 @@ struct Arena {
     return memory->texts.back();
   }
   Payload& attach(Node* n) {
-    budget.charge(sizeof(Payload));
+    budget.charge(2 * sizeof(Payload));
     n->payload = std::make_unique<Payload>();
     n->hashable = false;
     return *n->payload;
   }
-  /// The content of a bytes node, keeping the memory alive.
-  Bytes bytes_of(Node const* n) const { return {reinterpret_cast<std::byte const*>(n->text.data()), n->text.size(), memory}; }
+  /// The content of a bytes node, keeping its memory alive: the file itself where possible.
+  Bytes bytes_of(Node const* n) const {
+    auto const first = reinterpret_cast<std::byte const*>(n->text.data());
+    Bytes const& file = memory->file;
+    bool const within = !std::less<>()(first, file.data) && !std::less<>()(file.data + file.size, first + n->text.size());
+    return {first, n->text.size(), within ? file.owner : memory};
+  }
 };
 
 // Where persistent ids lead: the storages of a PyTorch archive or stream.
@@ -184,7 +241,7 @@ inline void fill_tensor(Arena& arena, Node* n) {
   Payload& p = *n->payload;
   Payload const& s = *p.base->payload;
   check(s.ready, "a tensor's storage has no data");
-  std::uint64_t element = size_of(s.dtype);
+  std::uint64_t element = size_of(p.dtype), stored = size_of(s.dtype);
   std::uint64_t bytes = std::uint64_t(p.shape.size()) * element;
   bool dense = true;
   std::int64_t expected = 1;
@@ -192,11 +249,11 @@ inline void fill_tensor(Arena& arena, Node* n) {
     if (p.shape[a] != 1 && p.stride[std::size_t(a)] != expected) dense = false;
     expected *= p.shape[a];
   }
-  Bytes storage = s.data.sub(std::uint64_t(s.first) * element, std::uint64_t(s.count) * element);
+  Bytes storage = s.data.sub(std::uint64_t(s.first) * stored, std::uint64_t(s.count) * stored);
   Bytes values = bytes == 0 ? Bytes()
                  : dense    ? storage.sub(std::uint64_t(p.offset) * element, bytes)
                             : gather(storage, element, p.shape, p.stride, p.offset, arena.budget);
-  p.tensor = AnyTensor(s.dtype, p.shape, std::move(values));
+  p.tensor = AnyTensor(p.dtype, p.shape, std::move(values));
   p.ready = true;
 }
 
@@ -217,17 +274,26 @@ class Machine {
   void seek(std::uint64_t p) { in_.seek(p); }
   Cursor& cursor() { return in_; }
 
-  /// Runs one pickle, from PROTO to STOP.
+  /// Runs one pickle, from PROTO to STOP. Protocols 0 and 1, without PROTO, only where nothing else encloses them.
   Node* run() {
     stack_.clear();
     marks_.clear();
     memo_.clear();
     unbuilt_ = 0;
-    need(in_.remaining() >= 2 && byte() == 0x80, "a pickle begins with its protocol (80 02 to 80 05)");
-    int protocol = byte();
-    need(protocol >= 2 && protocol <= 5, "pickle protocol ", protocol, " is not read, only 2 to 5");
+    need(in_.remaining() >= 2, "a pickle of ", in_.remaining(), " bytes: the file is truncated");
+    bool const outermost = !ids_ && level_ == 0 && !pending_;
+    bool const headed = source_.data[in_.position()] == std::byte(0x80);
+    need(headed || outermost, "a pickle begins with its protocol (80 02 to 80 05)");
+    int protocol = 0;  // the first two do not announce themselves
+    if (headed) {
+      byte();
+      protocol = int(byte());
+      need(protocol <= 5 && (protocol >= 2 || outermost), "pickle protocol ", protocol, " is not read, only ", outermost ? 0 : 2, " to 5");
+    }
+    text_ = protocol < 2;
     for (;;) {
       need(in_.remaining() > 0, "the pickle ends without STOP: the file is truncated");
+      a_.spend(1);
       unsigned op = byte();
       if (op == '.') break;
       step(op);
@@ -302,12 +368,16 @@ class Machine {
     for (std::size_t i = 0; i < items.size(); i += 2) set_item(dict, items[i], items[i + 1]);
   }
   Node* string(std::string_view s) {
+    a_.spend(s.size() / 16);
     need(is_utf8(s), "a string is not valid UTF-8");
     return a_.make_text(ValueKind::string, s);
   }
   Node* latin1(std::string_view s) {
-    if (std::all_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }))
-      return a_.make_text(ValueKind::string, s);
+    a_.spend(s.size() / 16);
+    Node* n = a_.make(ValueKind::string);
+    n->flavour = Node::Flavour::eight_bit;
+    n->text = s;
+    if (std::all_of(s.begin(), s.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; })) return n;
     std::string out;
     out.reserve(2 * s.size());
     for (char ch : s) {
@@ -315,7 +385,8 @@ class Machine {
       if (c >= 0x80) out += char(0xC0 | c >> 6);
       out += c < 0x80 ? ch : char(0x80 | (c & 63));
     }
-    return a_.make_text(ValueKind::string, a_.keep(std::move(out)));
+    n->text = a_.keep(std::move(out));
+    return n;
   }
   Node* long_integer(std::uint64_t n) {
     need(n <= 1024, "an integer of ", n, " bytes is not plausible");
@@ -348,7 +419,7 @@ class Machine {
   void global(std::string_view module, std::string_view name) {
     need(is_utf8(module) && is_utf8(name), "the name of a global is not valid UTF-8");
     for (auto const& g : global_names) {
-      if (g.module != module || g.name != name) continue;
+      if (g.name != name || g.module != module || (g.text_only && !text_)) continue;
       Node* n = a_.make(ValueKind::global);
       n->global = &g;
       push(n);
@@ -364,8 +435,103 @@ class Machine {
     return rest.substr(0, end);
   }
 
+  std::string_view text_line() {
+    std::string_view rest = source_.text().substr(std::size_t(in_.position()));
+    std::size_t end = rest.find('\n');
+    need(end != std::string_view::npos, "a line of text does not end");
+    a_.spend(end / 16);
+    in_.take(end + 1);
+    rest = rest.substr(0, end);
+    return !rest.empty() && rest.back() == '\r' ? rest.substr(0, end - 1) : rest;
+  }
+  std::int64_t decimal(std::string_view s) const {
+    std::int64_t v = 0;
+    auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
+    need(!s.empty() && error == std::errc() && end == s.data() + s.size(), "'", excerpt(s), "' is not an integer of at most 64 bits");
+    return v;
+  }
+  std::uint32_t text_index() {
+    std::int64_t const v = decimal(text_line());
+    need(v >= 0 && v < (1 << 28), "memo index ", v, " is not plausible");
+    return std::uint32_t(v);
+  }
+  std::uint32_t hexadecimal(std::string_view s, std::size_t& at, std::size_t digits) const {
+    std::uint32_t v = 0;
+    bool const whole = s.size() - at >= digits;
+    auto [end, error] = whole ? std::from_chars(s.data() + at, s.data() + at + digits, v, 16) : std::from_chars_result{s.data(), {}};
+    need(whole && error == std::errc() && end == s.data() + at + digits, "an escape in a string is not complete");
+    at += digits;
+    return v;
+  }
+  // 'text' with the escapes of Python's repr.
+  Node* quoted(std::string_view s) {
+    need(s.size() >= 2 && (s[0] == '\'' || s[0] == '"') && s.back() == s[0], "a string without its quotes");
+    s = s.substr(1, s.size() - 2);
+    if (s.find('\\') == std::string_view::npos) return latin1(s);
+    std::string out;
+    for (std::size_t i = 0; i < s.size();) {
+      char c = s[i++];
+      if (c == '\\') {
+        need(i < s.size(), "an escape in a string is not complete");
+        c = s[i++];
+        static constexpr std::string_view from = "nrtabfv0\\'\"", to("\n\r\t\a\b\f\v\0\\'\"", 11);
+        if (c == 'x') {
+          c = char(hexadecimal(s, i, 2));
+        } else {
+          need(from.find(c) != std::string_view::npos, "an escape in a string is not understood");
+          c = to[from.find(c)];
+        }
+      }
+      out += c;
+    }
+    return latin1(a_.keep(std::move(out)));
+  }
+  // Latin-1 with \uXXXX and \UXXXXXXXX.
+  Node* raw_unicode(std::string_view s) {
+    std::string out;
+    for (std::size_t i = 0; i < s.size();) {
+      std::uint32_t u = static_cast<unsigned char>(s[i++]);
+      if (u == '\\' && i < s.size() && (s[i] == 'u' || s[i] == 'U')) {
+        std::size_t const digits = s[i++] == 'u' ? 4 : 8;
+        u = hexadecimal(s, i, digits);
+      }
+      need(u < 0x110000 && (u < 0xD800 || u > 0xDFFF), "a string holds no valid character at an escape");
+      append_utf8(out, u);
+    }
+    return a_.make_text(ValueKind::string, a_.keep(std::move(out)));
+  }
+  bool text_step(unsigned op) {
+    switch (op) {
+      case 'I': {
+        std::string_view const s = text_line();
+        push(s == "00" ? a_.no : s == "01" ? a_.yes : a_.make_integer(decimal(s)));
+        return true;
+      }
+      case 'L': {
+        std::string_view s = text_line();
+        if (!s.empty() && s.back() == 'L') s.remove_suffix(1);
+        push(a_.make_integer(decimal(s)));
+        return true;
+      }
+      case 'F': {
+        std::string_view const s = text_line();
+        Node* n = a_.make(ValueKind::real);
+        auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), n->real);
+        need(!s.empty() && error == std::errc() && end == s.data() + s.size(), "'", excerpt(s), "' is not a number");
+        push(n);
+        return true;
+      }
+      case 'S': push(quoted(text_line())); return true;
+      case 'V': push(raw_unicode(text_line())); return true;
+      case 'p': memoize(text_index()); return true;
+      case 'g': recall(text_index()); return true;
+      default: return false;
+    }
+  }
+
   // --- opcodes -----------------------------------------------------------------------------------------------------
   void step(unsigned op) {
+    if (text_ && text_step(op)) return;
     switch (op) {
       case 0x95: {
         auto n = in_.little<std::uint64_t>();
@@ -560,7 +726,7 @@ class Machine {
   }
   Bytes latin1_bytes(Node const* text) {
     std::string out;
-    a_.budget.charge(text->text.size());
+    a_.spend(text->text.size() / 16);
     out.reserve(text->text.size());
     for (std::size_t i = 0; i < text->text.size(); ++i) {
       auto c = static_cast<unsigned char>(text->text[i]);
@@ -571,11 +737,16 @@ class Machine {
       need(c == 0xC2 || c == 0xC3, "a string with characters beyond Latin-1 is encoded as bytes");
       out += char((c & 3) << 6 | (text->text[++i] & 63));  // well-formed: string() checked it
     }
+    a_.bytes_of(text).release();
     std::string_view kept = a_.keep(std::move(out));
     return {reinterpret_cast<std::byte const*>(kept.data()), kept.size(), nullptr};
   }
 
   // --- calls, all of them pretended --------------------------------------------------------------------------------
+  static bool rebuilds(Global id) {
+    return id == Global::rebuild_tensor || id == Global::rebuild_tensor_v2 || id == Global::rebuild_tensor_v3 ||
+           id == Global::rebuild_parameter || id == Global::rebuild_parameter_with_state;
+  }
   Node* reduce(Node* callable, Node* arguments) {
     need(callable->kind == ValueKind::global, "a ", name_of(callable->kind), " is called");
     need(arguments->kind == ValueKind::tuple, "a call with a ", name_of(arguments->kind), " of arguments");
@@ -632,7 +803,7 @@ class Machine {
         return n;
       }
       case Global::np_scalar:
-        if (x.size() != 2 || !kind(0, ValueKind::dtype) || !kind(1, ValueKind::bytes)) wrong();
+        if (x.size() != 2 || !kind(0, ValueKind::dtype) || !is_content(x[1])) wrong();
         return tensor(array(x[0], Shape{}, false, x[1]));
       case Global::np_frombuffer:
         if (x.size() != 4 || !kind(0, ValueKind::bytes) || !kind(1, ValueKind::dtype) || !kind(3, ValueKind::string) ||
@@ -645,6 +816,23 @@ class Machine {
       case Global::rebuild_tensor_v2:
         if (x.size() != 6 && x.size() != 7) wrong();
         return rebuild(x[0], x[1], x[2], x[3]);
+      case Global::rebuild_tensor_v3:
+        if ((x.size() != 7 && x.size() != 8) || !is_global(x[6], Global::torch_type)) wrong();
+        return rebuild(x[0], x[1], x[2], x[3], x[6]->global);
+      case Global::rebuild_from_type:
+        // (function, type, its arguments, attributes): the type is Tensor or Parameter, the function one of those here.
+        if (x.size() != 4 || !kind(0, ValueKind::global) || !rebuilds(x[0]->global->id) || !is_global(x[1], Global::torch_tensor)) wrong();
+        return reduce(x[0], x[2]);
+      case Global::reconstructor: {
+        // (class, base, state): object with None, dict with a dict. Entries of the latter follow in BUILD or SETITEMS.
+        if (x.size() != 3 || !kind(0, ValueKind::global)) wrong();
+        bool const as_dict = is_global(x[1], Global::dict);
+        if (as_dict ? !kind(2, ValueKind::dict) : !(is_global(x[1], Global::object) && kind(2, ValueKind::none))) wrong();
+        Node* n = new_object(x[0], make_tuple({}));
+        if ((n->kind == ValueKind::dict) != as_dict) wrong();
+        if (as_dict) set_items(n, x[2]->items);
+        return n;
+      }
       case Global::rebuild_parameter:
       case Global::rebuild_parameter_with_state:
         if (x.size() != (callable->global->id == Global::rebuild_parameter ? 3u : 4u) || !kind(0, ValueKind::tensor)) wrong();
@@ -660,6 +848,7 @@ class Machine {
       }
       case Global::persistent_object: {
         if (x.size() != 1 || !kind(0, ValueKind::dict)) wrong();
+        a_.spend(x[0]->items.size());
         Node *name = last(x[0], "class_name"), *state = last(x[0], "state"), *type = last(x[0], "type");
         need(name && name->kind == ValueKind::string && state && state->kind == ValueKind::dict && type &&
                  type->kind == ValueKind::string && type->text == "class",
@@ -736,34 +925,48 @@ class Machine {
     need(state->kind == ValueKind::tuple && x.size() == 5 && is_flag(x[0], true) && x[2]->kind == ValueKind::dtype,
          "the state of a NumPy array is not understood");
     need(is_flag(x[3], true) || is_flag(x[3], false), "the state of a NumPy array is not understood");
-    need(x[4]->kind == ValueKind::bytes, "the content of a NumPy array is a ", name_of(x[4]->kind), ", not bytes");
+    need(is_content(x[4]), "the content of a NumPy array is a ", name_of(x[4]->kind), ", not bytes");
     n->payload->tensor = array(x[2], shape(x[1]), is_flag(x[3], true), x[4]);
     n->payload->ready = true;
     --unbuilt_;
   }
+  // Python 2 had no bytes: what it wrote is a string of 8-bit characters.
+  static bool is_content(Node const* n) {
+    return n->kind == ValueKind::bytes || (n->kind == ValueKind::string && n->flavour == Node::Flavour::eight_bit);
+  }
   AnyTensor array(Node const* type, Shape const& shape, bool column_major, Node const* bytes) {
     std::uint64_t size = std::uint64_t(shape.size()) * size_of(type->payload->dtype);
-    need(bytes->text.size() == size, "an array of shape ", shape, " and type ", type->payload->dtype, " needs ", size, " bytes, got ",
-         bytes->text.size());
-    return from_numpy({type->payload->dtype, type->payload->swap}, shape, column_major, a_.bytes_of(bytes), a_.budget);
+    Bytes content = a_.bytes_of(bytes);
+    if (bytes->kind == ValueKind::string) {
+      content = latin1_bytes(bytes);
+      content.owner = a_.memory;
+    }
+    need(content.size == size, "an array of shape ", shape, " and type ", type->payload->dtype, " needs ", size, " bytes, got ",
+         content.size);
+    return from_numpy({type->payload->dtype, type->payload->swap}, shape, column_major, content, a_.budget);
   }
-  Node* rebuild(Node* storage, Node* offset, Node* size, Node* stride) {
+  Node* rebuild(Node* storage, Node* offset, Node* size, Node* stride, GlobalName const* type = nullptr) {
     need(storage->kind == ValueKind::storage, "a tensor is made from a ", name_of(storage->kind), ", not from a storage");
+    Payload const& s = *storage->payload;
+    DType const dtype = type ? type->dtype : s.dtype;
+    need(dtype == s.dtype || s.untyped, "a tensor of ", dtype, " is made from a storage of ", s.dtype);
+    need(!s.swap || size_of(dtype) == 1, "an untyped storage of a big-endian machine is not read");
     Node* n = a_.make(ValueKind::tensor);
     Payload& p = a_.attach(n);
     p.base = storage;
+    p.dtype = dtype;
     p.offset = count(offset, "the offset of a tensor");
     p.shape = shape(size);
     p.stride = counts(stride, "the stride of a tensor");
     need(p.stride.size() == std::size_t(p.shape.rank()), "the size and stride of a tensor differ in rank");
-    std::int64_t elements = storage->payload->count;
+    std::int64_t elements = s.count * std::int64_t(size_of(s.dtype)) / std::int64_t(size_of(dtype));
     if (p.shape.size() > 0) {
       std::int64_t last = p.offset;
       for (int a = 0; a < p.shape.rank(); ++a) {
-        std::int64_t& s = p.stride[std::size_t(a)];
-        if (p.shape[a] == 1) s = 0;  // never used; a huge one must not overflow
-        need(s == 0 || p.shape[a] - 1 <= elements / s, "a tensor reaches beyond its storage of ", elements, " elements");
-        last += (p.shape[a] - 1) * s;
+        std::int64_t& step = p.stride[std::size_t(a)];
+        if (p.shape[a] == 1) step = 0;  // never used; a huge one must not overflow
+        need(step == 0 || p.shape[a] - 1 <= elements / step, "a tensor reaches beyond its storage of ", elements, " elements");
+        last += (p.shape[a] - 1) * step;
       }
       need(last < elements, "a tensor reaches element ", last, " of a storage of ", elements);
     }
@@ -784,42 +987,77 @@ class Machine {
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint32_t, Node*> memo_;
   std::int64_t unbuilt_ = 0;
+  bool text_ = false;  // protocol 0 or 1
 };
 
 // Python dicts keep the place of the first and the value of the last of equal keys. Sorting rather than hashing: no
-// choice of keys makes it slow.
-inline void unique_keys(Node& dict) {
-  std::size_t n = dict.items.size() / 2;
+// choice of keys makes it slow. Keys that are the same text in the same place are found first, so that what is compared
+// by content is no more than the file holds.
+inline void complete_dict(Arena& arena, Node& dict) {
+  auto const n = std::uint32_t(dict.items.size() / 2);
   if (n < 2) return;
-  auto key = [&](std::size_t i) -> Node const& { return *dict.items[2 * i]; };
-  auto before = [&](std::size_t i, std::size_t j) {
-    Node const &a = key(i), &b = key(j);
-    if (a.kind != b.kind) return a.kind < b.kind;
-    if (a.kind == ValueKind::tuple || a.kind == ValueKind::set || a.kind == ValueKind::global) return std::less<Node const*>()(&a, &b);
-    if (a.kind == ValueKind::none) return false;
-    if (a.kind != ValueKind::string && a.kind != ValueKind::bytes && a.integer != b.integer) return a.integer < b.integer;
-    return a.text < b.text;
+  auto key = [&](std::uint32_t i) -> Node const& { return *dict.items[2 * std::size_t(i)]; };
+  auto is_text = [](Node const& k) { return k.kind == ValueKind::string || k.kind == ValueKind::bytes; };
+  // Not what keys are but where: equal results mean equal keys.
+  auto place = [&](std::uint32_t i) {
+    Node const& k = key(i);
+    bool const number = k.kind == ValueKind::integer || k.kind == ValueKind::boolean || k.kind == ValueKind::real;
+    bool const elsewhere = is_text(k) || (k.kind == ValueKind::integer && !k.text.empty());
+    void const* p = elsewhere ? static_cast<void const*>(k.text.data()) : number || k.kind == ValueKind::none ? nullptr : &k;
+    return std::tuple(k.kind, reinterpret_cast<std::uintptr_t>(p), number && !elsewhere ? std::uint64_t(k.integer) : k.text.size());
   };
-  std::vector<std::size_t> order(n);
-  for (std::size_t i = 0; i < n; ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), before);
-  std::vector<bool> drop(n, false);
-  bool any = false;
-  for (std::size_t i = 0; i < n;) {
-    std::size_t j = i + 1;
-    for (; j < n && !before(order[i], order[j]); ++j) drop[order[j]] = any = true;
-    dict.items[2 * order[i] + 1] = dict.items[2 * order[j - 1] + 1];
-    i = j;
+  auto before = [&](std::uint32_t i, std::uint32_t j) {
+    Node const &a = key(i), &b = key(j);
+    if (a.kind == b.kind && (is_text(a) || (a.kind == ValueKind::integer && !a.text.empty() && !b.text.empty()))) return a.text < b.text;
+    return place(i) < place(j);
+  };
+  std::vector<std::uint32_t> order(n), distinct, group(n), first(n), last(n);
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t i, std::uint32_t j) { return place(i) < place(j); });
+  for (std::uint32_t k = 0; k < n; ++k) {
+    bool const fresh = k == 0 || place(order[k]) != place(order[k - 1]);
+    if (fresh) distinct.push_back(order[k]);
+    group[order[k]] = fresh ? order[k] : group[order[k - 1]];
   }
-  if (!any) return;
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    if (drop[i]) continue;
-    dict.items[2 * kept] = dict.items[2 * i];
-    dict.items[2 * kept + 1] = dict.items[2 * i + 1];
-    ++kept;
+  std::stable_sort(distinct.begin(), distinct.end(), before);
+  std::vector<std::uint32_t> rank(n);  // of a group's first key: the number of smaller keys
+  std::uint32_t ranks = 0;
+  for (std::size_t k = 0; k < distinct.size(); ++k) {
+    if (k && before(distinct[k - 1], distinct[k])) ++ranks;
+    rank[distinct[k]] = ranks;
   }
-  dict.items.resize(2 * kept);
+  ++ranks;
+  for (std::uint32_t i = n; i-- > 0;) first[rank[group[i]]] = i;
+  for (std::uint32_t i = 0; i < n; ++i) last[rank[group[i]]] = i;
+  std::vector<std::uint32_t> place_of(ranks);
+  std::vector<Node*> kept;
+  kept.reserve(2 * std::size_t(ranks));
+  for (std::uint32_t i = 0; i < n; ++i) {
+    std::uint32_t const r = rank[group[i]];
+    if (first[r] != i) continue;
+    place_of[r] = std::uint32_t(kept.size() / 2);
+    kept.push_back(dict.items[2 * std::size_t(i)]);
+    kept.push_back(dict.items[2 * std::size_t(last[r]) + 1]);
+  }
+  dict.items = std::move(kept);
+  if (ranks < 16) return;
+  arena.budget.charge(4 * std::uint64_t(ranks));
+  std::vector<std::uint32_t>& index = arena.indices.emplace_back();
+  for (std::uint32_t r = 0; r < ranks; ++r)
+    if (key(place_of[r]).kind == ValueKind::string) index.push_back(place_of[r]);
+  dict.index = &index;
+}
+// The value of a string key, or null.
+inline Node const* find_entry(Node const& dict, std::string_view key) {
+  if (dict.index) {
+    auto text = [&](std::uint32_t i) { return dict.items[2 * std::size_t(i)]->text; };
+    auto it =
+        std::lower_bound(dict.index->begin(), dict.index->end(), key, [&](std::uint32_t i, std::string_view k) { return text(i) < k; });
+    return it != dict.index->end() && text(*it) == key ? dict.items[2 * std::size_t(*it) + 1] : nullptr;
+  }
+  for (std::size_t i = 0; i < dict.items.size(); i += 2)
+    if (dict.items[i]->kind == ValueKind::string && dict.items[i]->text == key) return dict.items[i + 1];
+  return nullptr;
 }
 
 // The children of a node that a traversal follows, and how they are named.
@@ -835,8 +1073,9 @@ inline std::size_t child_count(Node const& n) {
 }
 inline Node const* child(Node const& n, std::size_t i) { return n.kind == ValueKind::dict ? n.items[2 * i + 1] : n.items[i]; }
 
-// The containers from which a tensor can be reached.
-inline std::unordered_map<Node const*, bool> containers_with_tensors(Node const* root) {
+// The tensors, and the containers from which one can be reached with the children that lead there.
+using Reach = std::unordered_map<Node const*, std::vector<std::uint32_t>>;
+inline Reach containers_with_tensors(Node const* root) {
   std::unordered_map<Node const*, std::vector<Node const*>> parents;
   std::vector<Node const*> open{root}, tensors;
   parents[root];
@@ -852,14 +1091,17 @@ inline std::unordered_map<Node const*, bool> containers_with_tensors(Node const*
       if (fresh) open.push_back(c);
     }
   }
-  std::unordered_map<Node const*, bool> with;
-  for (Node const* t : tensors) with[t] = true;
+  Reach with;
+  for (Node const* t : tensors) with[t];
   while (!tensors.empty()) {
     Node const* n = tensors.back();
     tensors.pop_back();
     for (Node const* p : parents[n])
-      if (with.try_emplace(p, true).second) tensors.push_back(p);
+      if (with.try_emplace(p).second) tensors.push_back(p);
   }
+  for (auto& [n, children] : with)
+    for (std::size_t i = 0; i < child_count(*n); ++i)
+      if (with.find(child(*n, i)) != with.end()) children.push_back(std::uint32_t(i));
   return with;
 }
 
@@ -876,7 +1118,7 @@ inline std::string key_text(Node const& key) {
 
 inline Value finish(std::shared_ptr<Arena> arena, Node* root) {
   for (Node& n : arena->nodes)
-    if (n.kind == ValueKind::dict) unique_keys(n);
+    if (n.kind == ValueKind::dict) complete_dict(*arena, n);
   check(containers_with_tensors(root).size() > 0, "the file holds no tensor");
   return Value(std::shared_ptr<Node const>(std::move(arena), root));
 }
@@ -963,9 +1205,8 @@ RIG_INLINE std::pair<Value, Value> Value::entry(std::size_t i) const {
 RIG_INLINE Value Value::find(std::string_view key) const {
   auto const* d = entries();
   check(d != nullptr, "expected a dict with '", key, "', found a ", name_of(kind()));
-  for (std::size_t i = 0; i < d->items.size(); i += 2)
-    if (d->items[i]->kind == ValueKind::string && d->items[i]->text == key) return wrap(d->items[i + 1]);
-  return {};
+  detail::Node const* n = detail::find_entry(*d, key);
+  return n ? wrap(n) : Value{};
 }
 RIG_INLINE Value Value::at(std::string_view key) const {
   Value v = find(key);
@@ -980,6 +1221,7 @@ RIG_INLINE std::vector<NamedTensor> all_tensors(Value const& root) {
   check(bool(root), "expected a value, found none");
   struct Frame {
     detail::Node const* node;
+    std::vector<std::uint32_t> const* children;
     std::size_t next;
     std::size_t name;  // length of the path up to here
     bool plain;        // entries of an object's state: three keys are transparent
@@ -994,7 +1236,8 @@ RIG_INLINE std::vector<NamedTensor> all_tensors(Value const& root) {
   std::size_t steps = 0, text = 0;
   auto enter = [&](detail::Node const* n, bool plain) {
     // Sharing can make the number of paths exponential in the size of the file.
-    check(++steps <= (1u << 22) && text <= (1u << 30), "the file refers to its tensors in too many ways to list them");
+    check(++steps <= (1u << 19) && text <= (1u << 26) && path.size() < 60000,
+          "the file refers to its tensors in too many ways, or by too long names, to list them");
     if (n->kind == ValueKind::tensor) {
       out.push_back({path, n->payload->tensor});
       text += path.size() + 128;
@@ -1002,20 +1245,19 @@ RIG_INLINE std::vector<NamedTensor> all_tensors(Value const& root) {
     }
     if (on_path[n]) return;
     on_path[n] = true;
-    stack.push_back({n, 0, path.size(), plain});
+    stack.push_back({n, &with.at(n), 0, path.size(), plain});
   };
   enter(top, true);
   while (!stack.empty()) {
     Frame& f = stack.back();
     path.resize(f.name);
-    if (f.next == detail::child_count(*f.node)) {
+    if (f.next == f.children->size()) {
       on_path[f.node] = false;
       stack.pop_back();
       continue;
     }
-    std::size_t i = f.next++;
+    std::size_t const i = (*f.children)[f.next++];
     detail::Node const* c = detail::child(*f.node, i);
-    if (with.find(c) == with.end()) continue;
     if (f.node->kind == ValueKind::object) {
       enter(c, f.node->flavour != detail::Node::Flavour::persistent);
       continue;
@@ -1037,18 +1279,21 @@ RIG_INLINE std::vector<NamedTensor> module_tensors(Value const& module) {
   };
   std::vector<NamedTensor> out;
   std::vector<Item> open{{module, ""}};
-  std::size_t steps = 0;
+  std::size_t steps = 0, text = 0;
   while (!open.empty()) {
     Item item = std::move(open.back());
     open.pop_back();
-    check(++steps <= 100000, "the module tree of the file is not plausible");
+    check(++steps <= 100000 && out.size() <= 100000 && text <= (1u << 26), "the module tree of the file is not plausible");
     for (char const* group : {"_parameters", "_buffers"}) {
       Value g = item.module.find(group);
       if (!g || g.is_none()) continue;
       for (std::size_t i = 0; i < g.size(); ++i) {
         auto [key, value] = g.entry(i);
         if (value.is_none()) continue;
+        check(key.string().size() < 1000, "the module tree of the file is not plausible");
         out.push_back({item.prefix + std::string(key.string()), value.tensor()});
+        text += out.back().name.size() + 128;
+        check(out.size() <= 100000 && text <= (1u << 26), "the module tree of the file is not plausible");
       }
     }
     Value children = item.module.find("_modules");
@@ -1056,7 +1301,7 @@ RIG_INLINE std::vector<NamedTensor> module_tensors(Value const& module) {
     for (std::size_t i = children.size(); i-- > 0;) {  // a stack: reversed, so that the first comes out first
       auto [key, value] = children.entry(i);
       if (value.is_none()) continue;
-      check(item.prefix.size() < 1000, "the module tree of the file is not plausible");
+      check(item.prefix.size() + key.string().size() < 1000 && open.size() <= 100000, "the module tree of the file is not plausible");
       open.push_back({value, item.prefix + std::string(key.string()) + "."});
     }
   }

@@ -98,23 +98,6 @@ class JsonParser {
     }
     return u;
   }
-  static void append_utf8(std::string& out, std::uint32_t u) {
-    if (u < 0x80) {
-      out += char(u);
-    } else if (u < 0x800) {
-      out += char(0xC0 | u >> 6);
-      out += char(0x80 | (u & 63));
-    } else if (u < 0x10000) {
-      out += char(0xE0 | u >> 12);
-      out += char(0x80 | (u >> 6 & 63));
-      out += char(0x80 | (u & 63));
-    } else {
-      out += char(0xF0 | u >> 18);
-      out += char(0x80 | (u >> 12 & 63));
-      out += char(0x80 | (u >> 6 & 63));
-      out += char(0x80 | (u & 63));
-    }
-  }
   std::string_view s_;
   std::size_t i_ = 0;
 };

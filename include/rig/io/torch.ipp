@@ -13,22 +13,26 @@ struct StorageId {
   DType dtype;
   std::string_view key;
   std::int64_t count;
+  bool untyped;
 };
 inline StorageId storage_id(Node const& id, std::size_t length) {
   auto const& x = id.items;
   check(id.kind == ValueKind::tuple && x.size() >= 1 && x[0]->kind == ValueKind::string, "torch: a persistent id is not understood");
   check(x[0]->text == "storage", "torch: a persistent id of kind '", excerpt(x[0]->text), "' is not accepted");
-  check(x.size() == length && x[1]->kind == ValueKind::global && x[1]->global->id == Global::storage && x[2]->kind == ValueKind::string &&
+  check(x.size() == length && x[1]->kind == ValueKind::global &&
+            (x[1]->global->id == Global::storage || x[1]->global->id == Global::untyped_storage) && x[2]->kind == ValueKind::string &&
             x[3]->kind == ValueKind::string && x[4]->kind == ValueKind::integer && x[4]->text.empty(),
         "torch: the persistent id of a storage is not understood");
   check(x[4]->integer >= 0 && x[4]->integer < (std::int64_t(1) << 40), "torch: a storage of ", x[4]->integer, " elements is not plausible");
-  return {x[1]->global->dtype, x[2]->text, x[4]->integer};
+  check(x[2]->text.size() < 100, "torch: '", excerpt(x[2]->text), "' is not the key of a storage");
+  return {x[1]->global->dtype, x[2]->text, x[4]->integer, x[1]->global->id == Global::untyped_storage};
 }
-inline Node* make_storage(Arena& arena, DType dtype, std::int64_t count) {
+inline Node* make_storage(Arena& arena, StorageId const& id) {
   Node* n = arena.make(ValueKind::storage);
   Payload& p = arena.attach(n);
-  p.dtype = dtype;
-  p.count = count;
+  p.dtype = id.dtype;
+  p.count = id.count;
+  p.untyped = id.untyped;
   return n;
 }
 
@@ -54,12 +58,14 @@ struct ZipStorages : PersistentIds {
     check(e, "torch: storage ", excerpt(name), " is missing from the archive");
     check(e->size == std::uint64_t(s.count) * size_of(s.dtype), "torch: storage ", excerpt(name), " has ", e->size, " bytes, not the ",
           std::uint64_t(s.count) * size_of(s.dtype), " of ", s.count, " elements of ", s.dtype);
-    Node* n = make_storage(arena, s.dtype, s.count);
+    Node* n = make_storage(arena, s);
+    n->payload->swap = swap && s.untyped;
     Bytes data = zip.read(*e, arena.budget);
     if (swap && size_of(s.dtype) > 1) {
       arena.budget.charge(data.size);
       std::vector<std::byte> swapped(data.data, data.data + data.size);
       swap_elements(swapped.data(), std::uint64_t(s.count), size_of(s.dtype));
+      data.release();
       data = Bytes(std::move(swapped));
     }
     n->payload->data = std::move(data);
@@ -78,7 +84,7 @@ struct LegacyStorages : PersistentIds {
   Node* resolve(Node const& id) override {
     StorageId s = storage_id(id, 6);
     auto [it, fresh] = storages.try_emplace(s.key, nullptr);
-    if (fresh) it->second = make_storage(arena, s.dtype, s.count);
+    if (fresh) it->second = make_storage(arena, s);
     Node* whole = it->second;
     check(whole->payload->dtype == s.dtype && whole->payload->count == s.count, "torch: storage ", excerpt(s.key),
           " is described in two ways");
@@ -91,7 +97,7 @@ struct LegacyStorages : PersistentIds {
     std::int64_t first = x[1]->integer, count = x[2]->integer;
     check(first >= 0 && count >= 0 && first <= s.count && count <= s.count - first, "torch: a view reaches beyond its storage of ", s.count,
           " elements");
-    Node* n = make_storage(arena, s.dtype, count);
+    Node* n = make_storage(arena, {s.dtype, s.key, count, s.untyped});
     n->payload->first = first;
     n->payload->base = whole;
     views.push_back(n);

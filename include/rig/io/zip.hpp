@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "rig/io/atomic_file.hpp"
@@ -61,6 +62,7 @@ class ZipWriter {
   AtomicFile file_;
   bool zip64_;
   std::vector<Written> entries_;
+  std::unordered_set<std::string> names_;
 };
 
 }  // namespace rig::inline RIG_ABI::io

@@ -216,7 +216,7 @@ RIG_INLINE Bytes ZipReader::read(Entry const& e, Budget& budget) const {
 
 RIG_INLINE void ZipWriter::add(std::string const& name, std::vector<std::span<std::byte const>> const& pieces) {
   check(!name.empty() && name.size() < 65536 && is_utf8(name), "zip: the name of an entry must be 1 to 65535 bytes of UTF-8");
-  for (auto const& e : entries_) check(e.name != name, "zip: two entries are named ", name);
+  check(names_.insert(name).second, "zip: two entries are named ", excerpt(name, 100));
   Written w{name, 0, file_.size(), 0};
   for (auto p : pieces) {
     w.crc = crc32(p, w.crc);

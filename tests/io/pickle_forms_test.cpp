@@ -1,0 +1,177 @@
+// What pickles look like besides the shared case set: the protocols of text, Python 2's strings, and the ways in which
+// newer and older versions of PyTorch write a tensor.
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "pickle_builder.hpp"
+#include "rig/io/zip.hpp"
+
+using namespace rig;
+using namespace rig::io;
+using namespace pickled;
+
+namespace {
+// Written by Python's pickle module, with classes that reduce as NumPy's and dnnlib's do.
+std::string const protocol_0 =
+    "(dp0\012Va\012p1\012(lp2\012cnumpy.core.multiarray\012_reconstruct\012p3\012(cnumpy\012ndarray\012p4\012"s
+    "(I0\012tp5\012c_codecs\012encode\012p6\012(Vb\012p7\012Vlatin1\012p8\012tp9\012Rp10\012tp11\012Rp12\012(I1\012"s
+    "(I2\012I3\012tp13\012cnumpy\012dtype\012p14\012(Vf4\012p15\012I00\012I01\012tp16\012Rp17\012(I3\012V<\012"s
+    "p18\012NNNI-1\012I-1\012I0\012tp19\012bI00\012g6\012"s
+    "(V\134u0000\134u0000\200\077\134u0000\134u0000\134u0000@\134u0000\134u0000@@\134u0000\134u0000\200@\134u0000\134u0000\240@\134u0000\134u0000\320\300\012"s
+    "p20\012g8\012tp21\012Rp22\012tp23\012baNaI01\012aF2.5\012aI-7\012aL1000000000000L\012"s
+    "aV\351\134u4e2d\134u000a\134u005c\012p24\012asVe\012p25\012ccopy_reg\012_reconstructor\012p26\012"s
+    "(cdnnlib.util\012EasyDict\012p27\012c__builtin__\012dict\012p28\012(dp29\012Vx\012p30\012g3\012(g4\012g5\012"s
+    "g10\012tp31\012Rp32\012(I1\012g13\012g14\012g16\012Rp33\012g19\012bI00\012g6\012"s
+    "(V\134u0000\134u0000\200\077\134u0000\134u0000\134u0000@\134u0000\134u0000@@\134u0000\134u0000\200@\134u0000\134u0000\240@\134u0000\134u0000\320\300\012"s
+    "p34\012g8\012tp35\012Rp36\012tp37\012bsVn\012p38\012I3\012stp39\012Rp40\012s."s;
+std::string const protocol_1 =
+    "}q\000(X\001\000\000\000aq\001]q\002(cnumpy.core.multiarray\012_reconstruct\012q\003(cnumpy\012ndarray\012"s
+    "q\004(K\000tq\005c_codecs\012encode\012q\006(X\001\000\000\000bq\007X\006\000\000\000latin1q\010tq\011Rq\012"s
+    "tq\013Rq\014(K\001(K\002K\003tq\015cnumpy\012dtype\012q\016(X\002\000\000\000f4q\017I00\012I01\012"s
+    "tq\020Rq\021(K\003X\001\000\000\000<q\022NNNJ\377\377\377\377J\377\377\377\377K\000tq\023bI00\012"s
+    "h\006(X\035\000\000\000\000\000\302\200\077\000\000\000@\000\000@@\000\000\302\200@\000\000\302\240@\000\000\303\220\303\200q\024h\010tq\025Rq\026tq\027bNI01\012"s
+    "G@\004\000\000\000\000\000\000J\371\377\377\377L1000000000000L\012X\007\000\000\000\303\251\344\270\255\012"s
+    "\134q\030eX\001\000\000\000eq\031ccopy_reg\012_reconstructor\012q\032(cdnnlib.util\012EasyDict\012"s
+    "q\033c__builtin__\012dict\012q\034}q\035(X\001\000\000\000xq\036h\003(h\004h\005h\012"s
+    "tq\037Rq (K\001h\015h\016h\020Rq!h\023bI00\012"s
+    "h\006(X\035\000\000\000\000\000\302\200\077\000\000\000@\000\000@@\000\000\302\200@\000\000\302\240@\000\000\303\220\303\200q\042h\010tq#Rq$tq%bX\001\000\000\000nq&K\003utq'Rq(u."s;
+
+std::vector<float> floats(Bytes const& file, std::string const& name) {
+  for (auto const& t : read_any(file).tensors())
+    if (t.name == name) return t.tensor.as<float>().host();
+  FAIL("there is no tensor " << name);
+  return {};
+}
+std::string error_of(std::string const& file) {
+  try {
+    read_any(bytes_of(file)).tensors();
+  } catch (Error const& e) {
+    return e.what();
+  }
+  return "";
+}
+
+// A zip archive of stored entries.
+std::string archive(std::vector<std::pair<std::string, std::string>> const& entries) {
+  std::string out, directory;
+  for (auto const& [name, data] : entries) {
+    auto const crc = crc32(std::as_bytes(std::span(data.data(), data.size())));
+    std::string const common = little(0, 2) + little(0, 2) + little(0, 4) + little(crc, 4) + little(data.size(), 4) +
+                               little(data.size(), 4) + little(name.size(), 2) + little(0, 2);
+    directory += "PK\1\2" + little(20, 2) + little(20, 2) + common + little(0, 10) + little(out.size(), 4) + name;
+    out += "PK\3\4" + little(20, 2) + common + name + data;
+  }
+  std::size_t const at = out.size();
+  return out + directory + "PK\5\6" + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) + little(directory.size(), 4) +
+         little(at, 4) + little(0, 2);
+}
+std::string zip_id(std::string const& type, std::string const& key, std::uint32_t count) {
+  return "(" + text("storage") + type + text(key) + text("cpu") + "J" + little(count, 4) + "tQ";
+}
+std::string const two_by_two = "(K\2K\2t(K\2K\1t";  // size, stride
+}  // namespace
+
+TEST_CASE("pickle: protocols 0 and 1") {
+  std::vector<float> const expected{1, 2, 3, 4, 5, -6.5f};
+  for (auto const& file : {protocol_0, protocol_1, "\x80\x01"s + protocol_1}) {
+    Document const d = read_any(bytes_of(file));
+    CHECK(d.kind == Kind::pickle);
+    CHECK(floats(bytes_of(file), "a.0") == expected);
+    CHECK(floats(bytes_of(file), "e.x") == expected);
+    Value const list = d.root.at("a");
+    CHECK(list[1].is_none());
+    CHECK(list[2].boolean());
+    CHECK(list[3].real() == 2.5);
+    CHECK(list[4].integer() == -7);
+    CHECK(list[5].integer() == 1'000'000'000'000);
+    CHECK(list[6].string() == "\xc3\xa9\xe4\xb8\xad\n\\");
+    CHECK(d.root.at("e").at("n").integer() == 3);
+  }
+  // Shortened, they are refused wherever they end.
+  for (std::size_t n = 0; n < protocol_0.size(); ++n) CHECK(!error_of(protocol_0.substr(0, n)).empty());
+}
+
+TEST_CASE("pickle: text forms belong to the protocols that have them") {
+  CHECK(error_of("\x80\x02}(S'a'\n" + array + "u.").find("opcode 0x53") != std::string::npos);
+  CHECK(error_of("(dS'a'\n" + array + "s.").empty());
+  CHECK(error_of("\x80\x02" + global("copyreg", "_reconstructor") + ".").find("copyreg._reconstructor") != std::string::npos);
+  CHECK(error_of("cos\nsystem\n(S'true'\ntR.").find("os.system") != std::string::npos);
+  CHECK(error_of("(S'a'\nios\nsystem\n.").find("opcode 0x69") != std::string::npos);
+  for (char const* bad : {"I1x\n", "I\n", "L12345678901234567890L\n", "F1.5.5\n", "F\n", "S'a\n", "Sa'\n", "S'\\x4'\n", "S'\\q'\n",
+                          "S'\\'\n", "V\\u12\n", "V\\U00110000\n", "V\\ud800\n", "p-1\n", "p99999999999\n", "g5\n", "P0\n"}) {
+    CAPTURE(std::string(bad));
+    CHECK(error_of("(lp0\n" + array + "a0" + array + bad + "t.") != "");
+    CHECK(error_of("(" + array + bad + "t.").find("pickle: at byte") != std::string::npos);
+  }
+  CHECK(error_of("(" + array + "I1\nL12L\nF-1e3\nS'\\x41\\n\\\\'\nV\\u0041\np3\ng3\nt.").empty());
+}
+
+TEST_CASE("pickle: arrays whose content Python 2 wrote as a string") {
+  std::string const values = "\x00\x00\x80\x3f\x00\x00\x00\xc0"s;
+  std::string const file = "\x80\x02" + global("numpy.core.multiarray", "_reconstruct") + global("numpy", "ndarray") +
+                           "K\0\x85U\1b\x87R(K\1K\2\x85"s + global("numpy", "dtype") +
+                           "U\2f4K\0K\1\x87R(K\3U\1<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89U\x08"s + values + "tb.";
+  CHECK(floats(bytes_of(file), "") == std::vector<float>{1, -2});
+}
+
+TEST_CASE("torch: a tensor with attributes, and one of a newer type") {
+  std::string const plain = global("torch._utils", "_rebuild_tensor_v2") + "(" + zip_id(global("torch", "FloatStorage"), "0", 4) + "K\0"s +
+                            two_by_two + "\x89" + global("collections", "OrderedDict") + ")Rt";
+  std::string const data = "\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x80\x40"s;
+  auto file = [&](std::string const& program) { return archive({{"a/data.pkl", "\x80\x02" + program + "."}, {"a/data/0", data}}); };
+  std::vector<float> const expected{1, 2, 3, 4};
+  CHECK(floats(bytes_of(file(plain + "R")), "") == expected);
+  for (char const* name : {"_rebuild_from_type_v2", "_rebuild_from_type"})
+    for (auto const& type : {global("torch", "Tensor"), global("torch.nn.parameter", "Parameter")})
+      CHECK(floats(bytes_of(file(global("torch._tensor", name) + "(" + plain.substr(0, plain.find('(')) + type +
+                                 plain.substr(plain.find('(')) + "}" + text("tag") + "K\1stR")),
+                   "") == expected);
+  // Neither another class nor another function gets through.
+  CHECK(error_of(file(global("torch._tensor", "_rebuild_from_type_v2") + "(" + global("torch", "Size") + global("torch", "Tensor") +
+                      ")}tR")) != "");
+  CHECK(error_of(file(global("torch._tensor", "_rebuild_from_type_v2") + "(" + global("torch._tensor", "_rebuild_from_type_v2") +
+                      global("torch", "Tensor") + ")}tR")) != "");
+  CHECK(error_of(file(global("torch._tensor", "_rebuild_from_type_v2") + "(" + global("my.module", "Tensor") + ")}tR")).find("my.module") !=
+        std::string::npos);
+
+  for (auto const& type : {global("torch.storage", "UntypedStorage"), global("torch", "UntypedStorage")}) {
+    auto v3 = [&](std::string const& dtype, std::string const& offset, std::string const& rest) {
+      return file(global("torch._utils", "_rebuild_tensor_v3") + "(" + zip_id(type, "0", 16) + offset + rest + "\x89N" +
+                  global("torch", dtype) + "tR");
+    };
+    CHECK(floats(bytes_of(v3("float32", "K\0"s, two_by_two)), "") == expected);
+    CHECK(floats(bytes_of(v3("uint16", "K\6", "(K\1t(K\1t")), "") == std::vector<float>{0});
+    auto const t = read_any(bytes_of(v3("uint16", "K\5", "(K\3t(K\1t"))).tensors();
+    CHECK(t[0].tensor.dtype() == DType::u16);
+    CHECK(t[0].tensor.as<int>().host() == std::vector<int>{0x4040, 0, 0x4080});
+    CHECK(error_of(v3("float64", "K\0"s, two_by_two)).find("storage of 2") != std::string::npos);
+    CHECK(error_of(v3("complex64", "K\0"s, two_by_two)).find("torch.complex64") != std::string::npos);
+  }
+}
+
+TEST_CASE("torch: a stream of a later protocol") {
+  std::string const magic = "\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."s;
+  std::string const old = stream(global("torch._utils", "_rebuild_tensor_v2") + "((" + text("storage") + global("torch", "FloatStorage") +
+                                     text("7") + text("cuda:0") + "K\4NtQK\0"s + two_by_two + "\x89NtR",
+                                 text("7") + "a", little(4, 8) + "\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x80\x40"s);
+  std::string const later = magic + old.substr(15);
+  CHECK(identify(bytes_of(later)) == Kind::torch_legacy);
+  CHECK(floats(bytes_of(later), "") == std::vector<float>{1, 2, 3, 4});
+  CHECK(floats(bytes_of(old), "") == std::vector<float>{1, 2, 3, 4});
+}
+
+TEST_CASE("pickle: entries of a large dict are found, and the last of equal keys counts") {
+  std::string file = "\x80\x02}(";
+  for (int i = 0; i < 300; ++i) file += text("k" + std::to_string(i * 7919 % 300)) + "M" + little(std::uint64_t(i), 2);
+  file += text("k5") + "K\x63" + "K\1" + array + "K\1N" + text("x") + array + "u.";
+  Value const root = read_any(bytes_of(file)).root;
+  CHECK(root.size() == 302);
+  for (int i = 0; i < 300; ++i)
+    if (i * 7919 % 300 != 5) CHECK(root.at("k" + std::to_string(i * 7919 % 300)).integer() == i);
+  CHECK(root.at("k5").integer() == 99);
+  CHECK(!root.find("k300"));
+  CHECK(!root.find(""));
+  CHECK(root.entry(0).first.string() == "k0");
+  CHECK(root.entry(300).second.is_none());
+}
