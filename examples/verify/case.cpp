@@ -63,6 +63,20 @@ void Case::compare_change(std::string const& name, Tensor<float> const& ours, Te
   add(name, "", d, 10 * d.e + 1e-2 * change);
 }
 
+void Case::compare_numbers(std::string const& name, std::vector<double> const& ours, double relative) {
+  if (!has(name)) return;
+  std::vector<double> const stored = at(name).as<double>().host();
+  check(ours.size() == stored.size(), path_, ": ", name, " has ", stored.size(), " values, rig has ", ours.size());
+  Result r{name, "", 0, 0, 0};
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    double const d = std::abs(ours[i] - stored[i]);
+    r.error = std::isfinite(d) ? std::max(r.error, d) : HUGE_VAL, r.magnitude = std::max(r.magnitude, std::abs(stored[i]));
+  }
+  r.limit = relative * r.magnitude;
+  results_.push_back(r);
+  used_.insert(name);
+}
+
 int Case::report(std::string const& network, std::ostream& out) {
   Json j;
   if (!network.empty()) j["network"] = network;

@@ -53,6 +53,8 @@ class Case {
   void compare_training(std::string const& name, rig::Tensor<float> const& ours, std::string const& group);
   /// 10 e + 1e-2 of the largest change: a weight after training that was `initial` before.
   void compare_change(std::string const& name, rig::Tensor<float> const& ours, rig::Tensor<float> const& initial);
+  /// For numbers that no computation in float32 made, which have no floor: up to `relative` of the largest.
+  void compare_numbers(std::string const& name, std::vector<double> const& ours, double relative);
   /// Writes the JSON object; 0 if every array was checked and lies within its limit, else 1.
   int report(std::string const& network, std::ostream& out);
   void use(std::string const& name) { used_.insert(name); }

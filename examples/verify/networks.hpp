@@ -51,6 +51,15 @@ template <class Net> void verify_codes(Case& k, Net& net, std::function<void(cha
   }
 }
 
+/// Compares act.*: the first sample, and two channels only of what is larger than 16 pixels. For `observe` of a synthesis.
+inline std::function<void(std::string const&, V const&)> verify_activations(Case& k) {
+  return [&k](std::string const& name, V const& v) {
+    if (!k.has("act." + name)) return;
+    V const first = to_first(slice(v, 0, 0, 1));
+    k.compare("act." + name, (v.dim(1) > 16 ? slice(first, 1, 0, std::min<std::int64_t>(2, first.dim(1))) : first).value());
+  };
+}
+
 /// loss = sum(picture(w) g): grad.* with the codes as a leaf, gradz.* through the mapping.
 template <class Net> void verify_gradients(Case& k, Net& net, std::function<V(V const&)> const& picture) {
   if (!k.has("g")) return;

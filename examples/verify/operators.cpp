@@ -1,6 +1,7 @@
 #include "rig/autodiff/tape.hpp"
 #include "rig/nn/mapping.hpp"
 #include "rig/ops/conv.hpp"
+#include "rig/ops/filtered_lrelu.hpp"
 #include "rig/ops/minibatch_stddev.hpp"
 #include "rig/ops/modulated_conv.hpp"
 #include "rig/ops/norm.hpp"
@@ -109,6 +110,26 @@ void run_modulated_conv2d(Operator const& op) {
   });
 }
 
+void run_normalized_modulated_conv2d(Operator const& op) {
+  op.check_with({"x", "w", "s", "input_gain"}, [&](Inputs& in) {
+    return to_first(normalized_modulated_conv2d(to_last(in["x"]), to_last(in["w"]), in["s"], in["input_gain"],
+                                                {.demodulate = op.p[1] != 0, .padding = op.p[0]}));
+  });
+}
+
+void run_filtered_lrelu(Operator const& op) {
+  auto const& p = op.p;
+  Tensor<float> const up = op.tensor("fu"), down = op.tensor("fd");
+  FilteredLreluOptions const o{.up = p[0],
+                               .down = p[1],
+                               .padding = {p[2], p[3], p[4], p[5]},
+                               .flip = p[6] != 0,
+                               .gain = op.number("gain"),
+                               .slope = op.number("slope"),
+                               .clamp = op.number("clamp")};
+  op.check_with({"x", "b"}, [&](Inputs& in) { return to_first(filtered_lrelu(to_last(in["x"]), in["b"], up, down, o)); });
+}
+
 void run_second_moment(Operator const& op) {
   op.kind();
   op.check_with({"x"}, [&](Inputs& in) { return nn::normalize_second_moment(in["x"]); });
@@ -159,7 +180,8 @@ void (*recognise(Operator const& op))(Operator const&) {
   std::size_t const options = op.p.size();
   if (op.has("lr")) return run_dense;
   if (op.has("act")) return run_bias_act;
-  if (op.has("s")) return options == 6 ? run_modulated_conv2d : nullptr;
+  if (op.has("slope")) return run_filtered_lrelu;
+  if (op.has("s")) return options == 6 ? run_modulated_conv2d : run_normalized_modulated_conv2d;
   if (options == 9) return op.has("w") ? run_conv2d_resample : run_upfirdn2d;
   // It alone adds channels to a picture without having a weight.
   if (options == 2 && !op.has("w") && op.shape("x").rank() == 4 && op.shape("y")[1] > op.shape("x")[1]) return run_minibatch_stddev;

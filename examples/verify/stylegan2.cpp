@@ -14,11 +14,7 @@ void verify_pictures(Case& k, nn::StyleGAN2<float>& g) {
   verify_codes(k, g, [&](char const* name, V const& codes) { image(name, codes); });
   V const w = g.mapping(k.var("z"), k.var("c"));
   nn::SynthesisOptions<float> observed;
-  observed.observe = [&](std::string const& name, V const& v) {
-    if (!k.has("act." + name)) return;
-    V const first = to_first(slice(v, 0, 0, 1));
-    k.compare("act." + name, (v.dim(1) > 16 ? slice(first, 1, 0, std::min<std::int64_t>(2, first.dim(1))) : first).value());
-  };
+  observed.observe = verify_activations(k);
   image("img_const", w, observed);
   nn::SynthesisOptions<float> none;
   none.noise = nn::Noise::none;

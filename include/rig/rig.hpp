@@ -21,6 +21,7 @@
 #include "rig/ops/arithmetic.hpp"
 #include "rig/ops/broadcast.hpp"
 #include "rig/ops/conv.hpp"
+#include "rig/ops/filtered_lrelu.hpp"
 #include "rig/ops/gather.hpp"
 #include "rig/ops/matmul.hpp"
 #include "rig/ops/minibatch_stddev.hpp"
@@ -47,6 +48,7 @@
 
 #include "rig/nn/discriminator.hpp"
 #include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/filter_design.hpp"
 #include "rig/nn/gan_loss.hpp"
 #include "rig/nn/linear.hpp"
 #include "rig/nn/mapping.hpp"
@@ -60,6 +62,8 @@
 #include "rig/nn/stylegan2_loader.hpp"
 #include "rig/nn/stylegan2_rosinality_loader.hpp"
 #include "rig/nn/stylegan2_tf_loader.hpp"
+#include "rig/nn/stylegan3.hpp"
+#include "rig/nn/stylegan3_loader.hpp"
 
 #include "rig/render/antialias.hpp"
 #include "rig/render/camera.hpp"

@@ -1,6 +1,7 @@
 // The headers of nn, written by scripts/lists.
 #include "rig/nn/discriminator.hpp"
 #include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/filter_design.hpp"
 #include "rig/nn/gan_loss.hpp"
 #include "rig/nn/linear.hpp"
 #include "rig/nn/mapping.hpp"
@@ -14,3 +15,5 @@
 #include "rig/nn/stylegan2_loader.hpp"
 #include "rig/nn/stylegan2_rosinality_loader.hpp"
 #include "rig/nn/stylegan2_tf_loader.hpp"
+#include "rig/nn/stylegan3.hpp"
+#include "rig/nn/stylegan3_loader.hpp"

@@ -22,6 +22,13 @@ class StoredNetwork {
   /// A number attribute; empty if the file says None.
   virtual std::optional<double> number(std::string const& path, char const* key) const = 0;
   virtual std::string text(std::string const& path, char const* key) const = 0;
+  /// A list or an array of numbers, a list of names.
+  virtual std::vector<double> numbers(std::string const& path, char const* key) const {
+    throw Error(str(file_, ": ", path, ".", key, ": a file of this kind has no lists"));
+  }
+  virtual std::vector<std::string> names(std::string const& path, char const* key) const {
+    throw Error(str(file_, ": ", path, ".", key, ": a file of this kind has no lists"));
+  }
   virtual bool channels_last() const = 0;
   /// Whether the module is there and says anything, None included, about `key`.
   virtual bool has_attribute(std::string const& path, char const* key) const = 0;
@@ -124,6 +131,31 @@ class PickledNetwork final : public StoredNetwork {
     require(v.is(io::ValueKind::string), path, ".", key, " should be a name, the file has a ", name_of(v.kind()));
     return std::string(v.string());
   }
+  std::vector<double> numbers(std::string const& path, char const* key) const override {
+    io::Value const v = attribute(path, key);
+    if (v.is(io::ValueKind::tensor)) return v.tensor().as<double>().host();
+    require(v.is(io::ValueKind::list) || v.is(io::ValueKind::tuple), path, ".", key, " should be a list of numbers, the file has a ",
+            name_of(v.kind()));
+    std::vector<double> list;
+    try {
+      for (std::size_t i = 0; i < v.size(); ++i) list.push_back(v[i].real());
+    } catch (Error const& e) {
+      throw Error(str(file(), ": ", path, ".", key, ": ", e.what()));
+    }
+    return list;
+  }
+  std::vector<std::string> names(std::string const& path, char const* key) const override {
+    io::Value const v = attribute(path, key);
+    require(v.is(io::ValueKind::list) || v.is(io::ValueKind::tuple), path, ".", key, " should be a list of names, the file has a ",
+            name_of(v.kind()));
+    std::vector<std::string> list;
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      require(v[i].is(io::ValueKind::string), path, ".", key, " should be a list of names, the file has a ", name_of(v[i].kind()),
+              " in it");
+      list.emplace_back(v[i].string());
+    }
+    return list;
+  }
   bool channels_last() const override { return false; }
   bool has_attribute(std::string const& path, char const* key) const override {
     io::Value const m = module(path);
@@ -174,6 +206,26 @@ class OwnNetwork final : public StoredNetwork {
     auto it = values_.find(name(path, key));
     require(it != values_.end(), "the metadata has no entry ", name(path, key));
     return it->second;
+  }
+  std::vector<double> numbers(std::string const& path, char const* key) const override {
+    std::vector<double> list;
+    for (std::string const& word : names(path, key)) {
+      char* end = nullptr;
+      list.push_back(std::strtod(word.c_str(), &end));
+      require(*end == 0, name(path, key), " should be numbers, the file has '", word, "' among them");
+    }
+    return list;
+  }
+  /// Words between blanks.
+  std::vector<std::string> names(std::string const& path, char const* key) const override {
+    std::vector<std::string> list;
+    std::string const v = text(path, key);
+    for (std::size_t at = 0; at < v.size();) {
+      std::size_t const end = std::min(v.find(' ', at), v.size());
+      if (end > at) list.push_back(v.substr(at, end - at));
+      at = end + 1;
+    }
+    return list;
   }
   bool channels_last() const override { return true; }
   bool has_attribute(std::string const& path, char const* key) const override { return values_.count(name(path, key)) > 0; }

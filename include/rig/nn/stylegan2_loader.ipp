@@ -76,6 +76,7 @@ inline StyleGAN2<float> build_generator(StoredNetwork& s) {
     }
     g.synthesis.blocks.push_back(std::move(b));
   }
+  if (s.has_attribute("", "truncation_psi")) g.truncation = {s.real("", "truncation_psi"), int(s.integer("", "truncation_cutoff"))};
   s.expect_all_used();
   return g;
 }
@@ -106,9 +107,15 @@ inline io::Value find_generator(io::Value const& root, std::string const& file, 
   io::Value const synthesis = modules.find("synthesis");
   check(synthesis.is(io::ValueKind::object) && present(modules.find("mapping")), file, ": ", wanted,
         " should have the modules mapping and synthesis");
-  io::Value const parts = synthesis.find("_modules");
-  check(!(parts.is(io::ValueKind::dict) && present(parts.find("input"))), file, ": this is a StyleGAN3 generator; StyleGAN2 was asked for");
   return g;
+}
+
+/// StyleGAN3 and StyleGAN2 have the same classes; the Fourier features are what only one of them has.
+inline bool is_stylegan3(io::Value const& generator) {
+  io::Value const modules = generator.find("_modules"),
+                  synthesis = modules.is(io::ValueKind::dict) ? modules.find("synthesis") : io::Value{};
+  io::Value const parts = synthesis.is(io::ValueKind::object) ? synthesis.find("_modules") : io::Value{};
+  return parts.is(io::ValueKind::dict) && present(parts.find("input"));
 }
 
 /// The attributes that build_generator reads, as text.
@@ -121,6 +128,10 @@ inline void describe(io::Metadata& m, StyleGAN2<float> const& g) {
     d.dense(path + ".affine", l.affine);
   };
   d.integer("", "img_resolution", g.resolution), d.integer("", "img_channels", g.image_channels), d.integer("", "w_dim", g.w_dim());
+  if (g.truncation.psi != 1) {
+    d.put("", "truncation_psi", exact(g.truncation.psi));
+    d.integer("", "truncation_cutoff", g.truncation.cutoff);
+  }
   d.mapping("mapping", g.mapping);
   for (auto const& b : g.synthesis.blocks) {
     std::string const path = "synthesis." + b.name;
@@ -154,7 +165,9 @@ RIG_INLINE StyleGAN2<float> stylegan2_from(io::Document const& file, std::string
   } else {
     check(file.kind == io::Kind::pickle, name, ": a StyleGAN2 generator is read from an official .pkl or rig's .safetensors, this is a ",
           name_of(file.kind));
-    detail::PickledNetwork s(name, detail::find_generator(file.root, name, choice));
+    io::Value const found = detail::find_generator(file.root, name, choice);
+    check(!detail::is_stylegan3(found), name, ": this is a StyleGAN3 generator; StyleGAN2 was asked for");
+    detail::PickledNetwork s(name, found);
     g = detail::build_generator(s);
   }
   move_to(g, device);

@@ -51,15 +51,16 @@ template <class T> struct SumTapsOfSquaresKernel {
     y[o * c + j] = sum;
   }
 };
-/// y = clamp(gain act(x + strength noise + bias)); noise is one number a pixel, the same for all samples if noise_samples is 1.
+/// y = clamp(gain act(x + strength noise + bias)); noise is one number a pixel, the same for all samples if noise_rows is one
+/// sample's; strength is one number (strength_step 0) or one a channel (1).
 template <class T, class F> struct NoiseBiasActKernel {
   T const *x, *noise, *strength, *bias;
   T* y;
-  std::int64_t noise_rows, c;
+  std::int64_t noise_rows, c, strength_step;
   F f;
   T gain, limit;
   RIG_HD void operator()(std::int64_t row, std::int64_t j) const {
-    T const n = noise ? *strength * noise[row % noise_rows] : T(0);
+    T const n = noise ? strength[j * strength_step] * noise[row % noise_rows] : T(0);
     T const v = gain * f(x[row * c + j] + n + bias[j]);
     y[row * c + j] = v > limit ? limit : (v < -limit ? -limit : v);
   }
@@ -71,8 +72,11 @@ template <class T, class F> struct NoiseBiasActRowKernel {
   std::int64_t width;
   void operator()(std::int64_t row) const {
     for (std::int64_t pixel = row * width; pixel < (row + 1) * width; ++pixel) {
-      T const n = p.noise ? *p.strength * p.noise[pixel % p.noise_rows] : T(0);
-      one_pixel(p.x + pixel * p.c, p.bias, p.y + pixel * p.c, n, p.c, p.f, p.gain, p.limit);
+      T const n = p.noise ? p.noise[pixel % p.noise_rows] : T(0);
+      if (p.noise && p.strength_step)
+        one_pixel(p.x + pixel * p.c, p.strength, n, p.bias, p.y + pixel * p.c, p.c, p.f, p.gain, p.limit);
+      else
+        one_pixel(p.x + pixel * p.c, p.bias, p.y + pixel * p.c, p.noise ? *p.strength * n : n, p.c, p.f, p.gain, p.limit);
     }
   }
 
@@ -80,6 +84,12 @@ template <class T, class F> struct NoiseBiasActRowKernel {
   static void one_pixel(T const* x, T const* bias, T* y, T n, std::int64_t c, F f, T gain, T limit) {
     for (std::int64_t j = 0; j < c; ++j) {
       T const v = gain * f(x[j] + n + bias[j]);
+      y[j] = v > limit ? limit : (v < -limit ? -limit : v);
+    }
+  }
+  static void one_pixel(T const* x, T const* strength, T noise, T const* bias, T* y, std::int64_t c, F f, T gain, T limit) {
+    for (std::int64_t j = 0; j < c; ++j) {
+      T const v = gain * f(x[j] + strength[j] * noise + bias[j]);
       y[j] = v > limit ? limit : (v < -limit ? -limit : v);
     }
   }
@@ -172,35 +182,72 @@ template <class T> Var<T> demodulation(Var<T> const& w, Var<T> const& s) {
   return rsqrt(matmul(square(s), sum_taps_of_squares(w), {.b = true}) + 1e-8);
 }
 
+namespace detail {
+
+/// x, its channels scaled by s [n, c], convolved with w and the result's channels scaled by d [n, o], if there is one.
+template <class T>
+Var<T> convolve_scaled(Var<T> const& x, Var<T> const& w, Var<T> const& s, Var<T> const& d, ModulatedConvOptions<T> const& o) {
+  std::int64_t const n = x.dim(0), pixels = x.dim(1) * x.dim(2), out = w.dim(0);
+  // To a few colours: a product with each sample's own small weight reads x once and writes no scaled copy of it.
+  if (out <= 16 && w.dim(1) == 1 && w.dim(2) == 1 && o.up == 1 && o.down == 1 && o.padding == Padding{}) {
+    Var<T> own = reshape(w, {1, out, w.dim(3)}) * reshape(s, {n, 1, s.dim(1)});
+    if (d) own = own * reshape(d, {n, out, 1});
+    return reshape(batched_matmul(reshape(x, {n, pixels, x.dim(3)}), own, {.b = true}), {n, x.dim(1), x.dim(2), out});
+  }
+  ConvResampleOptions const resample{
+      .up = o.up, .down = o.down, .padding = o.padding, .flip_weight = o.flip_weight, .flip_filter = o.flip_filter};
+  // One sample and no gradient: the scales go into the weight, where that is the smaller.
+  bool const plain = !x.tracked() && !w.tracked() && !s.tracked() && !(d && d.tracked());
+  if (plain && n == 1 && w.size() < pixels * (w.dim(3) + out * o.up * o.up)) {
+    Tensor<T> own = like(w.value());
+    for_each(own.device(), out * w.dim(1) * w.dim(2), w.dim(3),
+             FoldStyleKernel<T>{w.value().data(), s.value().data(), d ? d.value().data() : nullptr, own.mutate(), w.dim(1) * w.dim(2),
+                                w.dim(3)});
+    return conv2d_resample(x, Var<T>(own), o.filter, resample);
+  }
+  Var<T> const y = conv2d_resample(scale_channels(x, s), w, o.filter, resample);
+  return d ? scale_channels(y, d) : y;
+}
+
+template <class T> void check_modulated(char const* op, Var<T> const& x, Var<T> const& w, Var<T> const& s) {
+  check(x.rank() == 4 && w.rank() == 4 && w.dim(3) == x.dim(3), op, ": weight must be [o, kh, kw, ", x.rank() == 4 ? x.dim(3) : 0,
+        "] to match x [n, h, w, c] ", x.shape(), ", got ", w.shape());
+  check((s.shape() == Shape{x.dim(0), x.dim(3)}), op, ": styles must be ", Shape{x.dim(0), x.dim(3)}, " to match x ", x.shape(), ", got ",
+        s.shape());
+}
+
+}  // namespace detail
+
 /// x [n, h, w, c] convolved with w [o, kh, kw, c] times the styles s [n, c] of each sample, resampled as in conv2d_resample,
 /// and, with `demodulate`, each output channel divided by the norm of its weight. Result [n, h up / down, w up / down, o]
 /// with padding k / 2. Any order in x, w and s. The same bits for any number of threads; a single sample that no tape
 /// watches takes a shorter way and may differ in the last bits from one that is watched.
 template <class T> Var<T> modulated_conv2d(Var<T> const& x, Var<T> const& w, Var<T> const& s, ModulatedConvOptions<T> const& o = {}) {
-  check(x.rank() == 4 && w.rank() == 4 && w.dim(3) == x.dim(3), "modulated_conv2d: weight must be [o, kh, kw, ",
-        x.rank() == 4 ? x.dim(3) : 0, "] to match x [n, h, w, c] ", x.shape(), ", got ", w.shape());
-  check((s.shape() == Shape{x.dim(0), x.dim(3)}), "modulated_conv2d: styles must be ", Shape{x.dim(0), x.dim(3)}, " to match x ", x.shape(),
-        ", got ", s.shape());
-  std::int64_t const n = x.dim(0), pixels = x.dim(1) * x.dim(2), out = w.dim(0);
-  // To a few colours: a product with each sample's own small weight reads x once and writes no scaled copy of it.
-  if (out <= 16 && w.dim(1) == 1 && w.dim(2) == 1 && o.up == 1 && o.down == 1 && o.padding == Padding{}) {
-    Var<T> own = reshape(w, {1, out, w.dim(3)}) * reshape(s, {n, 1, s.dim(1)});
-    if (o.demodulate) own = own * reshape(demodulation(w, s), {n, out, 1});
-    return reshape(batched_matmul(reshape(x, {n, pixels, x.dim(3)}), own, {.b = true}), {n, x.dim(1), x.dim(2), out});
-  }
-  ConvResampleOptions const resample{
-      .up = o.up, .down = o.down, .padding = o.padding, .flip_weight = o.flip_weight, .flip_filter = o.flip_filter};
-  // One sample and no gradient: the style and the demodulation go into the weight, where that is the smaller.
-  bool const plain = !x.tracked() && !w.tracked() && !s.tracked();
-  if (plain && n == 1 && w.size() < pixels * (w.dim(3) + out * o.up * o.up)) {
-    Tensor<T> const d = o.demodulate ? demodulation(w, s).value() : Tensor<T>();
-    Tensor<T> own = like(w.value());
-    for_each(own.device(), out * w.dim(1) * w.dim(2), w.dim(3),
-             detail::FoldStyleKernel<T>{w.value().data(), s.value().data(), d.data(), own.mutate(), w.dim(1) * w.dim(2), w.dim(3)});
-    return conv2d_resample(x, Var<T>(own), o.filter, resample);
-  }
-  Var<T> const y = conv2d_resample(scale_channels(x, s), w, o.filter, resample);
-  return o.demodulate ? scale_channels(y, demodulation(w, s)) : y;
+  detail::check_modulated("modulated_conv2d", x, w, s);
+  return detail::convolve_scaled(x, w, s, o.demodulate ? demodulation(w, s) : Var<T>{}, o);
+}
+
+struct NormalizedConvOptions {
+  bool demodulate = true;
+  int padding = 0;  ///< on every side
+};
+
+/// StyleGAN3's form (Karras et al. 2021, appendix): with `demodulate` the weights of each output channel and the styles of the
+/// whole batch are first brought to unit mean square, which changes the result only through the epsilon of the demodulation.
+/// x is then scaled by input_gain, one number, [c] or [n, c], or empty for none, which the demodulation does not undo.
+/// x [n, h, w, c], w [o, k, k, c], s [n, c]. Any order in all four; determinism as modulated_conv2d.
+template <class T>
+Var<T> normalized_modulated_conv2d(Var<T> const& x, Var<T> const& w, Var<T> const& s, Var<T> const& input_gain,
+                                   NormalizedConvOptions const& o = {}) {
+  detail::check_modulated("normalized_modulated_conv2d", x, w, s);
+  check(!input_gain || input_gain.size() == 1 || input_gain.shape() == Shape{s.dim(1)} || input_gain.shape() == s.shape(),
+        "normalized_modulated_conv2d: the input gain must be one number, [", s.dim(1), "] or ", s.shape(), ", got ", input_gain.shape());
+  auto scaled = [&](Var<T> const& styles) { return input_gain ? styles * input_gain : styles; };
+  ModulatedConvOptions<T> const how{.padding = o.padding};
+  if (!o.demodulate) return detail::convolve_scaled(x, w, scaled(s), Var<T>{}, how);
+  Var<T> const power = T(1.0 / double(w.dim(1) * w.dim(2))) * mean(sum_taps_of_squares(w), 1);
+  Var<T> const unit_w = w * reshape(rsqrt(power), {w.dim(0), 1, 1, 1}), unit_s = s * rsqrt(mean(square(s)));
+  return detail::convolve_scaled(x, unit_w, scaled(unit_s), demodulation(unit_w, unit_s), how);
 }
 
 template <class T> struct NoiseBiasAct {
@@ -212,8 +259,8 @@ template <class T> struct NoiseBiasAct {
     check(x.rank() == 4, name, ": x must be [n, h, w, c], got ", x.shape());
     std::int64_t const c = x.dim(3);
     check(!b || b.shape() == Shape{c}, name, ": bias must be [", c, "] to match x ", x.shape(), ", got ", b.shape());
-    check(bool(noise) == bool(strength) && (!strength || strength.size() == 1), name,
-          ": noise and its strength, one number, come together");
+    check(bool(noise) == bool(strength) && (!strength || strength.size() == 1 || strength.shape() == Shape{c}), name,
+          ": noise and its strength, one number or [", c, "], come together, got strength ", strength.shape());
     check(!noise || (noise.rank() == 4 && (noise.dim(0) == 1 || noise.dim(0) == x.dim(0)) &&
                      noise.shape() == x.shape().with(0, noise.dim(0)).with(3, 1)),
           name, ": noise must be [1 or n, h, w, 1] to match x ", x.shape(), ", got ", noise.shape());
@@ -221,7 +268,8 @@ template <class T> struct NoiseBiasAct {
     Tensor<T> const bias = b ? b : zeros<T>({c}, x.device());
     detail::with_activation<T>(act.activation, 0, act.alpha, [&](auto f) {
       detail::NoiseBiasActKernel<T, decltype(f)> const k{
-          x.data(), noise.data(), strength.data(), bias.data(), y.mutate(), noise ? noise.size() : 1, c, f, act.gain, act.limit};
+          x.data(), noise.data(), strength.data(), bias.data(), y.mutate(), noise ? noise.size() : 1, c, strength.size() > 1,
+          f,        act.gain,     act.limit};
       if (y.device().is_cpu())
         for_each_on_cpu(x.dim(0) * x.dim(1), detail::NoiseBiasActRowKernel<T, decltype(f)>{k, x.dim(2)});
       else
@@ -235,17 +283,19 @@ template <class T> struct NoiseBiasAct {
     return act.vjp(wrt<0>{}, gy, y, with_noise ? x + noise * strength : x, b);
   }
   Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    return sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), noise.shape()) * strength;
+    Var<T> const gx = vjp(wrt<0>{}, gy, y, x, noise, strength, b);
+    return strength.size() == 1 ? sum_to(gx, noise.shape()) * strength : sum_to(gx * strength, noise.shape());
   }
   Var<T> vjp(wrt<2>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    return sum_to(sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), noise.shape()) * noise, strength.shape());
+    Var<T> const gx = vjp(wrt<0>{}, gy, y, x, noise, strength, b);
+    return sum_to((strength.size() == 1 ? sum_to(gx, noise.shape()) : gx) * noise, strength.shape());
   }
   Var<T> vjp(wrt<3>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
     return sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), b.shape());
   }
 };
 
-/// bias_act(x + strength noise, b) in one pass over x [n, h, w, c]: noise [1 or n, h, w, 1] and its strength, one number,
+/// bias_act(x + strength noise, b) in one pass over x [n, h, w, c]: noise [1 or n, h, w, 1] and its strength, one number or [c],
 /// are both empty for none. Orders as in bias_act.
 template <class T>
 Var<T> noise_bias_act(Var<T> const& x, Var<T> const& noise, Var<T> const& strength, Var<T> const& b, BiasActOptions const& o = {}) {

@@ -245,6 +245,14 @@ inline std::int64_t floor_half(std::int64_t v) { return v >= 0 ? v / 2 : -((1 - 
 template <class T> std::int64_t filter_height(Tensor<T> const& f) { return f ? f.dim(0) : 1; }
 template <class T> std::int64_t filter_width(Tensor<T> const& f) { return f ? f.dim(-1) : 1; }
 
+/// The transpose of upfirdn2d with a filter of height by width, which made y of x.
+inline UpfirdnOptions adjoint(UpfirdnOptions const& o, std::int64_t height, std::int64_t width, Shape const& x, Shape const& y) {
+  auto after = [](std::int64_t in, std::int64_t out, int up, int down, int before) { return int(in * up - out * down + before - up + 1); };
+  Padding const p(int(width) - 1 - o.padding.x0, after(x[2], y[2], o.up.x, o.down.x, o.padding.x0), int(height) - 1 - o.padding.y0,
+                  after(x[1], y[1], o.up.y, o.down.y, o.padding.y0));
+  return {o.down, o.up, p, !o.flip, o.gain};
+}
+
 }  // namespace detail
 
 /// Linear in x. Its adjoint is another one.
@@ -282,12 +290,8 @@ template <class T> struct Upfirdn2d {
     return detail::upfirdn_pass(detail::upfirdn_pass(x, taps.reshape({1, fw}), keep, cols), taps.reshape({fh, 1}), rows, kept);
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x) const {
-    auto after = [](std::int64_t in, std::int64_t out, int up, int down, int before) {
-      return int(in * up - out * down + before - up + 1);
-    };
-    Padding const p(int(detail::filter_width(filter)) - 1 - o.padding.x0, after(x.dim(2), y.dim(2), o.up.x, o.down.x, o.padding.x0),
-                    int(detail::filter_height(filter)) - 1 - o.padding.y0, after(x.dim(1), y.dim(1), o.up.y, o.down.y, o.padding.y0));
-    return apply(Upfirdn2d{filter, {o.down, o.up, p, !o.flip, o.gain}}, gy);
+    std::int64_t const h = detail::filter_height(filter), w = detail::filter_width(filter);
+    return apply(Upfirdn2d{filter, detail::adjoint(o, h, w, x.shape(), y.shape())}, gy);
   }
 };
 
