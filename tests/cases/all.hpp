@@ -2,6 +2,7 @@
 #pragma once
 #include "cases/basic.hpp"
 #include "cases/convolution.hpp"
+#include "cases/discriminator.hpp"
 #include "cases/linear_algebra.hpp"
 #include "cases/render.hpp"
 #include "cases/rigging.hpp"
@@ -14,6 +15,7 @@ inline Table const& all() {
     add_basic(t);
     add_linear_algebra(t);
     add_convolution(t);
+    add_discriminator(t);
     add_render(t);
     add_rigging(t);
     return t;
