@@ -58,7 +58,7 @@ void step_by_step() {
   auto const projected = project(vertices, r, where, camera, size);                                  // (u, v, depth)
   Visibility const visibility = rasterize(projected.value(), mesh, size);                            // which triangle, exact
   auto const image = interpolate(colors, projected, visibility, mesh);                               // [1, 64, 64, 3]
-  Tensor<int> const report = raster_report(projected.value(), mesh, visibility);                     // invalid, flat, covered
+  Tensor<int> const report = raster_report(projected.value(), mesh, visibility);                     // invalid, flat, covered, crossing
   check((image.shape() == Shape{1, 64, 64, 3}) && report.data()[0] == 0 && report.data()[2] > 500, "step by step: ", report.data()[2]);
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 std::string data_folder() {
   char const* const set = std::getenv("RIG_TEST_DATA");
-  return set ? set : "../shared/data";
+  return std::string(set ? set : "../shared") + "/data";
 }
 
 /// A closed tetrahedron standing in for a face, with one of everything.
