@@ -47,10 +47,9 @@ class ForeignNetwork : public StoredNetwork {
   }
 
   io::AnyTensor find(std::string const& name) const override {
-    if (ends(name, ".resample_filter")) return io::AnyTensor(setup_filter<float>(settings.filter));
     ForeignTensor const source = locate(name);
     io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : StoredNetwork::find(source.name);
-    if (!t) return {};
+    if (!t) return ends(name, ".resample_filter") ? io::AnyTensor(setup_filter<float>(settings.filter)) : io::AnyTensor{};
     taken_.insert(source.name);
     return turned(t, source);
   }

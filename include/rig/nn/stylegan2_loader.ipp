@@ -15,6 +15,11 @@ inline SynthesisLayer<float> build_layer(StoredNetwork& s, std::string const& pa
   l.activation = activation_of(s, path);
   l.act_gain = s.real(path, "act_gain");
   l.conv_clamp = clamp_of(s, path);
+  if (s.has_attribute(path, "border")) {
+    s.require(s.text(path, "border") == "mirrored", path, ".border should be 'mirrored' or absent, the file has '", s.text(path, "border"),
+              "'");
+    l.border = Border::mirrored;
+  }
   l.weight = Param<float>(s.kernel(path + ".weight", out, in, 3));
   l.affine = build_dense(s, path + ".affine", w_dim, in);
   l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
@@ -125,6 +130,7 @@ inline void describe(io::Metadata& m, StyleGAN2<float> const& g) {
     d.integer(path, "resolution", l.resolution), d.integer(path, "up", l.up), d.integer(path, "use_noise", bool(l.noise_const));
     d.put(path, "activation", to_string(l.activation)), d.put(path, "act_gain", exact(l.act_gain));
     d.clamp(path, l.conv_clamp);
+    if (l.border == Border::mirrored) d.put(path, "border", "mirrored");
     d.dense(path + ".affine", l.affine);
   };
   d.integer("", "img_resolution", g.resolution), d.integer("", "img_channels", g.image_channels), d.integer("", "w_dim", g.w_dim());

@@ -7,9 +7,8 @@
 namespace rig::inline RIG_ABI::nn {
 namespace detail {
 
-/// Entries of a state dict, without the prefix that data-parallel training puts before every name.
-inline std::vector<io::NamedTensor> state_dict(io::Value const& dict) {
-  std::vector<io::NamedTensor> list = io::all_tensors(dict);
+/// Entries without the prefix that data-parallel training puts before every name.
+inline std::vector<io::NamedTensor> without_module(std::vector<io::NamedTensor> list) {
   std::string const prefix = "module.";
   bool all = !list.empty();
   for (auto const& t : list) all = all && t.name.compare(0, prefix.size(), prefix) == 0;
@@ -17,6 +16,7 @@ inline std::vector<io::NamedTensor> state_dict(io::Value const& dict) {
     for (auto& t : list) t.name.erase(0, prefix.size());
   return list;
 }
+inline std::vector<io::NamedTensor> state_dict(io::Value const& dict) { return without_module(io::all_tensors(dict)); }
 inline bool holds_keys(io::Value const& dict, std::initializer_list<char const*> keys) {
   if (!dict.is(io::ValueKind::dict)) return false;
   for (char const* key : keys)

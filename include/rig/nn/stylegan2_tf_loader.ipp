@@ -86,8 +86,8 @@ class TfGenerator final : public ForeignNetwork {
     put("mapping.num_ws", 2 * log2_of(resolution) - 2), put("mapping.num_layers", double(layers));
     put("mapping.normalize", net.flag("normalize_latents", true));
     put("mapping.w_avg_beta", net.number_or_none("w_avg_beta", net.number_or_none("dlatent_avg_beta", 0.995)).value_or(1));
-    truncation.psi = net.number_or_none("truncation_psi", 0.5).value_or(1);
-    truncation.cutoff = int(net.number_or_none("truncation_cutoff", {}).value_or(-1));
+    put("truncation_psi", net.number_or_none("truncation_psi", 0.5).value_or(1));
+    put("truncation_cutoff", net.number_or_none("truncation_cutoff", {}).value_or(-1));
     // Widths inside the mapping are those of its tensors; colours, noise and mixing are the caller's choice.
     net.ignore({"mapping_fmaps", "label_fmaps", "style_mixing_prob", "truncation_psi_val", "truncation_cutoff_val", "randomize_noise",
                 "mapping_func", "synthesis_func", "components", "conditioning"});
@@ -105,7 +105,6 @@ class TfGenerator final : public ForeignNetwork {
       require(raw("lod").item<double>() == 0, "this generator had not finished growing (lod ", raw("lod").item<double>(),
               "); only a finished one can be used");
   }
-  Truncation truncation;  ///< the network's own default
 
  private:
   ForeignTensor locate(std::string const& canonical) const override {
@@ -246,7 +245,6 @@ RIG_INLINE StyleGAN2<float> stylegan2_from_tf(io::Document const& file, std::str
   net.require(net.version() >= 4, "a StyleGAN2 generator has version 4 or 5, the file says ", net.version());
   detail::TfGenerator s(std::move(net));
   StyleGAN2<float> g = detail::build_generator(s);
-  g.truncation = s.truncation;
   move_to(g, device);
   return g;
 }
