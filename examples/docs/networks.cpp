@@ -4,6 +4,8 @@
 #include <string>
 
 #include "rig/io/file.hpp"
+#include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/gan_loss.hpp"
 #include "rig/nn/linear.hpp"
 #include "rig/nn/optim/adam.hpp"
 #include "rig/nn/optim/ema.hpp"
@@ -78,6 +80,36 @@ void generator() {
   check(code.gradient().shape() == w.shape(), "gradient of a code");
 }
 
+void adversaries() {
+  // One iteration of StyleGAN2's training: each network in turn, R1 in a step of its own (every 16th time, hence times 16).
+  Rng rng(4);
+  nn::StyleGAN2<float> G({.z_dim = 16, .w_dim = 16, .resolution = 16, .channel_base = 128, .channel_max = 8, .mapping_layers = 2}, rng);
+  nn::Discriminator<float> D({.resolution = 16, .channel_base = 128, .channel_max = 8}, rng);  // or nn::load_discriminator(file)
+  nn::AdamOptions const adam{.rate = 0.002, .beta1 = 0, .beta2 = 0.99};
+  nn::Adam<float> step_G(nn::lazy(adam, 4)), step_D(nn::lazy(adam, 16));
+  Var<float> const z(randn<float>({4, 16}, rng)), real(randn<float>({4, 16, 16, 3}, rng));
+  {
+    Tape tape;
+    tape.watch(G);  // D is not watched: it judges and stays as it is
+    tape.backward(nn::generator_loss(D(G(z))));
+    step_G.step(G);
+  }
+  {
+    Tape tape;
+    tape.watch(D);
+    tape.backward(nn::discriminator_loss(D(G(z)), D(real)));
+    step_D.step(D);
+  }
+  Tape tape;
+  tape.watch(D);
+  auto const x = tape.watch(real), seen = D(x);
+  auto const penalty = nn::r1_penalty(tape, seen, x);  // [4]
+  tape.backward(16 * nn::r1_loss(penalty, 10));
+  nn::complete_gradients(D);  // parameters that R1 does not reach count the step, too
+  step_D.step(D);
+  check((seen.shape() == Shape{4, 1}) && (penalty.shape() == Shape{4}) && mean(penalty).item() > 0, "adversaries");
+}
+
 void files() {
   Tensor<float> const a({2, 3}, {1, 2, 3, 4, 5, 6});
   io::save_npz("arrays.npz", {{"a", a}, {"b", Tensor<std::int64_t>({2}, {7, 8})}});
@@ -101,6 +133,7 @@ void files() {
 int main() {
   training();
   generator();
+  adversaries();
   files();
   std::puts("networks: as the pages say");
 }
