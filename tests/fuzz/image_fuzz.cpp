@@ -1,13 +1,11 @@
-// PNG and JPEG, the texts of a PNG, and OBJ meshes.
+// PNG and JPEG, and the texts of a PNG.
 #include "fuzz.hpp"
 #include "rig/io/image.hpp"
-#include "rig/io/obj.hpp"
 
 using namespace rig::io;
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   Bytes file = fuzz_bytes(data, size);
   fuzz_once([&] { decode_image(file); });
-  fuzz_once([&] { read_png_texts(file); });
-  return fuzz_once([&] { read_obj(file); });
+  return fuzz_once([&] { read_png_texts(file); });
 }

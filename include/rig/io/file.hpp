@@ -1,8 +1,10 @@
-// Any checkpoint file by its first bytes, never by its extension: npz, npy, safetensors, PyTorch of either kind, pickles.
+// Any checkpoint file by its first bytes, never by its extension: npz, npy, safetensors, PyTorch of either kind, pickles,
+// HDF5 where the build has its library.
 #pragma once
 #include <string>
 #include <vector>
 
+#include "rig/io/hdf5.hpp"
 #include "rig/io/npz.hpp"
 #include "rig/io/pickle.hpp"
 #include "rig/io/safetensors.hpp"
@@ -10,7 +12,7 @@
 
 namespace rig::inline RIG_ABI::io {
 
-enum class Kind { unknown, pickle, torch_legacy, torch_zip, npz, npy, safetensors, zip, png, jpeg };
+enum class Kind { unknown, pickle, torch_legacy, torch_zip, npz, npy, safetensors, zip, png, jpeg, hdf5 };
 char const* name_of(Kind kind);
 
 /// What the bytes look like; zip archives by the names in their directory.
@@ -20,9 +22,9 @@ Kind identify(Bytes const& file);
 class Document {
  public:
   Kind kind = Kind::unknown;
-  Value root;                     ///< absent for npz, npy and safetensors
-  Metadata metadata;              ///< of safetensors
-  std::vector<NamedTensor> flat;  ///< of npz, npy (one, named "array") and safetensors
+  Value root;                     ///< of pickles and PyTorch's files
+  Metadata metadata;              ///< of safetensors; the attributes of HDF5
+  std::vector<NamedTensor> flat;  ///< of npz, npy (one, named "array"), safetensors and HDF5
 
   /// Every tensor in order; names are paths of dict keys and list indices joined by dots.
   std::vector<NamedTensor> tensors() const { return root ? all_tensors(root) : flat; }

@@ -47,8 +47,8 @@ inline bool looks_like_early_pickle(std::string_view s) {
 }  // namespace detail
 
 RIG_INLINE char const* name_of(Kind kind) {
-  static constexpr char const* names[] = {"unknown file", "pickle",      "PyTorch stream", "PyTorch archive", "npz archive",
-                                          "npy array",    "safetensors", "zip archive",    "PNG image",       "JPEG image"};
+  static constexpr char const* names[] = {"unknown file", "pickle",      "PyTorch stream", "PyTorch archive", "npz archive", "npy array",
+                                          "safetensors",  "zip archive", "PNG image",      "JPEG image",      "HDF5 file"};
   return names[int(kind)];
 }
 
@@ -77,6 +77,7 @@ RIG_INLINE Kind identify(Bytes const& file) {
     return first.substr(0, 12) == "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv ? Kind::torch_legacy : Kind::pickle;
   }
   if (begins("\x93NUMPY"sv)) return Kind::npy;
+  if (begins("\x89HDF\r\n\x1a\n"sv)) return Kind::hdf5;
   if (begins("\x89PNG\r\n\x1a\n"sv)) return Kind::png;
   if (begins("\xff\xd8\xff"sv)) return Kind::jpeg;
   if (head.size() >= 9 && head[8] == '{') return Kind::safetensors;
@@ -102,6 +103,12 @@ RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
         Safetensors s = read_safetensors(file);
         d.flat = std::move(s.tensors);
         d.metadata = std::move(s.metadata);
+        break;
+      }
+      case Kind::hdf5: {
+        Hdf5 h = read_hdf5(file, limits);
+        d.flat = std::move(h.tensors);
+        d.metadata = std::move(h.attributes);
         break;
       }
       case Kind::zip: {

@@ -1,6 +1,7 @@
 // Any generator from any file: what the file is shows in its content, never in its name. NVIDIA's pickles (StyleGAN1 and 2 and
 // 2-ADA of TensorFlow, 2-ADA and 3 of PyTorch), the community port's .pt, the port of StyleGAN1 (.pth), plain state dicts of
-// StyleGAN2 under the canonical names or the port's (.safetensors, .npz), and rig's own safetensors. Nothing is executed.
+// StyleGAN2 under the canonical names or the port's (.safetensors, .npz), the HDF5 files of precure-stylegan-ada, rig's own
+// safetensors. Nothing is executed.
 #pragma once
 #include "rig/io/file.hpp"
 #include "rig/nn/generator.hpp"

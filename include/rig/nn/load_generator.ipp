@@ -18,6 +18,9 @@ inline std::string format_of(io::Document const& file) {
   return {};
 }
 
+/// rig.stylegan2 and the like; rig's other files hold rigs, corpora, trainings.
+inline bool is_network_format(std::string const& format) { return format.substr(0, 12) == "rig.stylegan" || format == "rig.discriminator"; }
+
 inline Origin origin_of(io::Document const& file) {
   if (format_of(file).substr(0, 4) == "rig.") return Origin::rig;
   io::Value const& root = file.root;
@@ -115,7 +118,9 @@ RIG_INLINE NetworkFile describe_networks(io::Document const& file) {
   };
   io::Value const& root = file.root;
   switch (detail::origin_of(file)) {
-    case detail::Origin::rig: d.origin = "written by rig", d.networks = {detail::format_of(file)}; break;
+    case detail::Origin::rig:
+      if (detail::is_network_format(detail::format_of(file))) d.origin = "written by rig", d.networks = {detail::format_of(file)};
+      break;
     case detail::Origin::pytorch: {
       d.origin = "official PyTorch pickle";
       // The two repositories pass their keywords to networks in different ways.

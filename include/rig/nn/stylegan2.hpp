@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "rig/nn/mapping.hpp"
+#include "rig/ops/gather.hpp"
 #include "rig/ops/modulated_conv.hpp"
 #include "rig/ops/upfirdn.hpp"
 
@@ -53,12 +54,36 @@ inline char const* row_name(double pixels) {
   return pixels < 8 * std::sqrt(2.0) ? "coarse" : pixels < 32 * std::sqrt(2.0) ? "medium" : "fine";
 }
 
+/// What lies beyond the border of a picture: nothing, as in the official networks, or its mirror image.
+enum class Border { zeros, mirrored };
+
+namespace detail {
+/// x [n, h, w, c] with p more pixels on every side: b a | a b c | c b.
+template <class T> Var<T> mirror(Var<T> const& x, int p) {
+  Var<T> y = x;
+  for (int axis : {1, 2}) {
+    int const n = int(x.dim(axis));
+    check(p <= n, "mirror: ", p, " pixels beyond the border of a picture of ", n);
+    std::vector<int> index;
+    for (int i = -p; i < n + p; ++i) index.push_back(i < 0 ? -1 - i : i < n ? i : 2 * n - 1 - i);
+    y = gather(y, Tensor<int>({n + 2 * p}, index, x.device()), axis);
+  }
+  return y;
+}
+template <class T> Var<T> doubled(Var<T> const& x, Tensor<T> const& filter, Border border) {
+  if (border == Border::zeros) return upsample2d(x, filter);
+  int const p = int(filter.dim(-1) / 2 + 1) / 2;  // as far as the filter reaches
+  return upsample2d(mirror(x, p), filter, {.up = 2, .padding = -2 * p});
+}
+}  // namespace detail
+
 /// A 3x3 convolution modulated by a style, with noise, bias and activation; "conv0" doubles the size, "conv1" keeps it.
 template <class T> struct SynthesisLayer {
   std::int64_t resolution = 0;
   int up = 1;
   Activation activation = Activation::lrelu;
   double act_gain = 1, conv_clamp = -1;
+  Border border = Border::zeros;  ///< mirrored: enlarged before the convolution, whose weight is always for correlation
   EqualLinear<T> affine;
   Param<T> weight, bias;      ///< [out, 3, 3, in], [out]
   Tensor<T> resample_filter;  ///< [t, t] or [t], for up = 2
@@ -68,9 +93,12 @@ template <class T> struct SynthesisLayer {
   /// gain multiplies both the activation's gain and the clamp. noise [n, r, r, 1] or [r, r] before its strength, or empty.
   Var<T> operator()(Var<T> const& x, Var<T> const& style, Var<T> const& noise, double gain = 1) const {
     BiasActOptions const act{.activation = activation, .gain = act_gain * gain, .clamp = conv_clamp < 0 ? -1 : conv_clamp * gain};
-    // Enlarging layers store their weight for convolution, the others for correlation.
-    Var<T> const y = modulated_conv2d(x, weight, style,
-                                      {.up = up, .padding = int(weight.dim(1) / 2), .flip_weight = up == 1, .filter = resample_filter});
+    int const p = int(weight.dim(1) / 2);
+    Var<T> y;
+    if (border == Border::mirrored)
+      y = modulated_conv2d(detail::mirror(up > 1 ? detail::doubled(x, resample_filter, border) : x, p), weight, style);
+    else  // enlarging layers store their weight for convolution, the others for correlation
+      y = modulated_conv2d(x, weight, style, {.up = up, .padding = p, .flip_weight = up == 1, .filter = resample_filter});
     if (!noise) return noise_bias_act(y, Var<T>{}, Var<T>{}, bias, act);
     return noise_bias_act(y, noise.rank() == 2 ? reshape(noise, {1, resolution, resolution, 1}) : noise, strength(), bias, act);
   }
@@ -217,7 +245,7 @@ template <class T> struct Synthesis {
         if (b.conv0) run(*b.conv0, ".conv0", 1);
         run(*b.conv1, ".conv1", 1);
       }
-      if (img) img = upsample2d(img, b.resample_filter);
+      if (img) img = detail::doubled(img, b.resample_filter, b.conv1->border);
       if (b.torgb) {
         Var<T> const y = (*b.torgb)(x, styles[next_style++]);
         see(b.name + ".torgb", y);
