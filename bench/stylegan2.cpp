@@ -1,6 +1,11 @@
 // StyleGAN2 config-f against the bare convolutions of its layers, timed in turns in the same run: how much of the time is
 // anything but convolution. Forward at 1024 pixels, forward and backward to W+ at 256. Arguments: resolutions to time
-// (default 256 1024), then --rounds N. Prints one line a measurement and a table a resolution.
+// (default 256 1024), then --rounds N. Prints one line a measurement and a table a resolution. Memory is what the operating
+// system gave to a process of its own that does one thing once.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -72,6 +77,40 @@ void report(char const* what, double ours, double bare) {
   std::printf("%-28s %8.1f ms   bare convolutions %8.1f ms   ratio %.2f\n", what, 1e3 * ours, 1e3 * bare, ours / bare);
 }
 
+/// Peak of the resident memory of a process that does f, in bytes; negative if it failed.
+double peak_of(std::function<void()> const& f) {
+  std::fflush(stdout);
+  pid_t const child = fork();
+  if (child == 0) {
+    f();
+    _exit(0);
+  }
+  int status = 1;
+  rusage used{};
+  if (child < 0 || wait4(child, &status, 0, &used) != child || status != 0) return -1;
+  return 1024.0 * double(used.ru_maxrss);
+}
+
+void report_memory(std::int64_t resolution) {
+  auto const work = [&](bool backward) {
+    return [resolution, backward] {
+      Rng rng(1);
+      nn::StyleGAN2<float> g({.resolution = resolution}, rng);
+      Tensor<float> const ws = g.mapping(Var<float>(randn<float>({1, g.z_dim()}, rng))).value();
+      if (!backward) {
+        g.synthesis(Var<float>(ws));
+        return;
+      }
+      Param<float> codes(ws);
+      Tape tape;
+      tape.watch(codes);
+      tape.backward(sum(g.synthesis(codes)));
+    };
+  };
+  std::printf("peak memory at %lld pixels: forward %.2f GB, forward and backward to W+ %.2f GB\n", (long long)resolution,
+              peak_of(work(false)) / 1e9, peak_of(work(true)) / 1e9);
+}
+
 void time_resolution(std::int64_t resolution, int rounds, bool layers) {
   Rng rng(1);
   nn::StyleGAN2<float> g({.resolution = resolution}, rng);
@@ -97,8 +136,6 @@ void time_resolution(std::int64_t resolution, int rounds, bool layers) {
   auto const t = best_of(rounds, things);
   report("forward", t[0], t[1]);
   if (t.size() > 2) report("forward, backward to W+", t[2], t[3]);
-  auto const memory = cpu().queue().memory();
-  std::printf("peak of the pool %.0f MB\n", double(memory.peak) / 1e6);
   if (!layers) return;
   for (auto const& b : bare) {
     auto const each = best_of(rounds, {[&] { b.forward(); }, [&] { b.backward(); }});
@@ -122,5 +159,6 @@ int main(int count, char** arguments) {
       resolutions.push_back(std::atoll(a.c_str()));
   }
   if (resolutions.empty()) resolutions = {256, 1024};
+  for (auto r : resolutions) report_memory(r);  // before this process has threads
   for (auto r : resolutions) time_resolution(r, rounds, layers);
 }
