@@ -4,6 +4,7 @@
 #include "rig/io/bytes.hpp"
 #include "rig/io/file.hpp"
 #include "rig/io/hash.hpp"
+#include "rig/io/hdf5.hpp"
 #include "rig/io/image.hpp"
 #include "rig/io/mat.hpp"
 #include "rig/io/npz.hpp"

@@ -2,6 +2,7 @@
 namespace rig::inline RIG_ABI {
 
 RIG_OP_SOURCE(Activate)
+RIG_OP_SOURCE(Adain)
 RIG_OP_SOURCE(BiasAct)
 RIG_OP_SOURCE(BiasActSlope)
 RIG_OP_SOURCE(BroadcastTo)
@@ -10,7 +11,10 @@ RIG_OP_SOURCE(Conv2d)
 RIG_OP_SOURCE(Conv2dInput)
 RIG_OP_SOURCE(Conv2dWeight)
 RIG_OP_SOURCE(Gather)
+RIG_OP_SOURCE(InstanceNorm)
+RIG_OP_SOURCE(InstanceScale)
 RIG_OP_SOURCE(Matmul)
+RIG_OP_SOURCE(MixChannels)
 RIG_OP_SOURCE(NoiseBiasAct)
 RIG_OP_SOURCE(Permute)
 RIG_OP_SOURCE(Reshape)

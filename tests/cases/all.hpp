@@ -4,6 +4,7 @@
 #include "cases/convolution.hpp"
 #include "cases/discriminator.hpp"
 #include "cases/linear_algebra.hpp"
+#include "cases/progressive.hpp"
 #include "cases/render.hpp"
 #include "cases/rigging.hpp"
 
@@ -16,6 +17,7 @@ inline Table const& all() {
     add_linear_algebra(t);
     add_convolution(t);
     add_discriminator(t);
+    add_progressive(t);
     add_render(t);
     add_rigging(t);
     return t;

@@ -165,6 +165,12 @@ inline void add_modulated_conv(Table& t) {
   noisy("a noise for each", {.gain = 0.7}, 2);
   noisy("swish, clamped", {.activation = Activation::swish, .clamp = 1.9}, 1);
   noisy("tanh", {.activation = Activation::tanh}, 2);
+  for (Activation const act : {Activation::lrelu, Activation::softplus})
+    add(t, std::string("noise_bias_act, a strength for each channel, ") + to_string(act),
+        [act](auto const& v) { return noise_bias_act(v[0], v[1], v[2], v[3], {.activation = act}); },
+        {normal(x), normal({1, 4, 5, 1}), normal({3}), normal({3})},
+        {.wrong = {{x, {1, 4, 5, 1}, {2}, {3}}, {x, {1, 4, 5, 1}, {1, 3}, {3}}},
+         .bench = {normal({2, 64, 64, 128}), normal({1, 64, 64, 1}), normal({128}), normal({128})}});
   add(t, "noise_bias_act, neither noise nor bias",
       [](auto const& v) { return noise_bias_act(v[0], {}, {}, {}, {.activation = Activation::sigmoid}); }, {normal(x)},
       {.wrong = {{{5, 3}}}, .bench = {normal({2, 64, 64, 128})}});

@@ -231,4 +231,11 @@ template <class T> Var<T> modulate_channels(Var<T> const& x, Var<T> const& style
   return scale_channels(x, slice(style, 1, 0, c) + T(1)) + reshape(slice(style, 1, c, c), {n, 1, 1, c});
 }
 
+#if RIG_EXTERN_TEMPLATES
+RIG_OP(MixChannels)
+RIG_OP(InstanceScale)
+RIG_OP(InstanceNorm)
+RIG_OP(Adain)
+#endif
+
 }  // namespace rig::inline RIG_ABI
