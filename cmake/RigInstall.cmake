@@ -14,4 +14,5 @@ configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/rigConfig.cmake.in" "${
   INSTALL_DESTINATION "${rig_cmake_dir}")
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/rigConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/rigConfig.cmake" "${PROJECT_BINARY_DIR}/rigConfigVersion.cmake"
-  "${CMAKE_CURRENT_LIST_DIR}/FindOneDNN.cmake" DESTINATION "${rig_cmake_dir}")
+  "${CMAKE_CURRENT_LIST_DIR}/FindHDF5C.cmake" "${CMAKE_CURRENT_LIST_DIR}/FindOneDNN.cmake"
+  DESTINATION "${rig_cmake_dir}")

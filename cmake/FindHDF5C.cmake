@@ -1,0 +1,15 @@
+# HDF5C::HDF5C, the C library of HDF5, from its header and library. CMake's own module asks for the C compiler.
+find_path(HDF5C_INCLUDE_DIR hdf5.h PATH_SUFFIXES hdf5/serial)
+find_library(HDF5C_LIBRARY NAMES hdf5_serial hdf5 PATH_SUFFIXES hdf5/serial)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(HDF5C REQUIRED_VARS HDF5C_LIBRARY HDF5C_INCLUDE_DIR)
+mark_as_advanced(HDF5C_INCLUDE_DIR HDF5C_LIBRARY)
+if(HDF5C_FOUND AND NOT TARGET HDF5C::HDF5C)
+  set(rig_imported_scope "")
+  if(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL)
+    set(rig_imported_scope GLOBAL)
+  endif()
+  add_library(HDF5C::HDF5C UNKNOWN IMPORTED ${rig_imported_scope})
+  set_target_properties(HDF5C::HDF5C PROPERTIES
+    IMPORTED_LOCATION "${HDF5C_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${HDF5C_INCLUDE_DIR}")
+endif()
