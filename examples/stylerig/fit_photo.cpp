@@ -20,7 +20,7 @@ struct FitPhotoOptions {
   std::vector<std::string> photos;
   std::string landmarks, face = "builtin", form = "vertex";
   std::int64_t count = 24, landmark_steps = 120, steps = 200, batch = 8;
-  double rate = 0.04, landmark_weight = 20, focal = 4.2647;
+  double rate = 0.04, landmark_weight = 60, focal = 4.2647;
   int width = 160;
   bool meshes = false;
 };
@@ -248,7 +248,7 @@ void add_fit_photo(CLI::App& app, Context& context) {
   verb->add_option("--steps", o->steps, "Steps on landmarks and colours (default 200)")->check(CLI::NonNegativeNumber);
   verb->add_option("--batch", o->batch, "Photographs fitted side by side (default 8)")->check(CLI::PositiveNumber);
   verb->add_option("--rate", o->rate, "Step size (default 0.04)")->check(CLI::PositiveNumber);
-  verb->add_option("--landmark", o->landmark_weight, "Weight of landmarks against colours (default 20)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--landmark", o->landmark_weight, "Weight of landmarks against colours (default 60)")->check(CLI::NonNegativeNumber);
   verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")
       ->check(CLI::IsMember({"vertex", "pixel"}));
   verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber);
