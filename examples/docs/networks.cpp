@@ -11,6 +11,7 @@
 #include "rig/nn/optim/ema.hpp"
 #include "rig/nn/seed_latents.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
+#include "rig/nn/stylegan3_loader.hpp"
 #include "rig/train/checkpoint.hpp"
 
 using namespace rig;
@@ -80,6 +81,21 @@ void generator() {
   check(code.gradient().shape() == w.shape(), "gradient of a code");
 }
 
+void moving() {
+  // Any StyleGAN3. Here: a small one with fresh weights, saved and loaded as an official file would be loaded.
+  Rng rng(5);
+  nn::StyleGAN3<float> fresh(
+      {.z_dim = 16, .w_dim = 16, .resolution = 32, .channel_base = 256, .channel_max = 8, .layers = 6, .critical_layers = 1, .margin = 4},
+      rng);
+  nn::save_stylegan3("moving.safetensors", fresh);
+  nn::StyleGAN3<float> G = nn::load_stylegan3("moving.safetensors");  // or an official .pkl
+
+  auto const w = G.mapping(Var<float>(nn::seed_latents({3}, G.z_dim())));  // [1, 8, 16]: the input and seven layers
+  auto const image = G.synthesis(w);                                       // [1, 32, 32, 3]
+  auto const turned = G.synthesis(w, {.transform = nn::image_transform<float>({.x = 0.1, .degrees = 15})});
+  check((image.shape() == Shape{1, 32, 32, 3}) && turned.shape() == image.shape() && G.num_ws() == 8, "moving generator");
+}
+
 void adversaries() {
   // One iteration of StyleGAN2's training: each network in turn, R1 in a step of its own (every 16th time, hence times 16).
   Rng rng(4);
@@ -133,6 +149,7 @@ void files() {
 int main() {
   training();
   generator();
+  moving();
   adversaries();
   files();
   std::puts("networks: as the pages say");

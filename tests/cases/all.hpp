@@ -1,5 +1,6 @@
 // Every family of the case table.
 #pragma once
+#include "cases/alias_free.hpp"
 #include "cases/basic.hpp"
 #include "cases/convolution.hpp"
 #include "cases/discriminator.hpp"
@@ -16,6 +17,7 @@ inline Table const& all() {
     add_basic(t);
     add_linear_algebra(t);
     add_convolution(t);
+    add_alias_free(t);
     add_discriminator(t);
     add_progressive(t);
     add_render(t);

@@ -385,4 +385,9 @@ Var<T> filtered_lrelu(Var<T> const& x, Var<T> const& b, Tensor<T> const& up_filt
   return apply(op, b ? x + b : x);
 }
 
+#if RIG_EXTERN_TEMPLATES
+RIG_OP(FilteredSlope)
+RIG_OP(FilteredLrelu)
+#endif
+
 }  // namespace rig::inline RIG_ABI
