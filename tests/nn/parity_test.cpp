@@ -67,7 +67,8 @@ TEST_CASE("parity: networks") {
 }
 
 TEST_CASE("parity: operators") {
-  for (char const* name : {"bias_act", "upfirdn2d", "conv2d_resample", "modulated_conv2d", "norms"}) {
+  for (char const* name :
+       {"bias_act", "upfirdn2d", "conv2d_resample", "modulated_conv2d", "modulated_conv2d_sg3", "filtered_lrelu", "norms"}) {
     std::string const file = std::string("ops_") + name + ".npz";
     if (!present(file)) continue;
     std::ostringstream report;

@@ -86,7 +86,7 @@ inline StyleGAN3<float> build_stylegan3(StoredNetwork& s) {
     s.require(p.in_channels == channels && p.in_size == size, path, " expects ", p.in_channels, " channels of ", p.in_size[0], " by ",
               p.in_size[1], ", but gets ", channels, " of ", size[0], " by ", size[1]);
     l.conv_clamp = clamp_of(s, path);
-    l.magnitude_decay = s.real(path, "magnitude_ema_beta");
+    if (s.has_attribute(path, "magnitude_ema_beta")) l.magnitude_decay = s.real(path, "magnitude_ema_beta");  // for training only
     l.weight = Param<float>(s.kernel(path + ".weight", p.out_channels, p.in_channels, p.kernel));
     l.bias = Param<float>(s.tensor(path + ".bias", {p.out_channels}));
     l.affine = build_dense(s, path + ".affine", w, p.in_channels);
