@@ -151,7 +151,7 @@ template <class T> struct StyleGAN1Synthesis {
     check(o.given.empty() || o.given.size() == noises, "synthesis: expected ", noises, " noise maps, got ", o.given.size());
     double const level = o.lod >= 0 ? o.lod : lod ? double(lod.item()) : 0.0;
     check(level >= 0, "synthesis: the level of detail must not be negative, got ", level);
-    std::size_t const most = blocks.size() - 1, whole = std::min(std::size_t(level), most);
+    std::size_t const most = blocks.size() - 1, whole = level < double(most) ? std::size_t(level) : most;
     double const part = whole == most ? 0 : level - double(whole);
 
     auto see = [&](std::string const& name, Var<T> const& v) {

@@ -78,7 +78,7 @@ template <class T> struct StyleGAN1Discriminator {
           o.c_dim ? str(Shape{n, o.c_dim}) : std::string("left out"), ", got ", c.shape());
     if (level < 0) level = lod ? double(lod.item()) : 0;
     check(level >= 0, "StyleGAN1Discriminator: the level of detail must not be negative, got ", level);
-    std::size_t const most = blocks.size() - 1, whole = std::min(std::size_t(level), most);
+    std::size_t const most = blocks.size() - 1, whole = level < double(most) ? std::size_t(level) : most;
     double const part = whole == most ? 0 : level - double(whole);
     img = downscale2d(img, 1 << whole);
     Var<T> x = blocks[whole].fromrgb(img);

@@ -170,7 +170,7 @@ inline StyleGAN1<float> stylegan1_from_tf(TfNetwork net) {
   o.truncation = {.psi = psi.value_or(1), .cutoff = cutoff ? int(*cutoff) : 0};
   o.average_decay = net.number_or_none("dlatent_avg_beta", 0.995).value_or(o.average_decay);
   net.ignore({"truncation_psi_val", "truncation_cutoff_val", "is_validation", "style_mixing_prob", "randomize_noise", "components",
-              "force_clean_graph", "mapping_use_wscale"});
+              "force_clean_graph"});
   net.expect_known_options();
   require_size(net, o);
   net.require(o.z_dim > 0 && o.w_dim > 0 && o.c_dim >= 0 && o.mapping_layers > 0 && o.mapping_layers < 1000 && o.mapping_features > 0,
