@@ -68,7 +68,7 @@ TEST_CASE("parity: networks") {
 
 TEST_CASE("parity: operators") {
   for (char const* name :
-       {"bias_act", "upfirdn2d", "conv2d_resample", "modulated_conv2d", "modulated_conv2d_sg3", "filtered_lrelu", "norms"}) {
+       {"bias_act", "upfirdn2d", "conv2d_resample", "modulated_conv2d", "modulated_conv2d_sg3", "filtered_lrelu", "norms", "sg1_ops"}) {
     std::string const file = std::string("ops_") + name + ".npz";
     if (!present(file)) continue;
     std::ostringstream report;
