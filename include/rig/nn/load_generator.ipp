@@ -85,7 +85,7 @@ RIG_INLINE Generator<float> generator_from(io::Document const& file, std::string
   auto const all = file.tensors();
   check(!detail::ends_any(all, "synthesis.input.freqs"), name,
         ": holds tensors of a StyleGAN3 without their configuration; the official .pkl is needed");
-  check(!detail::ends_any(all, "b4.fc.weight") && !detail::ends_any(all, "b4.out.weight"), name,
+  check(!detail::any_named(all, "b4.fc.weight") && !detail::any_named(all, "D.b4.fc.weight"), name,
         ": holds only a discriminator; a generator is needed");
   throw Error(str(name, ": holds no generator that rig knows; this is a ", name_of(file.kind), " of ", all.size(), " tensors",
                   all.empty() ? "" : ", the first named ", all.empty() ? "" : all[0].name));
@@ -124,11 +124,13 @@ RIG_INLINE NetworkFile describe_networks(io::Document const& file) {
     case detail::Origin::pytorch: {
       d.origin = "official PyTorch pickle";
       // The two repositories pass their keywords to networks in different ways.
-      for (io::Value const net : {root, root.is(io::ValueKind::dict) ? root.find("G_ema") : io::Value{}}) {
+      for (io::Value const& net : {root, root.is(io::ValueKind::dict) ? root.find("G_ema") : io::Value{}}) {
         if (!net.is(io::ValueKind::object)) continue;
         io::Value const keywords = net.find("_init_kwargs");
-        if (keywords.is(io::ValueKind::dict))
-          d.version = keywords.find("synthesis_kwargs") || keywords.find("mapping_kwargs") ? "StyleGAN2-ADA" : "StyleGAN3";
+        if (!keywords.is(io::ValueKind::dict)) continue;
+        if (keywords.find("synthesis_kwargs")) d.version = "StyleGAN2-ADA";
+        for (char const* key : {"channel_base", "channel_max", "num_fp16_res", "conv_clamp"})
+          if (keywords.find(key)) d.version = "StyleGAN3";
       }
       if (root.is(io::ValueKind::object)) {
         entry("network", root);

@@ -257,7 +257,7 @@ inline EqualLinear<float> build_dense(StoredNetwork& s, std::string const& path,
   l.bias_gain = s.real(path, "bias_gain");
   if (s.has_attribute(path, "act_gain")) l.act_gain = s.real(path, "act_gain");
   l.weight = Param<float>(s.tensor(path + ".weight", {out, in}));
-  if (s.has(path + ".bias")) l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
+  l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
   return l;
 }
 
@@ -281,7 +281,9 @@ inline Mapping<float> build_mapping(StoredNetwork& s, std::string const& path) {
     width = m.layers.back().out();
   }
   s.require(width == m.w_dim, path, " should give ", m.w_dim, " numbers, its last layer gives ", width);
-  if (s.has(path + ".w_avg")) m.w_avg = s.tensor(path + ".w_avg", {m.w_dim});
+  // A network that follows its average has one; others may.
+  bool const follows = m.num_ws > 1 && s.has_attribute(path, "w_avg_beta") && s.number(path, "w_avg_beta");
+  if (follows || s.has(path + ".w_avg")) m.w_avg = s.tensor(path + ".w_avg", {m.w_dim});
   if (s.has_attribute(path, "w_avg_beta")) m.average_decay = s.number(path, "w_avg_beta").value_or(m.average_decay);
   return m;
 }
