@@ -19,7 +19,7 @@ namespace {
 
 io::Bytes as_bytes(std::string const& s) {
   std::vector<std::byte> b(s.size());
-  std::memcpy(b.data(), s.data(), s.size());
+  if (!s.empty()) std::memcpy(b.data(), s.data(), s.size());
   return io::Bytes(std::move(b));
 }
 
