@@ -5,20 +5,13 @@
 #include "program.hpp"
 #include "rig/io/file.hpp"
 #include "rig/io/obj.hpp"
-#include "rig/nn/stylegan2_loader.hpp"
+#include "rig/nn/load_generator.hpp"
 
 namespace program {
 using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-bool holds_generator(io::Document const& file) {
-  if (file.kind == io::Kind::pickle) return true;
-  for (auto const& [key, value] : file.metadata)
-    if (key == "format" && value == "rig.stylegan2") return true;
-  return false;
-}
-
 Json convert(std::string const& from, std::string const& to, bool raw, bool trained) {
   std::string const extension = fs::path(to).extension().string();
   make_folder_of(to);
@@ -38,15 +31,19 @@ Json convert(std::string const& from, std::string const& to, bool raw, bool trai
   check(extension == ".safetensors" || extension == ".npz", to,
         ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '", extension, "'");
   io::Document const file = io::read_any(from);
-  if (!raw && extension == ".safetensors" && holds_generator(file)) {
-    nn::StyleGAN2<float> g = nn::stylegan2_from(file, from, {}, trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged);
-    nn::save_stylegan2(to, g, {});
-    return {{"from", from}, {"to", to}, {"network", "StyleGAN2 generator"}, {"hash", nn::content_hash(g)}};
+  if (!raw && extension == ".safetensors" && !nn::describe_networks(file).origin.empty()) {
+    nn::Generator<float> g = nn::generator_from(file, from, {}, trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged);
+    nn::save_generator(to, g);  // reads it again and compares
+    return {{"from", from},
+            {"to", to},
+            {"network", std::string(to_string(g.family())) + " generator"},
+            {"hash", nn::content_hash(g)},
+            {"checked", true}};
   }
   auto const tensors = file.tensors();
   check(!tensors.empty(), from, ": holds no tensors to convert");
   if (extension == ".npz")
-    io::save_npz(to, tensors);
+    io::save_npz(to, tensors, io::NpzTypes::wide);
   else
     io::save_safetensors(to, tensors, file.metadata);
   return {{"from", from}, {"to", to}, {"tensors", tensors.size()}};

@@ -29,8 +29,8 @@ stylerig::TruthSource truth_parameters(std::shared_ptr<Truth const> truth) {
 namespace {
 int make(Context const& context, CorpusOptions o) {
   World const world = load_world(o.generator, context, o.world);
-  check(world.network.image_channels == 3, o.generator, ": a corpus needs pictures with 3 channels, this generator makes ",
-        world.network.image_channels);
+  check(world.network.image_channels() == 3, o.generator, ": a corpus needs pictures with 3 channels, this generator makes ",
+        world.network.image_channels());
   o.corpus.seed = context.seed;
   o.corpus.picture_size = o.size > 0 ? o.size : std::min<std::int64_t>(world.handle.resolution, 256);
   check(world.handle.resolution % o.corpus.picture_size == 0, "--size: ", world.handle.resolution,
@@ -65,7 +65,7 @@ int make(Context const& context, CorpusOptions o) {
 void add_corpus(CLI::App& app, Context& context) {
   auto o = std::make_shared<CorpusOptions>();
   auto* verb = app.add_subcommand("corpus", "Make the pictures that training learns from");
-  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("-n,--count", o->corpus.count, "Items (default 50000)")->check(CLI::PositiveNumber);
   verb->add_option("--size", o->size, "Side of the stored pictures (default: the generator's, at most 256)")->check(CLI::NonNegativeNumber);
   verb->add_option("--psi", o->corpus.truncation, "Truncation of the codes (default 1)");

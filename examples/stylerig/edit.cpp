@@ -133,7 +133,7 @@ int edit(Context const& context, EditOptions const& o, std::string const& line) 
 void add_edit(CLI::App& app, Context& context) {
   auto o = std::make_shared<EditOptions>();
   auto* verb = app.add_subcommand("edit", "Edit faces by absolute values: degrees, named expressions, light");
-  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("--run", o->run, "Folder of the run (default run)");
   verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
   verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");

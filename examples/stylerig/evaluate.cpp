@@ -32,7 +32,7 @@ int evaluate(Context const& context, EvaluateOptions const& o) {
 void add_evaluate(CLI::App& app, Context& context) {
   auto o = std::make_shared<EvaluateOptions>();
   auto* verb = app.add_subcommand("evaluate", "Measure a rig: success, leakage, slopes, ranges, speed; with a report");
-  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("--run", o->run, "Folder of the run (default run)");
   verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
   verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");

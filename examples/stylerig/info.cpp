@@ -6,7 +6,8 @@
 #include "program.hpp"
 #include "rig/io/file.hpp"
 #include "rig/io/obj.hpp"
-#include "rig/nn/stylegan2_loader.hpp"
+#include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/load_generator.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "rig/train/checkpoint.hpp"
 
@@ -30,16 +31,56 @@ Json shape_of(Shape const& s) {
   return j;
 }
 
-void describe_generator(Description& d, io::Document const& file, std::string const& path) {
-  nn::StyleGAN2<float> g = nn::stylegan2_from(file, path);
-  std::int64_t const count = nn::parameter_count(g);
-  d.say("network", "StyleGAN2 generator", "StyleGAN2 generator");
-  d.say("resolution", g.resolution, str(g.resolution, " x ", g.resolution, ", ", g.image_channels, " channels"));
-  d.say("rows", g.num_ws(), str(g.num_ws(), " rows of ", g.w_dim(), " numbers, from latents of ", g.z_dim()));
+std::string architecture_of(nn::Generator<float> const& g) {
+  if (g.family() == nn::Family::stylegan2) return to_string(g.as<nn::StyleGAN2<float>>().synthesis.blocks.back().architecture);
+  if (g.family() == nn::Family::stylegan1) return str("fused convolutions: ", to_string(g.as<nn::StyleGAN1<float>>().options.fused_scale));
+  auto const& layers = g.as<nn::StyleGAN3<float>>().synthesis.layers;
+  bool radial = false;
+  for (auto const& l : layers) radial = radial || l.plan.down_radial;
+  return str(layers.size(), " layers, kernels of ", layers[0].plan.kernel, ", ", radial ? "radial" : "separable", " filters");
+}
+
+void describe_generator(Description& d, nn::Generator<float> g) {
+  std::string const family = std::string(to_string(g.family())) + " generator";
+  d.say("network", family, family);
+  std::string const architecture = architecture_of(g);
+  d.say("architecture", architecture, architecture);
+  d.say("resolution", g.resolution(), str(g.resolution(), " x ", g.resolution(), ", ", g.image_channels(), " channels"));
+  auto const names = g.row_names();
+  std::string shown = str(g.num_ws(), " rows of ", g.w_dim(), " numbers, from latents of ", g.z_dim());
+  for (std::size_t i = 0; i < names.size();) {
+    std::size_t end = i;
+    while (end < names.size() && names[end] == names[i]) ++end;
+    shown += str(i ? ", " : "; ", names[i], " ", i, end - i > 1 ? str(" to ", end - 1) : std::string());
+    i = end;
+  }
+  d.say("rows", g.num_ws(), shown);
+  d.json["row_names"] = names, d.json["z"] = g.z_dim(), d.json["w"] = g.w_dim();
   d.say("classes", g.c_dim());
-  d.say("truncation", bool(g.mapping.w_avg), g.mapping.w_avg ? "possible" : "not possible: no average is kept");
-  d.say("parameters", count);
+  nn::Truncation const t = g.truncation();
+  d.say("truncation", bool(g.centre()),
+        !g.centre()    ? std::string("no average is kept; it can be estimated")
+        : t.psi == 1   ? std::string("possible")
+        : t.cutoff < 0 ? str("possible; the file's own is psi ", t.psi)
+                       : str("possible; the file's own is psi ", t.psi, " below row ", t.cutoff));
+  Json layers = Json::array();
+  for (auto const& l : g.layers())
+    layers.push_back({{"name", l.name}, {"row", l.row}, {"resolution", l.resolution}, {"channels", l.channels}, {"noise", l.has_noise}});
+  d.json["layers"] = std::move(layers);
+  d.say("parameters", nn::parameter_count(g));
   d.say("hash", nn::content_hash(g));
+}
+
+/// For files without a generator; says nothing if there is no discriminator either.
+void describe_discriminator(Description& d, io::Document const& file, std::string const& path) {
+  try {
+    nn::Discriminator<float> net = nn::discriminator_from(file, path);
+    std::string const architecture = to_string(net.blocks.back().architecture);
+    d.say("discriminator", architecture, str("StyleGAN2, ", architecture, ", ", net.resolution, " x ", net.resolution));
+    d.say("resolution", net.resolution), d.say("classes", net.c_dim);
+    d.say("parameters", nn::parameter_count(net));
+    d.say("hash", nn::content_hash(net));
+  } catch (Error const&) {}
 }
 
 void describe_tensors(Description& d, io::Document const& file, bool list) {
@@ -60,17 +101,20 @@ void describe_tensors(Description& d, io::Document const& file, bool list) {
 void describe_checkpoint(Description& d, std::string const& path, bool list) {
   io::Document const file = io::read_any(path);
   Json metadata = Json::object();
-  std::string format;
-  for (auto const& [key, value] : file.metadata) {
-    metadata[key] = value;
-    if (key == "format") format = value;
-  }
-  // A pickle, or rig's own file, may hold a generator; whatever else it is, its tensors are listed.
-  if (file.kind == io::Kind::pickle || format == "rig.stylegan2") {
+  for (auto const& [key, value] : file.metadata) metadata[key] = value;
+  nn::NetworkFile const networks = nn::describe_networks(file);
+  if (!networks.origin.empty()) {
+    d.say("origin", networks.origin, networks.origin);
+    if (!networks.version.empty()) d.say("version", networks.version, networks.version);
+    std::string shown;
+    for (auto const& n : networks.networks) shown += (shown.empty() ? "" : ", ") + n;
+    if (!shown.empty()) d.say("holds", networks.networks, shown);
+    // Whatever cannot be built, its tensors are listed.
     try {
-      describe_generator(d, file, path);
+      describe_generator(d, nn::generator_from(file, path));
     } catch (Error const& e) {
-      d.say("network", nullptr, str("not a StyleGAN2 generator: ", e.what()));
+      d.say("network", nullptr, str("no generator: ", e.what()));
+      describe_discriminator(d, file, path);
     }
   }
   if (!metadata.empty()) {

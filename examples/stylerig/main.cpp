@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
   context.stop = &stop_asked_for;
   context.command = typed(argc, argv);
   CLI::App app{
-      "stylerig gives a pretrained StyleGAN2 the controls of a face model: turn the head, change the\n"
+      "stylerig gives a pretrained StyleGAN the controls of a face model: turn the head, change the\n"
       "expression, move the light, and keep the person.",
       "stylerig"};
   app.require_subcommand(1);

@@ -1,4 +1,5 @@
 // stylerig sample GENERATOR: pictures of seeds, truncated or mixed, as a sheet.
+#include <algorithm>
 #include <filesystem>
 
 #include "program.hpp"
@@ -77,6 +78,9 @@ int sample(Context const& context, SampleOptions const& o) {
       sheet.row("", std::move(cells), std::move(captions));
     }
   }
+  auto const rows = world.network.row_names();
+  auto count = [&](char const* name) { return std::count(rows.begin(), rows.end(), name); };
+  sheet.note(str(rows.size(), " rows: ", count("coarse"), " coarse, ", count("medium"), " medium, ", count("fine"), " fine"));
   sheet.note("generator " + world.handle.hash + (others.empty() && psi.size() > 1 ? "" : str(", psi ", psi[0])));
   auto texts = provenance(context, world.texts());
   texts.push_back({"Seeds", o.seeds});
@@ -90,7 +94,7 @@ int sample(Context const& context, SampleOptions const& o) {
 void add_sample(CLI::App& app, Context& context) {
   auto o = std::make_shared<SampleOptions>();
   auto* verb = app.add_subcommand("sample", "Draw pictures of seeds: a sheet, truncated or mixed");
-  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("--seeds", o->seeds, "Seeds, as the official scripts number them (default 0-15)");
   verb->add_option("--psi", o->psi, "Truncation; several make a column each (default 1)");
   verb->add_option("--cutoff", o->cutoff, "Truncate only rows below this one (default: all)");

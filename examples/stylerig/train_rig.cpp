@@ -92,7 +92,7 @@ int train(Context const& context, TrainRigOptions const& o) {
 void add_train_rig(CLI::App& app, Context& context) {
   auto o = std::make_shared<TrainRigOptions>();
   auto* verb = app.add_subcommand("train-rig", "Train RigNet: from a code and a wish to the code of the edited face");
-  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("--corpus", o->corpus, "Folder that stylerig corpus wrote (default corpus)");
   verb->add_option("--run", o->run, "Folder of the run, with F in it (default run)");
   verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");

@@ -46,7 +46,7 @@ int run(Context const& context, TransferArguments const& o) {
 void add_transfer(CLI::App& app, Context& context) {
   auto o = std::make_shared<TransferArguments>();
   auto* verb = app.add_subcommand("transfer", "Give faces the pose, expression or light of others: a sheet, sources x targets");
-  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("--run", o->run, "Folder of the run (default run)");
   verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
   verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");

@@ -33,7 +33,7 @@ void add_world_options(CLI::App& verb, WorldOptions& o) {
 World load_world(std::string const& path, Context const& context, WorldOptions const& options) {
   World world;
   world.path = path;
-  world.network = nn::load_stylegan2(path, context.target());
+  world.network = nn::load_generator(path, context.target());
   std::int64_t const classes = world.network.c_dim();
   check(classes == 0 || (options.label >= 0 && options.label < classes), path, ": this generator has ", classes,
         " classes, expected --class from 0 to ", classes - 1, ", found ",
@@ -48,6 +48,11 @@ World load_world(std::string const& path, Context const& context, WorldOptions c
   }
   world.handle = stylerig::generator_handle(world.network, options.noise == "none" ? nn::Noise::none : nn::Noise::stored, label);
   std::string const hash = world.handle.hash;
+  if (!world.network.centre()) {
+    // Snapshots of a training keep no mean code; the handle's hash is that of the file all the same.
+    world.network.set_centre(nn::find_centre(world.network, label));
+    world.handle.mean_latent = world.network.centre().host();
+  }
   if (classes > 0) world.handle.hash += "/class" + std::to_string(options.label);
 
   std::string const beside = (fs::path(path).parent_path() / "truth.safetensors").string();
@@ -59,8 +64,8 @@ World load_world(std::string const& path, Context const& context, WorldOptions c
 }
 
 Tensor<float> World::codes(std::vector<std::uint32_t> const& seeds, nn::Truncation truncation) const {
-  V const w = network.mapping.repeat(V(handle.mapping(nn::seed_latents(seeds, handle.z_dim, network.device()))));
-  return network.mapping.truncate(w, truncation).value();
+  V const w = network.mapper().repeat(V(handle.mapping(nn::seed_latents(seeds, handle.z_dim, network.device()))));
+  return network.truncate(w, truncation).value();
 }
 
 Tensor<float> World::pictures(Tensor<float> const& codes) const {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "program.hpp"
-#include "rig/nn/stylegan2_loader.hpp"
+#include "rig/nn/load_generator.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "rig/stylerig/oracle.hpp"
 #include "rig/stylerig/stylegan_handle.hpp"
@@ -22,7 +22,7 @@ struct Truth {
 
 struct World {
   std::string path;
-  rig::nn::StyleGAN2<float> network;
+  rig::nn::Generator<float> network;
   rig::stylerig::GeneratorHandle handle;
   std::shared_ptr<Truth const> truth;  ///< null for generators that nobody knows the truth of
 
@@ -38,6 +38,8 @@ struct WorldOptions {
   std::string noise = "stored";  ///< or "none"
   std::string truth;             ///< file with the truth; empty: truth.safetensors beside the generator if it is there
 };
+/// What a verb says of its argument GENERATOR.
+inline constexpr char const* generator_help = "Any StyleGAN: official .pkl (TensorFlow or PyTorch), .pt, .pth, or rig's .safetensors";
 /// Adds --class, --noise and --truth.
 void add_world_options(CLI::App& verb, WorldOptions& options);
 World load_world(std::string const& path, Context const& context, WorldOptions const& options = {});
