@@ -32,6 +32,27 @@ inline void check_extent(std::uint64_t w, std::uint64_t h, std::uint64_t file_si
   check(w * h / each <= file_size, "an image of ", w, " x ", h, " pixels cannot come from ", file_size, " bytes");
 }
 
+#if defined(RIG_HAS_PNG) && RIG_HAS_PNG
+// Only the chunks that make the picture, each of them inside the file: libpng takes memory for what a chunk announces, and
+// inflates texts and profiles of any size.
+inline std::vector<std::byte> picture_chunks(Bytes const& file) {
+  Cursor in(file.span(), "a damaged PNG");
+  std::vector<std::byte> out;
+  auto copy = [&](std::uint64_t first, std::uint64_t n) { out.insert(out.end(), file.data + first, file.data + first + n); };
+  in.take(8);
+  copy(0, 8);
+  for (bool end = false; !end;) {
+    std::uint64_t const first = in.position(), length = in.big<std::uint32_t>();
+    std::string_view const type = in.text(4);
+    in.take(length + 4);
+    end = type == "IEND";
+    for (std::string_view known : {"IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "cHRM", "sRGB"})
+      if (type == known) copy(first, length + 12);
+  }
+  return out;
+}
+#endif
+
 inline Tensor<std::uint8_t> decode_png([[maybe_unused]] Bytes const& file) {
 #if defined(RIG_HAS_PNG) && RIG_HAS_PNG
   struct Image {
@@ -39,7 +60,8 @@ inline Tensor<std::uint8_t> decode_png([[maybe_unused]] Bytes const& file) {
     ~Image() { ::png_image_free(&p); }
   } image;
   image.p.version = PNG_IMAGE_VERSION;
-  check(::png_image_begin_read_from_memory(&image.p, file.data, std::size_t(file.size)), "not a readable PNG: ", image.p.message);
+  std::vector<std::byte> const chunks = picture_chunks(file);
+  check(::png_image_begin_read_from_memory(&image.p, chunks.data(), chunks.size()), "not a readable PNG: ", image.p.message);
   check_extent(image.p.width, image.p.height, file.size, 8 * 1040);
   image.p.format = PNG_FORMAT_RGB;
   image.p.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;

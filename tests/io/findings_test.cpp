@@ -1,0 +1,39 @@
+// Files that the fuzzer found: what each once did stands in its name. Read in every way, they end in a result or in
+// rig::Error, soon and in little memory. The fuzz targets start from them too (tests/build/fuzz_test.sh).
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <ctime>
+#include <filesystem>
+
+#include "rig/io/file.hpp"
+#include "rig/io/image.hpp"
+#include "rig/io/obj.hpp"
+
+using namespace rig;
+using namespace rig::io;
+namespace fs = std::filesystem;
+
+TEST_CASE("findings: nothing that was found once is found again") {
+  int count = 0;
+  for (auto const& e : fs::directory_iterator("tests/io/findings")) {
+    CAPTURE(e.path().filename().string());
+    MappedFile const file(e.path().string());
+    std::clock_t const start = std::clock();
+    auto attempt = [](auto&& read) {
+      try {
+        read();
+      } catch (Error const&) {}
+    };
+    attempt([&] { read_any(file.bytes()).tensors(); });
+    attempt([&] { decode_image(file.bytes()); });
+    attempt([&] { read_png_texts(file.bytes()); });
+    attempt([&] { read_obj(file.bytes()); });
+    CHECK(double(std::clock() - start) / CLOCKS_PER_SEC < 2);
+    ++count;
+  }
+  CHECK(count > 0);
+  ::rusage u{};
+  ::getrusage(RUSAGE_SELF, &u);
+  CHECK(u.ru_maxrss < 1'000'000);
+}
