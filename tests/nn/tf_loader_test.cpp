@@ -1,0 +1,206 @@
+// The dialects of StyleGAN2's files: every stored case of TensorFlow and of the community port through the program's verify,
+// and what is said of files that are not whole.
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+
+#include "rig/io/atomic_file.hpp"
+#include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/load_generator.hpp"
+#include "verify/verify.hpp"
+
+using namespace rig;
+
+namespace {
+
+std::string folder() {
+  char const* e = std::getenv("RIG_TEST_DATA");
+  return std::string(e ? e : "../shared") + "/parity/stylegan/";
+}
+bool present(std::string const& file) {
+  if (std::filesystem::exists(folder() + file)) return true;
+  MESSAGE("skipped: ", folder() + file, " is not there");
+  return false;
+}
+template <class F> std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (Error const& e) {
+    return e.what();
+  }
+  return "";
+}
+bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
+
+/// Pickles of protocol 3, made here: dicts, texts, numbers, None, float arrays, and networks of the TensorFlow era.
+struct Pickle {
+  static std::string text(std::string const& s) {
+    std::string p = "X";
+    for (int i = 0; i < 4; ++i) p += char((s.size() >> (8 * i)) & 255u);
+    return p + s;
+  }
+  static std::string integer(std::int64_t v) {
+    std::string p = "J";
+    for (int i = 0; i < 4; ++i) p += char((v >> (8 * i)) & 255);
+    return p;
+  }
+  static std::string dict(std::vector<std::pair<std::string, std::string>> const& entries) {
+    std::string p = "}(";
+    for (auto const& [k, v] : entries) p += text(k) + v;
+    return p + "u";
+  }
+  static std::string list(std::vector<std::string> const& items) {
+    std::string p = "](";
+    for (auto const& i : items) p += i;
+    return p + "e";
+  }
+  /// All ones.
+  static std::string array(std::vector<std::int64_t> const& shape) {
+    std::int64_t n = 1;
+    std::string extents = "(";
+    for (auto d : shape) n *= d, extents += integer(d);
+    std::string values;
+    for (std::int64_t i = 0; i < n; ++i) values += std::string("\0\0\x80\x3f", 4);
+    std::string bytes = "B";
+    for (int i = 0; i < 4; ++i) bytes += char((values.size() >> (8 * i)) & 255u);
+    std::string const type = "cnumpy\ndtype\n(" + text("f4") + integer(0) + integer(1) + "tR(" + integer(3) + text("<") + "NNN" +
+                             integer(-1) + integer(-1) + integer(0) + "tb";
+    return "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(" + integer(0) + "t" +
+           std::string(
+               "C\x01"
+               "b") +
+           "tR(" + integer(1) + extents + "t" + type + "\x89" + bytes + values + "tb";
+  }
+  static std::string variable(std::string const& name, std::vector<std::int64_t> const& shape) {
+    return "(" + text(name) + array(shape) + "t";
+  }
+  static std::string network(int version, std::string const& function, std::string const& options, std::string const& components,
+                             std::vector<std::string> const& variables) {
+    return "cdnnlib.tflib.network\nNetwork\n)\x81" +
+           dict({{"version", integer(version)},
+                 {"name", text("net")},
+                 {"static_kwargs", options},
+                 {"components", components},
+                 {"build_module_src", text("")},
+                 {"build_func_name", text(function)},
+                 {"variables", list(variables)}}) +
+           "b";
+  }
+  static std::string triple(std::string const& G, std::string const& D, std::string const& Gs) { return "\x80\x03(" + G + D + Gs + "t."; }
+};
+
+/// A StyleGAN2 of 4 pixels and one mapping layer, z 3, w 2, 5 channels.
+struct Tiny {
+  int version = 4;
+  std::string function = "G_main", extra_key = {}, without = {}, misshapen = {};
+  std::int64_t labels = 0;
+
+  std::string str() const {
+    using P = Pickle;
+    auto list = [&](std::vector<std::pair<std::string, std::vector<std::int64_t>>> const& all) {
+      std::vector<std::string> v;
+      for (auto [name, shape] : all) {
+        if (name == without) continue;
+        if (name == misshapen) shape.back() += 1;
+        v.push_back(P::variable(name, shape));
+      }
+      return v;
+    };
+    auto const mapping = P::network(version, "G_mapping", "}", "}",
+                                    labels ? list({{"LabelConcat/weight", {labels, 3}}, {"Dense0/weight", {6, 2}}, {"Dense0/bias", {2}}})
+                                           : list({{"Dense0/weight", {3, 2}}, {"Dense0/bias", {2}}}));
+    auto const synthesis = P::network(version, "G_synthesis_stylegan2", "}", "}",
+                                      list({{"noise0", {1, 1, 4, 4}},
+                                            {"4x4/Const/const", {1, 5, 4, 4}},
+                                            {"4x4/Conv/weight", {3, 3, 5, 5}},
+                                            {"4x4/Conv/mod_weight", {2, 5}},
+                                            {"4x4/Conv/mod_bias", {5}},
+                                            {"4x4/Conv/noise_strength", {}},
+                                            {"4x4/Conv/bias", {5}},
+                                            {"4x4/ToRGB/weight", {1, 1, 5, 3}},
+                                            {"4x4/ToRGB/mod_weight", {2, 5}},
+                                            {"4x4/ToRGB/mod_bias", {5}},
+                                            {"4x4/ToRGB/bias", {3}}}));
+    std::vector<std::pair<std::string, std::string>> options = {{"resolution", P::integer(4)},   {"latent_size", P::integer(3)},
+                                                                {"dlatent_size", P::integer(2)}, {"mapping_layers", P::integer(1)},
+                                                                {"fmap_max", P::integer(5)},     {"label_size", P::integer(labels)}};
+    if (!extra_key.empty()) options.push_back({extra_key, P::integer(1)});
+    auto const g = P::network(version, function, P::dict(options), P::dict({{"mapping", mapping}, {"synthesis", synthesis}}),
+                              list({{"lod", {}}, {"dlatent_avg", {2}}}));
+    return P::triple("N", "N", g);
+  }
+};
+
+struct File {
+  std::string path = (std::filesystem::temp_directory_path() / "rig_tf_loader_test.pkl").string();
+  explicit File(std::string const& content) { io::write_file(path, content); }
+  ~File() { std::remove(path.c_str()); }
+};
+std::string says(std::string const& content, nn::GeneratorChoice choice = nn::GeneratorChoice::averaged) {
+  File const f(content);
+  return message_of([&] { nn::load_generator(f.path, {}, choice); });
+}
+
+}  // namespace
+
+TEST_CASE("loader: the stored cases of TensorFlow and of the community port") {
+  for (auto const& [name, ending] : {std::pair<std::string, std::string>{"sg2tf_skip32", ".tf.pkl"},
+                                     {"sg2tf_ada_cond32", ".tf.pkl"},
+                                     {"ros_32", ".pt"},
+                                     {"ros_64_ckpt", ".pt"}}) {
+    if (!present(name + ending) || !present(name + ".npz")) continue;
+    std::ostringstream report;
+    CHECK_MESSAGE(program::run_verify(folder() + name + ending, folder() + name + ".npz", report) == 0, report.str());
+  }
+}
+
+TEST_CASE("loader: a TensorFlow network by hand") {
+  File const f(Tiny{}.str());
+  auto const g = nn::load_generator(f.path).as<nn::StyleGAN2<float>>();
+  CHECK((g.resolution == 4 && g.num_ws() == 2 && g.z_dim() == 3 && g.w_dim() == 2 && g.image_channels == 3));
+  CHECK((g.truncation.psi == 0.5 && g.truncation.cutoff == -1));
+  // Styles are one number more than the file says.
+  CHECK(g.synthesis.blocks[0].conv1->affine.bias.value().host() == std::vector<float>(5, 2.0f));
+  CHECK(g.synthesis.blocks[0].constant.shape() == (Shape{4, 4, 5}));
+  CHECK(g.mapping.layers[0].weight.shape() == (Shape{2, 3}));
+
+  File const labels(Tiny{.labels = 4}.str());
+  auto const conditional = nn::load_generator(labels.path);
+  CHECK((conditional.c_dim() == 4 && conditional.mapper().label_weight.shape() == (Shape{4, 3})));
+  Rng rng(1);
+  CHECK(conditional.mapping(Var<float>(randn<float>({2, 3}, rng)), Var<float>(randn<float>({2, 4}, rng))).shape() == (Shape{2, 2, 2}));
+}
+
+TEST_CASE("loader: a TensorFlow network that is not whole, or of another kind") {
+  CHECK(contains(says(Tiny{.without = "4x4/Conv/mod_weight"}.str()),
+                 "synthesis.b4.conv1.affine.weight (synthesis/4x4/Conv/mod_weight in the file) is missing"));
+  CHECK(contains(says(Tiny{.without = "dlatent_avg"}.str()), "mapping.w_avg (dlatent_avg in the file) is missing"));
+  CHECK(contains(says(Tiny{.misshapen = "4x4/ToRGB/bias"}.str()),
+                 "synthesis.b4.torgb.bias (synthesis/4x4/ToRGB/bias in the file) should be [3], the file has [4]"));
+  CHECK(contains(says(Tiny{.misshapen = "4x4/Conv/weight"}.str()), "by the keywords fmap_base and fmap_max"));
+  CHECK(contains(says(Tiny{.extra_key = "pixel_shuffle"}.str()), "keyword pixel_shuffle of G_main is not known"));
+  CHECK(contains(says(Tiny{.version = 6}.str()), "version 6"));
+  CHECK(contains(says(Tiny{.version = 3}.str()), "version 4 or 5, the file says 3"));
+  CHECK(contains(says(Tiny{.function = "G_paper"}.str()), "generators built by G_paper are not known"));
+  CHECK(contains(says(Tiny{.function = "D_stylegan2"}.str()), "is a discriminator (D_stylegan2)"));
+  CHECK(contains(says(Tiny{}.str(), nn::GeneratorChoice::trained), "first entry (G, the generator that was being trained)"));
+  CHECK(contains(says(Pickle::triple("N", "N", "N")), "holds no tensor"));
+}
+
+TEST_CASE("loader: the community port's files that are not whole") {
+  auto dict = [](std::vector<std::pair<std::string, std::string>> const& entries) { return "\x80\x03" + Pickle::dict(entries) + "."; };
+  CHECK(contains(says(dict({{"g_ema", "N"},
+                            {"d", Pickle::dict({{"convs.0.0.weight", Pickle::array({2, 3, 1, 1})},
+                                                {"final_linear.1.weight", Pickle::array({1, 2})}})}})),
+                 "holds only a discriminator (d)"));
+  std::string const generator = Pickle::dict({{"style.1.weight", Pickle::array({2, 3})},
+                                              {"style.1.bias", Pickle::array({2})},
+                                              {"input.input", Pickle::array({1, 4, 4, 4})},
+                                              {"conv1.conv.weight", Pickle::array({1, 4, 4, 3, 3})},
+                                              {"to_rgb1.bias", Pickle::array({1, 3, 1, 1})}});
+  CHECK(contains(says(dict({{"g", generator}})), "has no g_ema, only g"));
+  CHECK(contains(says(dict({{"g_ema", generator}})), "(conv1.conv.modulation.weight in the file) is missing"));
+}
