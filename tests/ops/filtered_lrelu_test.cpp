@@ -42,6 +42,7 @@ std::vector<Shapes> const& ways() {
       {"down only", {}, {8}, {1, 12, 13, 2}, {.down = 3, .padding = {1, 2, 0, 3}}},
       {"fewer taps than the step", {2}, {2}, {1, 12, 11, 2}, {.up = 3, .down = 5, .padding = {4, 3, 6, 2}}},
       {"zeros all around", {6}, {4}, {1, 3, 3, 2}, {.up = 2, .down = 2, .padding = {20, 21, 22, 19}}},
+      {"more bands than one", {4}, {4}, {2, 300, 60, 70}, {.up = 2, .down = 2, .padding = {2, 1, 2, 1}}},
       {"many tiles", {12}, {12}, {1, 150, 130, 2}, {.up = 2, .down = 2, .padding = {9, 8, 9, 8}}},
       {"many channels", {8}, {6, 6}, {2, 9, 10, 70}, {.up = 2, .down = 2, .padding = {6, 5, 6, 5}}},
       {"up by less than down", {6}, {12}, {1, 30, 33, 2}, {.up = 2, .down = 4, .padding = 7}},

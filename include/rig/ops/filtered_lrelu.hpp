@@ -354,10 +354,26 @@ template <class T> struct FilteredLrelu {
     return down.forward(u);
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x) const {
-    Tensor<T> const u = up.forward(detail::with_bias(x.value(), bias));
-    Tensor<signed char> codes = like<T, signed char>(u);
-    for_each(u.device(), u.size(), detail::LreluCodeKernel<T>{u.data(), codes.mutate(), f});
-    return apply(FilteredSlope<T>{up, down, codes, f.gain, f.gain * f.slope}.transposed(x.shape(), y.shape()), gy);
+    return apply(FilteredSlope<T>{up, down, codes_of(x.value()), f.gain, f.gain * f.slope}.transposed(x.shape(), y.shape()), gy);
+  }
+
+ private:
+  /// The large picture again, in bands of rows of one sample each, so that in full there is only its code.
+  Tensor<signed char> codes_of(Tensor<T> const& x) const {
+    auto const [rows, cols] = detail::resampling_of(name, up, x.dim(1), x.dim(2));
+    std::int64_t const line = cols.out * x.dim(3), most = std::max<std::int64_t>(1, (std::int64_t(1) << 22) / line);
+    Tensor<signed char> codes({x.dim(0), rows.out, cols.out, x.dim(3)}, x.device());
+    signed char* to = codes.mutate();
+    for (std::int64_t n = 0; n < x.dim(0); ++n)
+      for (std::int64_t q = 0; q < rows.out; q += most) {
+        std::int64_t const count = std::min(most, rows.out - q);
+        Upfirdn2d<T> band = up;
+        band.o.padding.y0 -= int(q), band.o.padding.y1 -= int(rows.out - q - count);
+        Tensor<T> const u = band.forward(detail::with_bias(x.rows(n, 1), bias));
+        for_each(u.device(), u.size(), detail::LreluCodeKernel<T>{u.data(), to, f});
+        to += u.size();
+      }
+    return codes;
   }
 };
 
