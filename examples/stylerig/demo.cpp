@@ -99,7 +99,7 @@ class Demo {
       auto const& s = world.truth->scene.options();
       return str("builtin:", s.vertices, ":", s.identity, ":", s.reflectance);
     }();
-    setup_.model = model_spec;
+    setup_.model = model_spec, setup_.form = "pixel", setup_.distance = "l21";
     auto const model = load_face_model(model_spec);
     if (world.truth && o_.face.empty())
       setup_.camera = world.truth->scene.camera();
@@ -247,7 +247,7 @@ class Demo {
 void add_demo(CLI::App& app, Context& context) {
   auto o = std::make_shared<DemoOptions>();
   auto* verb = app.add_subcommand("demo", "The whole job on the generator in the repository: train, edit, judge, report");
-  verb->add_option("--generator", o->generator, "Another StyleGAN2 (default: the one in the repository)");
+  verb->add_option("--generator", o->generator, "Another StyleGAN (default: the one in the repository)");
   verb->add_option("--face", o->face, std::string(face_model_help) + " (default: the generator's own world, else builtin)");
   verb->add_option("--items", o->items, str("Pictures to learn from (default ", o->items, ")"))->check(CLI::Range(100, 10000000));
   verb->add_option("--face-steps", o->face_steps, str("Steps of F (default ", o->face_steps, ")"))->check(CLI::PositiveNumber);

@@ -46,7 +46,12 @@ render::MorphableModel load_face_model(std::string const& spec) {
 }
 
 stylerig::RenderedFaceLoss<float> FaceSetup::loss(render::MorphableModel const& m, Device const& device) const {
-  return {m, camera, size, form == "pixel" ? stylerig::PhotometricForm::pixel : stylerig::PhotometricForm::vertex, device};
+  return {m,
+          camera,
+          size,
+          {.form = form == "pixel" ? stylerig::PhotometricForm::pixel : stylerig::PhotometricForm::vertex,
+           .distance = distance == "l21" ? render::Distance::l21 : render::Distance::l2},
+          device};
 }
 
 Json FaceSetup::json() const {
@@ -59,6 +64,7 @@ Json FaceSetup::json() const {
             {"near_fraction", camera.near_fraction}}},
           {"size", size},
           {"form", form},
+          {"distance", distance},
           {"mean", mean}};
 }
 
@@ -72,12 +78,14 @@ FaceSetup FaceSetup::from(Json const& j, std::string const& where) {
                 member(c, "near_fraction", where).get<double>()};
     s.size = member(j, "size", where).get<std::int64_t>();
     s.form = member(j, "form", where).get<std::string>();
+    s.distance = member(j, "distance", where).get<std::string>();
     s.mean = member(j, "mean", where).get<std::vector<float>>();
   } catch (nlohmann::json::exception const& e) {
     throw Error(where + ": an entry has the wrong type: " + e.what());
   }
   check(s.size > 0 && s.camera.distance > 0 && s.camera.focal > 0, where, ": size, distance and focal length must be positive");
   check(s.form == "vertex" || s.form == "pixel", where, ": expected form vertex or pixel, found '", s.form, "'");
+  check(s.distance == "l2" || s.distance == "l21", where, ": expected distance l2 or l21, found '", s.distance, "'");
   return s;
 }
 

@@ -23,6 +23,7 @@ struct FaceSetup {
   rig::render::Camera camera;
   std::int64_t size = 64;       ///< of the pictures that losses see
   std::string form = "vertex";  ///< or "pixel"
+  std::string distance = "l2";  ///< or "l21"
   std::vector<float> mean;      ///< where F's outputs start, or empty
 
   rig::stylerig::RenderedFaceLoss<float> loss(rig::Device const& device = {}) const { return loss(load_face_model(model), device); }

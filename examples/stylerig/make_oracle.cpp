@@ -52,6 +52,7 @@ void add_make_oracle(CLI::App& app, Context& context) {
       save_truth(context.out + "/truth.safetensors", world.truth, o->world, hash);
       log.write_csv(context.out + "/fit.csv");
       std::filesystem::remove(o->checkpoint);
+      std::filesystem::remove(o->checkpoint + ".log.jsonl");
       std::int64_t const weights = nn::parameter_count(world.generator);
       context.answer({{"generator", generator}, {"hash", hash}, {"weights", weights}, {"psnr", world.psnr}},
                      str(generator, ": ", weights, " weights, ", world.psnr, " dB on ", o->held_out, " held-out pictures"));

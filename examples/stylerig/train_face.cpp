@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 
 namespace {
 struct TrainFaceOptions {
-  std::string generator, corpus = "corpus", run = "run", face, preset = "best", form = "vertex", hidden;
+  std::string generator, corpus = "corpus", run = "run", face, preset = "best", form, photometric, hidden;
   std::int64_t steps = 0, batch = 0, every = 1000, fit_items = 100, landmark_steps = -1;
   double rate = 0, landmark = -1, focal = 0, distance = 0;
   bool fresh = false;
@@ -21,7 +21,10 @@ struct TrainFaceOptions {
 FaceSetup make_setup(TrainFaceOptions const& o, World const& world, stylerig::Corpus const& corpus) {
   FaceSetup setup;
   setup.size = corpus.options.picture_size;
-  setup.form = o.form;
+  // The paper's squares over vertices; a face among hair and glasses is better read from pixels, with less weight on outliers.
+  bool const by_paper = o.preset == "paper";
+  setup.form = !o.form.empty() ? o.form : by_paper ? "vertex" : "pixel";
+  setup.distance = !o.photometric.empty() ? o.photometric : by_paper ? "l2" : "l21";
   bool const own_world = world.truth && o.face.empty();
   if (own_world) {
     auto const& w = world.truth->scene.options();
@@ -116,7 +119,7 @@ int train(Context const& context, TrainFaceOptions const& o) {
 void add_train_face(CLI::App& app, Context& context) {
   auto o = std::make_shared<TrainFaceOptions>();
   auto* verb = app.add_subcommand("train-face", "Train F: from a code to the face parameters of its picture");
-  verb->add_option("GENERATOR", o->generator, "StyleGAN2: official .pkl or rig's .safetensors")->required();
+  verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("--corpus", o->corpus, "Folder that stylerig corpus wrote (default corpus)");
   verb->add_option("--run", o->run, "Folder of the run to write (default run)");
   verb->add_option("--face", o->face, std::string(face_model_help) + " (default: the oracle world's, else builtin)");
@@ -128,8 +131,10 @@ void add_train_face(CLI::App& app, Context& context) {
   verb->add_option("--landmark", o->landmark, "Weight of landmarks against colours (default 20)")->check(CLI::NonNegativeNumber);
   verb->add_option("--landmark-steps", o->landmark_steps, "First steps on landmarks alone (default: the preset's)")
       ->check(CLI::NonNegativeNumber);
-  verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")
+  verb->add_option("--form", o->form, "Colours compared at vertices or in pixels: vertex or pixel (default pixel; vertex for paper)")
       ->check(CLI::IsMember({"vertex", "pixel"}));
+  verb->add_option("--photometric", o->photometric, "Distance of colours: l2 (squares) or l21 (lengths) (default l21; l2 for paper)")
+      ->check(CLI::IsMember({"l2", "l21"}));
   verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber);
   verb->add_option("--distance", o->distance,
                    "Camera distance in the model's unit (default: so that the mean face lies on the mean landmarks)")

@@ -3,6 +3,7 @@
 #include "rig/stylerig/evaluation.hpp"
 #include "rig/stylerig/generator.hpp"
 #include "rig/stylerig/light.hpp"
+#include "rig/stylerig/light_prior.hpp"
 #include "rig/stylerig/losses.hpp"
 #include "rig/stylerig/observation.hpp"
 #include "rig/stylerig/optimiser.hpp"

@@ -253,6 +253,9 @@ TEST_CASE("regulariser: quadratic for deviations, a box for named shapes, grey l
   double const grey = 0.05 * spread / 54;
   CHECK(regulariser(l, Var<double>(p), o, false).item() == doctest::Approx((a + 0.017 * b + 0.8 * d) / 2 + grey));
   CHECK(regulariser(l, Var<double>(p), o, true).item() == doctest::Approx((a + 0.017 * b + 0.8 * box) / 2 + grey));
+  o.light = 1;
+  Var<double> const light = sum(LightPrior::natural().squared_distance(slice(Var<double>(p), 1, 7, 27)));
+  CHECK(regulariser(l, Var<double>(p), o, false).item() == doctest::Approx((a + 0.017 * b + 0.8 * d + light.item()) / 2 + grey));
   for (bool named : {false, true}) {
     auto const r = gradcheck([&](auto const& x) { return regulariser(l, x[0], o, named); }, {p}, {.points = 60});
     CHECK(r.worst < 1e-6);

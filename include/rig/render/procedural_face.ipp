@@ -545,7 +545,8 @@ RIG_INLINE MorphableModel procedural_face(ProceduralFaceOptions const& o) {
     uv[2 * i] = float(p.angle / (2 * face::pi) + 0.5), uv[2 * i + 1] = float(p.k / 16);
     bool const inside = eye || p.part == face::Part::mouth || p.part == face::Part::teeth;
     interior[i] = inside;
-    region[i] = inside || (p.part == face::Part::skin && std::abs(p.angle) < 1.45 && p.k > 3.3 && p.k < 12.1);
+    // Brows to chin and cheek to cheek: beyond, hair and collars fall over the skin, and no model of skin explains them.
+    region[i] = inside || (p.part == face::Part::skin && std::abs(p.angle) < 1.0 && p.k > 4.4 && p.k < 12.1);
   }
 
   auto fill = [&](float* out, auto const& controls) {

@@ -13,6 +13,7 @@
 #include "rig/render/camera.hpp"
 #include "rig/render/mesh.hpp"
 #include "rig/render/procedural_face.hpp"
+#include "rig/stylerig/light_prior.hpp"
 #include "rig/stylerig/parameters.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
@@ -58,6 +59,8 @@ class OracleScene {
   Tensor<float> parameters(Tensor<float> const& factors) const;
   /// Pictures [n, side, side, 3], RGB in 0..1, drawn `supersampling` times larger and averaged.
   Tensor<float> pictures(Tensor<float> const& factors, std::int64_t side, int supersampling = 4) const;
+  /// 1 where the front of the face is seen, eyes and mouth included, hair not: [n, side, side].
+  Tensor<unsigned char> face_mask(Tensor<float> const& factors, std::int64_t side) const;
   /// Landmarks [n, 68, 3] = (u, v, 1) in fractions of the side.
   Tensor<float> landmarks(Tensor<float> const& factors) const;
 
@@ -65,6 +68,10 @@ class OracleScene {
   /// The slice of p that a component is.
   Var<float> part(Tensor<float> const& p, char const* component) const;
   Var<float> head_geometry(Tensor<float> const& p) const;
+  /// Length, volume and fringe: [n, 3].
+  Tensor<float> hair_styles(Tensor<float> const& factors) const;
+  /// Head and hair before they are turned: [n, V, 3].
+  Var<float> scene_geometry(Tensor<float> const& p, Tensor<float> const& hair_style) const;
 
   OracleOptions options_;
   render::MorphableModel model_;
@@ -75,12 +82,8 @@ class OracleScene {
   Tensor<float> hair_tone_;                // [H, 3], colour of a strand over the colour of the head of hair
   Tensor<int> hair_root_;                  // [H]
   render::Mesh mesh_;                      // head and hair
+  Tensor<unsigned char> region_;           // [V]: front of the face
 };
-
-/// Illumination coefficients (27 numbers) of ambient light and one distant Lambertian light, first three harmonic bands:
-/// shading = ambient + strength (1/4 + c/2 + 5/32 (3 c^2 - 1)), c the cosine to the light, times a colour a channel.
-/// Azimuth is positive toward the image's right, elevation upward; radians.
-void lambertian_light(double azimuth, double elevation, double strength, double ambient, double const colour[3], float* gamma);
 
 }  // namespace rig::inline RIG_ABI::stylerig
 

@@ -10,6 +10,7 @@
 #include "rig/render/morphable.hpp"
 #include "rig/render/normals.hpp"
 #include "rig/render/rotation.hpp"
+#include "rig/render/shade.hpp"
 #include "rig/render/spherical_harmonics.hpp"
 #include "rig/stylerig/oracle.hpp"
 
@@ -41,6 +42,14 @@ inline int factor_offset(std::string_view group) {
 
 inline double smooth_limit(double reach, double slope, double u) { return reach * std::tanh(slope * u); }
 inline double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+/// What a camera does that meters the face: most of the difference between the brightness of a frontal skin and the usual one
+/// is taken back. How bright a picture is then says more about the skin than about the lamp, as in photographs.
+inline double metering(double azimuth, double elevation, double strength, double ambient) {
+  double const now = lambertian_shading(std::cos(azimuth) * std::cos(elevation), strength, ambient),
+               usual = lambertian_shading(0.9, 0.62, 0.46);
+  return std::pow(usual / now, 0.85);
+}
 
 /// The colour of a light, from blue (negative) to warm; its brightness stays.
 inline void tint(double warm, double out[3]) { out[0] = std::exp(0.10 * warm), out[1] = 1, out[2] = std::exp(-0.10 * warm); }
@@ -117,25 +126,6 @@ RIG_INLINE OracleTruth make_oracle_truth(OracleOptions const& o, Tensor<float> c
   return t;
 }
 
-RIG_INLINE void lambertian_light(double azimuth, double elevation, double strength, double ambient, double const colour[3], float* gamma) {
-  using H = render::LightBasis;
-  double const d[3] = {std::sin(azimuth) * std::cos(elevation), std::sin(elevation), std::cos(azimuth) * std::cos(elevation)};
-  double const q = 5.0 / 32 * 3 * strength;  // Q = q d d^T - (q / 3) I has trace zero
-  for (int ch = 0; ch < 3; ++ch) {
-    double const s = colour[ch];
-    float* g = gamma + 9 * ch;
-    g[0] = float(s * (ambient + strength / 4) / H::h0 - H::ambient);
-    g[1] = float(-s * strength / 2 * d[1] / H::k1);
-    g[2] = float(s * strength / 2 * d[2] / H::k1);
-    g[3] = float(-s * strength / 2 * d[0] / H::k1);
-    g[4] = float(s * 2 * q * d[0] * d[1] / H::k2);
-    g[5] = float(-s * 2 * q * d[1] * d[2] / H::k2);
-    g[6] = float(s * q * (d[2] * d[2] - 1.0 / 3) / (2 * H::k0));
-    g[7] = float(-s * 2 * q * d[0] * d[2] / H::k2);
-    g[8] = float(s * q * (d[0] * d[0] - d[1] * d[1]) / H::k2);
-  }
-}
-
 RIG_INLINE OracleScene::OracleScene(OracleOptions const& options)
     : options_(options),
       model_(render::procedural_face({.vertices = options.vertices, .identity = options.identity, .reflectance = options.reflectance})),
@@ -163,6 +153,9 @@ RIG_INLINE OracleScene::OracleScene(OracleOptions const& options)
   int const offset = int(model_.vertices());
   for (int v : base.triangles.host()) triangles.push_back(v + offset);
   mesh_ = render::Mesh(Tensor<int>({std::int64_t(triangles.size()) / 3, 3}, triangles), model_.vertices() + base.vertices.dim(0));
+  std::vector<unsigned char> region = model_.face_region.host();
+  region.resize(std::size_t(mesh_.vertices), 0);
+  region_ = Tensor<unsigned char>({mesh_.vertices}, region);
 }
 
 RIG_INLINE Var<float> OracleScene::part(Tensor<float> const& p, char const* component) const {
@@ -175,22 +168,35 @@ RIG_INLINE Var<float> OracleScene::head_geometry(Tensor<float> const& p) const {
                               Var<float>(model_.mean));
 }
 
+RIG_INLINE Tensor<float> OracleScene::hair_styles(Tensor<float> const& factors) const {
+  Tensor<float> style({factors.dim(0), 3});
+  int const at = detail::factor_offset("hair shape");
+  for (std::int64_t i = 0; i < style.size(); ++i)
+    style.mutate()[i] = float(0.9 * detail::sigmoid(1.5 * factors.data()[i / 3 * detail::factor_count + at + i % 3] - 0.4));
+  return style;
+}
+
+RIG_INLINE Var<float> OracleScene::scene_geometry(Tensor<float> const& p, Tensor<float> const& hair_style) const {
+  Var<float> const head = head_geometry(p);
+  Var<float> const hair = render::linear_model(Var<float>(hair_style), Var<float>(hair_change_), Var<float>(hair_base_)) +
+                          gather(head - Var<float>(model_.mean), hair_root_, 1);
+  return concat(std::vector<Var<float>>{head, hair}, 1);
+}
+
 RIG_INLINE Tensor<float> OracleScene::pictures(Tensor<float> const& factors, std::int64_t side, int supersampling) const {
   check(side > 0 && supersampling > 0, "oracle: side and supersampling must be positive, got ", side, " and ", supersampling);
   Tensor<float> const p = parameters(factors);
   std::int64_t const n = p.dim(0), hairs = hair_base_.dim(0), large = side * supersampling;
   render::ImageSize const size{large, large};
 
-  // Hair style, hair colour and background of each picture.
-  Tensor<float> style({n, 3}), hair_colour({n, 1, 3}), background({n, large, large, 3});
+  // Hair colour and background of each picture.
+  Tensor<float> hair_colour({n, 1, 3}), background({n, large, large, 3});
   {
-    int const shape_at = detail::factor_offset("hair shape"), colour_at = detail::factor_offset("hair colour"),
-              background_at = detail::factor_offset("background");
-    float *s = style.mutate(), *h = hair_colour.mutate(), *b = background.mutate();
+    int const colour_at = detail::factor_offset("hair colour"), background_at = detail::factor_offset("background");
+    float *h = hair_colour.mutate(), *b = background.mutate();
     using detail::sigmoid;
     for (std::int64_t i = 0; i < n; ++i) {
       float const* u = factors.data() + i * detail::factor_count;
-      for (int k = 0; k < 3; ++k) s[3 * i + k] = float(0.9 * sigmoid(1.5 * u[shape_at + k] - 0.4));
       double const fair = sigmoid(1.6 * u[colour_at] - 0.9), red = sigmoid(1.5 * u[colour_at + 1] - 1);
       double const dark[3] = {0.09, 0.065, 0.05}, blond[3] = {0.72, 0.55, 0.34}, ginger[3] = {0.18, -0.02, -0.05};
       for (int ch = 0; ch < 3; ++ch)
@@ -207,10 +213,7 @@ RIG_INLINE Tensor<float> OracleScene::pictures(Tensor<float> const& factors, std
     }
   }
 
-  Var<float> const head = head_geometry(p);
-  Var<float> const hair = render::linear_model(Var<float>(style), Var<float>(hair_change_), Var<float>(hair_base_)) +
-                          gather(head - Var<float>(model_.mean), hair_root_, 1);
-  Var<float> const vertices = concat(std::vector<Var<float>>{head, hair}, 1);
+  Var<float> const vertices = scene_geometry(p, hair_styles(factors));
   Var<float> const skin = render::linear_model(part(p, "reflectance"), Var<float>(model_.reflectance), Var<float>(model_.reflectance_mean));
   Var<float> const strands = broadcast_to(Var<float>(hair_colour), {n, hairs, 3}) * Var<float>(hair_tone_);
   Var<float> const albedo = concat(std::vector<Var<float>>{skin, strands}, 1);
@@ -223,6 +226,16 @@ RIG_INLINE Tensor<float> OracleScene::pictures(Tensor<float> const& factors, std
   Var<float> const picture = render::composite(render::interpolate(colours, projected, seen, mesh_), Var<float>(background), seen);
   Tensor<float> const box = full<float>({supersampling, supersampling}, 1.0f / float(supersampling * supersampling));
   return upfirdn2d(clamp(picture, 0, 1), box, {.down = supersampling}).value();
+}
+
+RIG_INLINE Tensor<unsigned char> OracleScene::face_mask(Tensor<float> const& factors, std::int64_t side) const {
+  Tensor<float> const p = parameters(factors);
+  Var<float> const projected = render::project(scene_geometry(p, hair_styles(factors)), render::euler_to_matrix(part(p, "rotation")),
+                                               part(p, "translation"), camera_, {side, side});
+  Tensor<float> const seen = render::region_mask<float>(render::rasterize(projected.value(), mesh_, {side, side}), mesh_, region_);
+  Tensor<unsigned char> mask({p.dim(0), side, side});
+  for (std::int64_t i = 0; i < seen.size(); ++i) mask.mutate()[i] = seen.data()[i] > 0;
+  return mask;
 }
 
 RIG_INLINE Tensor<float> OracleScene::landmarks(Tensor<float> const& factors) const {
@@ -274,8 +287,10 @@ RIG_INLINE Tensor<float> OracleScene::parameters(Tensor<float> const& factors) c
     float const* l = e + 8;
     double colour[3];
     detail::tint(l[4], colour);
-    lambertian_light(smooth_limit(1.1, 0.6, l[0]), 0.30 + smooth_limit(0.5, 0.6, l[1]), 0.62 + smooth_limit(0.28, 0.7, l[2]),
-                     0.46 + smooth_limit(0.14, 0.7, l[3]), colour, q + light);
+    double const azimuth = smooth_limit(1.1, 0.6, l[0]), elevation = 0.30 + smooth_limit(0.5, 0.6, l[1]),
+                 strength = 0.62 + smooth_limit(0.28, 0.7, l[2]), ambient = 0.46 + smooth_limit(0.14, 0.7, l[3]),
+                 exposure = detail::metering(azimuth, elevation, strength, ambient);
+    lambertian_light(azimuth, elevation, strength * exposure, ambient * exposure, colour, q + light);
     for (int ch = 0; ch < 3; ++ch) q[light + 9 * ch + 1] -= float(0.03 * l[5]);  // a sky that is brighter or darker than the ground
     float const* r = l + 6;
     for (std::int64_t k = 0; k < 6 && k < model_.reflectances(); ++k) q[reflectance + k] = 0.75f * r[k];

@@ -21,8 +21,9 @@ struct OracleFitOptions {
   std::int64_t pictures = 24000;  ///< drawn once and shown again and again
   std::int64_t held_out = 512;    ///< more of them, never trained on
   std::int64_t steps = 13000, batch = 8;
-  double rate = 2e-2;    ///< of Adam (0.9, 0.99), to zero along a cosine
-  double wander = 0.35;  ///< deviation of the noise on half of the codes, in deviations of w
+  double rate = 2e-2;      ///< of Adam (0.9, 0.99), to zero along a cosine
+  double face_weight = 4;  ///< of a pixel of the face in the loss, against 1 elsewhere: what p* says is seen there
+  double wander = 0.35;    ///< deviation of the noise on half of the codes, in deviations of w
   std::uint64_t seed = 5;
   std::int64_t log_every = 50, check_every = 500;
   std::string checkpoint;  ///< written every check_every steps; a run continues from it if it is there

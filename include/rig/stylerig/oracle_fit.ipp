@@ -29,6 +29,14 @@ struct PickPicturesKernel {
   std::int64_t size;
   RIG_HD void operator()(std::int64_t r, std::int64_t c) const { y[r * size + c] = float(x[row[r] * size + c]) * (2.0f / 255) - 1; }
 };
+struct PickWeightsKernel {
+  float* y;
+  unsigned char const* mask;
+  std::int64_t const* row;
+  std::int64_t size;
+  float inside;
+  RIG_HD void operator()(std::int64_t r, std::int64_t c) const { y[r * size + c] = mask[row[r] * size + c] ? inside : 1.0f; }
+};
 struct PickRowsKernel {
   float* y;
   float const* x;
@@ -130,7 +138,7 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   // Every picture is a function of its number, so a continued run draws the same ones.
   std::int64_t const total = o.pictures + o.held_out, chunk = 64, picture = o.resolution * o.resolution * 3;
   Tensor<float> codes({total, o.world.rows, o.world.width});
-  Tensor<unsigned char> pictures({total, o.resolution, o.resolution, 3});
+  Tensor<unsigned char> pictures({total, o.resolution, o.resolution, 3}), masks({total, o.resolution, o.resolution, 1});
   {
     train::Progress p("draw pictures", total, 0, shown);
     float* pc = codes.mutate();
@@ -139,7 +147,9 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
       std::int64_t const m = std::min(chunk, total - i);
       // Held-out codes are clean: they are what a corpus will hold.
       Tensor<float> const c = oracle_codes(world.generator, world.truth, i, m, o.seed + 2, i < o.pictures ? o.wander : 0);
-      Tensor<float> const x = scene.pictures(world.truth.factors(c), o.resolution);
+      Tensor<float> const u = world.truth.factors(c), x = scene.pictures(u, o.resolution);
+      Tensor<unsigned char> const mask = scene.face_mask(u, o.resolution);
+      std::copy_n(mask.data(), mask.size(), masks.mutate() + i * o.resolution * o.resolution);
       std::copy_n(c.data(), c.size(), pc + i * o.world.rows * o.world.width);
       for_each(cpu(), x.size(), detail::BytesKernel{pp + i * picture, x.data()});
       p.update(i + m);
@@ -155,11 +165,17 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   if (!o.checkpoint.empty() && std::filesystem::exists(o.checkpoint)) {
     auto const metadata = io::load(o.checkpoint, io::item("world", world), io::item("adam", adam));
     step = std::stoll(io::metadata_value(metadata, "step", o.checkpoint));
+    if (std::filesystem::exists(o.checkpoint + ".log.jsonl")) {
+      log = train::Log::read_json_lines(o.checkpoint + ".log.jsonl");
+      log.cut(step);
+    }
   }
   world.generator.mapping.w_avg = world.truth.center.clone();  // truncation pulls towards the mean code
   train::Progress p("fit generator", o.steps, step, shown);
   auto keep = [&](std::int64_t next) {
-    if (!o.checkpoint.empty()) io::save(o.checkpoint, {{"step", str(next)}}, io::item("world", world), io::item("adam", adam));
+    if (o.checkpoint.empty()) return;
+    io::save(o.checkpoint, {{"step", str(next)}}, io::item("world", world), io::item("adam", adam));
+    log.write_json_lines(o.checkpoint + ".log.jsonl");
   };
   double smooth = 0;
   for (; step < o.steps && !train::stop_asked(stop); ++step) {
@@ -167,13 +183,16 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
     Rng rng = Rng(o.seed + 3).split(std::uint64_t(step));
     std::vector<std::int64_t> rows;
     for (std::int64_t i = 0; i < o.batch; ++i) rows.push_back(rng.below(o.pictures));
-    Tensor<float> c({o.batch, o.world.rows, o.world.width}), x({o.batch, o.resolution, o.resolution, 3});
+    Tensor<float> c({o.batch, o.world.rows, o.world.width}), x({o.batch, o.resolution, o.resolution, 3}),
+        weight({o.batch, o.resolution, o.resolution, 1});
     for_each(cpu(), o.batch, o.world.rows * o.world.width,
              detail::PickRowsKernel{c.mutate(), codes.data(), rows.data(), o.world.rows * o.world.width});
     for_each(cpu(), o.batch, picture, detail::PickPicturesKernel{x.mutate(), pictures.data(), rows.data(), picture});
+    for_each(cpu(), o.batch, picture / 3,
+             detail::PickWeightsKernel{weight.mutate(), masks.data(), rows.data(), picture / 3, float(o.face_weight)});
     Tape tape;
     tape.watch(world.generator.synthesis);
-    Var<float> const loss = mean(square(world.generator.synthesis(Var<float>(c)) - Var<float>(x)));
+    Var<float> const loss = mean(Var<float>(weight) * square(world.generator.synthesis(Var<float>(c)) - Var<float>(x)));
     double const value = loss.item();
     check(std::isfinite(value), "oracle: the fit diverged at step ", step, "; the last checkpoint is kept");
     tape.backward(loss);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rig/nn/linear.hpp"
+#include "rig/stylerig/light_prior.hpp"
 #include "rig/stylerig/observation.hpp"
 #include "rig/stylerig/whitening.hpp"
 
@@ -84,17 +85,17 @@ template <class T> struct Reconstruction {
 struct RegulariserOptions {
   double weight = 1e-5;  ///< lambda_reg
   double identity = 1, reflectance = 0.017, expression = 0.8;
-  double illumination = 0;   ///< of the squares of a 27-number light's bands 1 and 2, which look alike on the visible half of a head
+  double light = 0;          ///< of the squared distance of a 27-number light from LightPrior::natural()
   double monochrome = 0.05;  ///< lambda_g: pulls the three colours of a light coefficient together
   double named_l1 = 0.1;     ///< slope of |d| inside the box of named shapes
-  /// Weights under which F does not spend on unlikely faces and lights what belongs to others: chosen in the oracle world, where
-  /// the truth is known.
+  /// Every component with the prior that it has: unit deviations, and a light among the natural ones. Then what a picture leaves
+  /// open falls to the likelier explanation.
   static RegulariserOptions best() {
-    return {.weight = 3e-4, .identity = 1, .reflectance = 1, .expression = 0.8, .illumination = 30, .monochrome = 0.05, .named_l1 = 2};
+    return {.weight = 1e-5, .identity = 1, .reflectance = 1, .expression = 0.8, .light = 1, .monochrome = 0, .named_l1 = 2};
   }
   void visit(auto&& f) {
-    f("weight", weight), f("identity", identity), f("reflectance", reflectance), f("expression", expression),
-        f("illumination", illumination), f("monochrome", monochrome), f("named_l1", named_l1);
+    f("weight", weight), f("identity", identity), f("reflectance", reflectance), f("expression", expression), f("light", light),
+        f("monochrome", monochrome), f("named_l1", named_l1);
   }
 };
 
@@ -119,8 +120,10 @@ template <class T> Var<T> regulariser(ParameterLayout const& layout, Var<T> cons
     else
       add(o.weight * o.expression, sum(square(d)));
   }
-  if (auto g = detail::component(layout, p, "illumination"); g && g.dim(1) == 27 && o.illumination > 0)
-    add(o.weight * o.illumination, sum(square(slice(reshape(g, {p.dim(0), 3, 9}), 2, 1, 8))));
+  if (auto g = detail::component(layout, p, "illumination"); g && g.dim(1) == 27 && o.light > 0) {
+    static LightPrior const prior = LightPrior::natural();
+    add(o.weight * o.light, sum(prior.squared_distance(g)));
+  }
   if (auto g = detail::component(layout, p, "illumination"); g && g.dim(1) % 3 == 0 && o.monochrome > 0) {
     Var<T> const c = reshape(g, {p.dim(0), 3, g.dim(1) / 3});
     total = total + T(o.monochrome) * mean(square(c - mean(c, 1, true)));

@@ -76,8 +76,14 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   r.generator = corpus.generator;
   r.origin = corpus.provenance();
   Rng rng = Rng(o.seed).split(0xf00d);
+  std::vector<float> start = mean_vector;
+  if (Component const* light = r.layout.find("illumination"); light && light->size == 27 && o.regulariser.light > 0) {
+    start.resize(std::size_t(r.layout.size()), 0);
+    auto const mean = LightPrior::natural().mean.host();
+    for (std::size_t i = 0; i < 27; ++i) start[std::size_t(light->offset) + i] = float(mean[i]);
+  }
   Reconstruction<float> F({.rows = corpus.rows, .w_dim = corpus.w_dim, .hidden = o.hidden}, code_whitening(corpus),
-                          output_scale(r.layout, face.camera_distance(), mean_vector), rng);
+                          output_scale(r.layout, face.camera_distance(), start), rng);
   Reconstruction<float> best = nn::clone(F);
   double best_score = std::numeric_limits<double>::infinity();
   Optimiser optimiser(o.optimiser);

@@ -10,6 +10,14 @@ enum class PhotometricForm {
   pixel    ///< a rendered picture against the photograph over its mask
 };
 
+/// How far a picture is from a face.
+struct PhotometricChoice {
+  PhotometricForm form = PhotometricForm::vertex;
+  /// l21 is taken times 0.1: at a difference of about a fifth of white, where an occlusion begins, both are alike, so that the
+  /// weights of the other losses fit either.
+  render::Distance distance = render::Distance::l2;
+};
+
 /// Splits p [n, f] into what the renderer takes. A component that the layout lacks is zero.
 template <class T> render::FaceParts<T> face_parts(ParameterLayout const& layout, Var<T> const& p) {
   auto part = [&](char const* name) {
@@ -22,15 +30,17 @@ template <class T> render::FaceParts<T> face_parts(ParameterLayout const& layout
 template <class T> class RenderedFaceLoss final : public FaceLoss<T> {
  public:
   /// Pictures must be size x size. `landmark_count` 66 leaves out the inner mouth corners (60 and 64 of 68).
-  RenderedFaceLoss(render::MorphableModel const& model, render::Camera camera, std::int64_t size,
-                   PhotometricForm form = PhotometricForm::vertex, Device const& device = {})
+  RenderedFaceLoss(render::MorphableModel const& model, render::Camera camera, std::int64_t size, PhotometricChoice photometric = {},
+                   Device const& device = {})
       : renderer(model, camera, device),
         layout_(ParameterLayout::of(model)),
         size_{size, size},
-        form_(form),
+        photometric_(photometric),
         named_(model.named_expressions) {
-    identity_ = str("model ", model.name, " ", hash_text(model.hash), ", focal ", camera.focal, ", distance ", camera.distance, ", centre ",
-                    camera.center_x, " ", camera.center_y, ", ", size, " px, ", form == PhotometricForm::vertex ? "vertex" : "pixel");
+    identity_ =
+        str("model ", model.name, " ", hash_text(model.hash), ", focal ", camera.focal, ", distance ", camera.distance, ", centre ",
+            camera.center_x, " ", camera.center_y, ", ", size, " px, ", photometric.form == PhotometricForm::vertex ? "vertex" : "pixel",
+            photometric.distance == render::Distance::l2 ? "" : " l21");
   }
   render::FaceRenderer<T> renderer;
 
@@ -52,10 +62,12 @@ template <class T> class RenderedFaceLoss final : public FaceLoss<T> {
     if (wanted.photo) {
       Tensor<T> const photograph = std::is_same_v<T, float> ? same(seen.pictures) : cast<T>(seen.pictures);
       render::Face<T> const face = renderer(parts, size_);
-      if (form_ == PhotometricForm::vertex)
-        loss.photo = renderer.photometric(face, photograph);
-      else
-        loss.photo = renderer.photometric(renderer.render(face, photograph, {.gradient = render::VisibilityGradient::none}), photograph);
+      render::PhotometricOptions const o{.distance = photometric_.distance};
+      loss.photo =
+          photometric_.form == PhotometricForm::vertex
+              ? renderer.photometric(face, photograph, o)
+              : renderer.photometric(renderer.render(face, photograph, {.gradient = render::VisibilityGradient::none}), photograph, o);
+      if (photometric_.distance == render::Distance::l21) loss.photo = T(0.1) * loss.photo;
     }
     return loss;
   }
@@ -75,7 +87,7 @@ template <class T> class RenderedFaceLoss final : public FaceLoss<T> {
 
   ParameterLayout layout_;
   render::ImageSize size_;
-  PhotometricForm form_;
+  PhotometricChoice photometric_;
   bool named_;
   std::string identity_;
 };
