@@ -104,6 +104,7 @@ int Case::report(std::string const& network, std::ostream& out) {
   j["checked"] = results_.size();
   j["outputs"] = std::move(list);
   j["not_checked"] = std::move(rest);
+  if (!notes_.empty()) j["notes"] = notes_;
   j["verdict"] = !within ? "beyond tolerance" : complete ? "within tolerance" : "not all checked";
   out << j.dump(1) << "\n";
   return within && complete ? 0 : 1;

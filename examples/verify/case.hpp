@@ -58,6 +58,8 @@ class Case {
   /// Writes the JSON object; 0 if every array was checked and lies within its limit, else 1.
   int report(std::string const& network, std::ostream& out);
   void use(std::string const& name) { used_.insert(name); }
+  /// A sentence for the report: why something was left out, what had to be assumed.
+  void note(std::string text) { notes_.push_back(std::move(text)); }
 
  private:
   struct Result {
@@ -79,6 +81,7 @@ class Case {
   std::vector<rig::io::NamedTensor> list_;
   std::map<std::string, rig::io::AnyTensor const*> arrays_;
   std::set<std::string> used_;
+  std::vector<std::string> notes_;
   std::vector<Result> results_;
   std::map<std::string, double> largest_;
 };

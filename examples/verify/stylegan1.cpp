@@ -58,6 +58,11 @@ std::optional<nn::FusedScale> find_fused_scale(Case& k, io::Document const& file
     float const d = mean(square(to_first(g.synthesis(g.mapping(k.var("z"), k.var("c")), o)) - stored)).item();
     if (!best || d < least) best = f, least = d;
   }
+  k.note(str("the file does not say where scaling is fused into convolutions; '",
+             best == nn::FusedScale::always  ? "always"
+             : best == nn::FusedScale::never ? "never"
+                                             : "automatic",
+             "' was chosen because its picture is nearest to img_lod0"));
   return best;
 }
 
