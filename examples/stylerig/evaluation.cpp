@@ -77,10 +77,13 @@ Json Evaluation::json() const {
                                                             {"plausible", known(e.plausible)},
                                                             {"row_change", list_of(e.row_change)},
                                                             {"row_variance", list_of(e.row_variance)}};
-  for (auto const& s : sweeps)
-    j["sweeps"][s.axis] = {
-        {"slope", known(s.slope)},           {"r_squared", known(s.r_squared)}, {"usable", {known(s.usable_low), known(s.usable_high)}},
-        {"requested", list_of(s.requested)}, {"achieved", list_of(s.achieved)}, {"spread", list_of(s.spread)}};
+  for (std::size_t i = 0; i < sweeps.size(); ++i) {
+    stylerig::SweepScore const& s = sweeps[i];
+    j["sweeps"][s.axis] = {{"slope", known(s.slope)},           {"slope_of_network", known(network_slopes[i])},
+                           {"r_squared", known(s.r_squared)},   {"usable", {known(s.usable_low), known(s.usable_high)}},
+                           {"requested", list_of(s.requested)}, {"achieved", list_of(s.achieved)},
+                           {"spread", list_of(s.spread)}};
+  }
   for (auto const& [what, t] : speed)
     j["speed_ms"][what] = {{"median", t[t.size() / 2]}, {"p95", t[std::min(t.size() - 1, t.size() * 95 / 100)]}};
   return j;
@@ -115,7 +118,12 @@ Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, Evaluatio
   for (auto const& a : axes) {
     if (train::stop_asked(context.stop)) return e;
     show(++done, total, a.name);
-    e.sweeps.push_back(stylerig::sweep_axis(rig.edit_function(a.control), rig.layout(), a, swept, F, judge.ask, o.sweep_steps));
+    auto const sweep = [&](stylerig::Calibration const* c) {
+      return stylerig::sweep_axis(rig.edit_function(a.control), rig.layout(), a, swept, F, judge.ask, o.sweep_steps, c);
+    };
+    stylerig::Calibration const* const calibration = rig.calibration(a.name);
+    e.sweeps.push_back(sweep(calibration));
+    e.network_slopes.push_back(calibration ? sweep(nullptr).slope : e.sweeps.back().slope);
   }
   if (!e.edits.empty()) {
     Tensor<float> const one = sources.rows(0, 1), p = rig.measure(one), wanted = rig.measure(targets.rows(0, 1));
@@ -176,13 +184,16 @@ void report_evaluation(Report& report, Evaluation const& e, stylerig::Rig const&
   if (!e.sweeps.empty()) {
     std::vector<std::vector<std::string>> table;
     std::vector<std::string> charts;
-    for (auto const& s : e.sweeps) {
-      table.push_back({s.axis, number(s.slope), number(s.r_squared), number(s.usable_low) + " to " + number(s.usable_high)});
+    for (std::size_t i = 0; i < e.sweeps.size(); ++i) {
+      stylerig::SweepScore const& s = e.sweeps[i];
+      table.push_back({s.axis, number(s.slope), number(e.network_slopes[i]), number(s.r_squared),
+                       number(s.usable_low) + " to " + number(s.usable_high)});
       charts.push_back(line_chart(
           {{"", s.requested, s.achieved}, {"", s.requested, s.achieved, true}},
           {.title = s.axis, .x_label = "requested", .y_label = "achieved", .diagonal = true, .square = true, .width = 360, .height = 300}));
     }
-    report.table({"axis", "slope", "R2", "usable range"}, table, "Achieved against requested, uncalibrated");
+    report.table({"axis", "slope", "of the network alone", "R2", "usable range"}, table,
+                 "Achieved against requested; a calibrated rig asks its network for what achieves the wish");
     report.charts(charts);
   }
 

@@ -66,7 +66,8 @@ struct EvaluationOptions {
 struct Evaluation {
   std::string judge;
   std::vector<rig::stylerig::EditScore> edits;
-  std::vector<rig::stylerig::SweepScore> sweeps;
+  std::vector<rig::stylerig::SweepScore> sweeps;                   ///< of the rig as a user has it: calibrated, if it is
+  std::vector<double> network_slopes;                              ///< one a sweep: without the calibration
   std::vector<std::pair<std::string, std::vector<double>>> speed;  ///< what, milliseconds
   double peak_bytes = 0;
   Json json() const;

@@ -351,6 +351,17 @@ TEST_CASE("one network for everything, and the rig made of it") {
   double const middle = 0.5 * (yaw_curve.achieved.data()[3] + yaw_curve.achieved.data()[4]);
   CHECK(yaw_curve.invert(middle) == doctest::Approx(0.5 * (yaw_curve.requested.data()[3] + yaw_curve.requested.data()[4])).epsilon(1e-3));
   CHECK(yaw_curve.invert(1e9) == yaw_curve.requested.data()[8]);
+  CHECK(rig.calibration("yaw") == &rig.calibrations[0]);
+  CHECK(rig.calibration("nothing") == nullptr);
+  Tensor<float> const others = w.corpus.codes(w.corpus.items(Split::test));
+  for (Axis const& axis : standard_axes(rig.layout(), rig.statistics, rig.measure(others), rig.bands, rig.controls()))
+    if (axis.name == "yaw") {
+      auto slope = [&](Calibration const* c) {
+        return sweep_axis(rig.edit_function(axis.control), rig.layout(), axis, others, w.F.F, w.judge, 9, c).slope;
+      };
+      CHECK(std::abs(slope(&yaw_curve) - 1) < std::abs(slope(nullptr) - 1));
+      CHECK(slope(&yaw_curve) == doctest::Approx(1).epsilon(0.1));
+    }
 
   // Saved, loaded, refused.
   save_rig(folder / "rig.safetensors", rig);

@@ -101,6 +101,15 @@ Axis entry_axis(ParameterLayout const& layout, ParameterStatistics const& s, std
 std::vector<Axis> standard_axes(ParameterLayout const& layout, ParameterStatistics const& s, Tensor<float> const& p,
                                 LightBands const& bands, Control controls, std::int64_t expressions = 10);
 
+/// Requested against achieved on one axis, both ascending: what section 11's gain calibration stores.
+struct Calibration {
+  std::string axis;
+  Tensor<float> requested, achieved;
+  /// What to ask for so that `value` is achieved, within what can be attained.
+  double invert(double value) const;
+  void visit(auto&& f) { f("requested", requested), f("achieved", achieved); }
+};
+
 /// A sweep of one axis over many codes.
 struct SweepScore {
   std::string axis;
@@ -108,8 +117,9 @@ struct SweepScore {
   double usable_low = 0, usable_high = 0;  ///< interval round the mean where the mean error is at most 20 % of the change asked for
   std::vector<double> requested, achieved, spread;  ///< by step: value asked for, mean and deviation of the value reached
 };
+/// With a calibration the edit is asked for what the calibration says achieves the value, as a user's wish would be.
 SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const& layout, Axis const& axis, Tensor<float> const& codes,
-                      Reconstruction<float> const& F, Judge const& judge, int steps = 9);
+                      Reconstruction<float> const& F, Judge const& judge, int steps = 9, Calibration const* calibration = nullptr);
 
 /// Vary one control in `groups` codes with `members` partners each: s_j = mean deviation of factor j within groups over its
 /// corpus deviation; DS = prod_{j != i} s_i / s_j over pose, expression, illumination, identity.

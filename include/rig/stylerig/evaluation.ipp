@@ -381,8 +381,18 @@ inline double axis_difference(Axis const& axis, double to, double from) {
 }
 }  // namespace detail
 
+RIG_INLINE double Calibration::invert(double value) const {
+  float const *x = requested.data(), *y = achieved.data();
+  std::int64_t const n = requested.size();
+  if (value <= y[0]) return x[0];
+  for (std::int64_t i = 1; i < n; ++i)
+    if (value <= y[i])
+      return y[i] > y[i - 1] ? x[i - 1] + (x[i] - x[i - 1]) * (value - y[i - 1]) / (double(y[i]) - y[i - 1]) : double(x[i]);
+  return x[n - 1];
+}
+
 RIG_INLINE SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const& layout, Axis const& axis, Tensor<float> const& codes,
-                                 Reconstruction<float> const& F, Judge const& judge, int steps) {
+                                 Reconstruction<float> const& F, Judge const& judge, int steps, Calibration const* calibration) {
   check(steps > 1 && codes.rank() == 3 && codes.dim(0) > 1, "sweep_axis: at least two steps and two codes are needed, got ", steps, " and ",
         codes.shape());
   Tensor<unsigned char> const mask = mask_row(control_mask(layout, axis.control), codes.device());
@@ -396,7 +406,8 @@ RIG_INLINE SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const
     double const value = axis.low + (axis.high - axis.low) * double(k) / double(steps - 1);
     Tensor<float> target = source.clone();
     float* to = target.mutate();
-    for (std::int64_t r = 0; r < n; ++r) axis.write(to + r * f, value);
+    double const ask = calibration ? calibration->invert(value) : value;
+    for (std::int64_t r = 0; r < n; ++r) axis.write(to + r * f, ask);
     Tensor<float> const after = judge(edit(codes, p_w, target.to(codes.device()), mask)).to(cpu());
     double mean = 0, square = 0, miss = 0, asked = 0;
     for (std::int64_t r = 0; r < n; ++r) {

@@ -30,14 +30,6 @@ struct Wishes {
 /// Reads "yaw=20,jawOpen=0.6,light.azimuth=-40,light.colour=1.1:1:0.9,rotation.roll=0.1".
 Wishes parse_wishes(std::string_view text);
 
-/// Requested against achieved on one axis, both ascending: what section 11's gain calibration stores.
-struct Calibration {
-  std::string axis;
-  Tensor<float> requested, achieved;
-  /// What to ask for so that `value` is achieved, within what can be attained.
-  double invert(double value) const;
-  void visit(auto&& f) { f("requested", requested), f("achieved", achieved); }
-};
 /// Least-squares ascending fit (pool adjacent violators).
 std::vector<double> ascending_fit(std::vector<double> const& values);
 
@@ -64,6 +56,8 @@ class Rig {
 
   /// Codes [n, rows, w_dim] with the wishes granted, the same for all. A wish for what no network controls is an Error.
   Tensor<float> edit(Tensor<float> const& w, Wishes const& wishes, EditOptions const& o = {}) const;
+  /// The stored calibration of an axis, or null.
+  Calibration const* calibration(std::string const& axis) const;
   /// Target vectors p_w[.. <- wishes] and which controls they touch.
   std::pair<Tensor<float>, Control> targets(Tensor<float> const& p_w, Wishes const& wishes, bool calibrated = true) const;
   /// Codes whose entries of `c` should be those of target [n, f]. One network that controls all of c is used at once;

@@ -71,20 +71,16 @@ RIG_INLINE std::vector<double> ascending_fit(std::vector<double> const& values) 
   return y;
 }
 
-RIG_INLINE double Calibration::invert(double value) const {
-  float const *x = requested.data(), *y = achieved.data();
-  std::int64_t const n = requested.size();
-  if (value <= y[0]) return x[0];
-  for (std::int64_t i = 1; i < n; ++i)
-    if (value <= y[i])
-      return y[i] > y[i - 1] ? x[i - 1] + (x[i] - x[i - 1]) * (value - y[i - 1]) / (double(y[i]) - y[i - 1]) : double(x[i]);
-  return x[n - 1];
-}
-
 RIG_INLINE Control Rig::controls() const {
   Control c = Control::none;
   for (auto const& n : networks) c = c | n.controls;
   return c;
+}
+
+RIG_INLINE Calibration const* Rig::calibration(std::string const& axis) const {
+  for (auto const& c : calibrations)
+    if (c.axis == axis) return &c;
+  return nullptr;
 }
 
 RIG_INLINE std::pair<Tensor<float>, Control> Rig::targets(Tensor<float> const& p_w, Wishes const& wishes, bool calibrated) const {
@@ -94,10 +90,8 @@ RIG_INLINE std::pair<Tensor<float>, Control> Rig::targets(Tensor<float> const& p
   std::int64_t const n = t.dim(0), f = t.dim(1);
   Control touched = Control::none;
   auto asked = [&](std::string const& axis, double value) {
-    if (calibrated)
-      for (auto const& c : calibrations)
-        if (c.axis == axis) return c.invert(value);
-    return value;
+    Calibration const* c = calibrated ? calibration(axis) : nullptr;
+    return c ? c->invert(value) : value;
   };
   auto set = [&](std::int64_t entry, double value) {
     for (std::int64_t r = 0; r < n; ++r) to[r * f + entry] = float(value);
@@ -267,10 +261,15 @@ RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, s
 RIG_INLINE std::vector<SweepScore> calibrate(Rig& rig, Tensor<float> const& codes, Judge const& judge, int steps) {
   std::vector<SweepScore> sweeps;
   rig.calibrations.clear();
-  for (Axis const& axis : standard_axes(rig.layout(), rig.statistics, rig.measure(codes).to(cpu()), rig.bands, rig.controls())) {
+  for (Axis axis :
+       standard_axes(rig.layout(), rig.statistics, rig.measure(codes).to(cpu()), rig.bands, rig.controls(), rig.layout().size())) {
+    // A network that gives less than it is asked for must be asked for more than there is.
+    double const beyond = 0.3 * (axis.high - axis.low);
+    axis.low -= beyond, axis.high += beyond;
+    if (axis.name == "light strength") axis.low = std::max(axis.low, 0.0);
     SweepScore const s = sweep_axis(rig.edit_function(axis.control), rig.layout(), axis, codes, rig.reconstruction.F, judge, steps);
     sweeps.push_back(s);
-    if (axis.circular) continue;  // an angle all the way round has no monotone curve
+    if (axis.circular && axis.high - axis.low >= 180) continue;  // an angle all the way round has no monotone curve
     std::vector<double> const fit = ascending_fit(s.achieved);
     if (!(fit.back() > fit.front())) continue;
     std::vector<float> const x(s.requested.begin(), s.requested.end()), y(fit.begin(), fit.end());
