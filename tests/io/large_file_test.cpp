@@ -1,13 +1,12 @@
 // Large tensors are read where they lie: reading a file, and copying every tensor out of it, takes little more memory
 // than the file is long, whatever the container.
 #include <doctest/doctest.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "memory_growth.hpp"
 #include "pickle_builder.hpp"
 #include "rig/io/zip.hpp"
 
@@ -20,39 +19,17 @@ namespace {
 constexpr int tensors = 12;
 constexpr std::uint64_t each = 4 << 20;
 
-long resident_kilobytes() {
-  long total = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> total >> resident;
-  return resident * (::sysconf(_SC_PAGESIZE) / 1024);
-}
-
-// Kilobytes that a child process takes for reading the file and keeping a copy of every tensor.
-long growth(std::string const& path, bool copies) {
-  long const before = resident_kilobytes();
-  ::pid_t const child = ::fork();
-  if (child == 0) {
-    try {
-      Document const d = read_any(path);
-      std::vector<Tensor<float>> all;
-      double sum = 0;
-      std::size_t count = 0;
-      for (auto const& t : d.tensors()) {
-        if (t.tensor.size() < 2) continue;
-        Tensor<float> const f = copies ? t.tensor.as<float>() : t.tensor.borrow<float>();
-        for (std::int64_t i = 0; i < f.size(); i += 256) sum += f.data()[i];
-        all.push_back(f);
-        ++count;
-      }
-      ::_exit(count == std::size_t(tensors) && sum == tensors * double(each / 1024) ? 0 : 1);
-    } catch (...) {
-      ::_exit(2);
-    }
+// Reads the file and keeps every tensor of it, borrowed or copied.
+bool keeps_all(std::string const& path, bool copies) {
+  Document const d = read_any(path);
+  std::vector<Tensor<float>> all;
+  double sum = 0;
+  for (auto const& t : d.tensors()) {
+    if (t.tensor.size() < 2) continue;
+    all.push_back(copies ? t.tensor.as<float>() : t.tensor.borrow<float>());
+    for (std::int64_t i = 0; i < all.back().size(); i += 256) sum += all.back().data()[i];
   }
-  int status = 0;
-  ::rusage used{};
-  ::wait4(child, &status, 0, &used);
-  CHECK(status == 0);
-  return used.ru_maxrss - before;
+  return all.size() == std::size_t(tensors) && sum == tensors * double(each / 1024);
 }
 }  // namespace
 
@@ -71,7 +48,8 @@ TEST_CASE("large files: no second copy of what was read") {
     CHECK(size >= tensors * long(each / 1024));
 #if !defined(__SANITIZE_ADDRESS__)
     for (bool copies : {false, true}) {
-      long const grown = growth(path, copies);
+      long const grown = memory_growth([&] { return keeps_all(path, copies); });
+      CHECK(grown >= 0);
       CHECK_MESSAGE(grown < size * 13 / 10, name << (copies ? ", copied: " : ": ") << grown << " kB for a file of " << size);
     }
 #endif
