@@ -6,17 +6,37 @@
 #include "rig/io/file.hpp"
 #include "rig/io/obj.hpp"
 #include "rig/nn/load_generator.hpp"
+#include "rig/nn/stylegan1_loader.hpp"
 
 namespace program {
 using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-Json convert(std::string const& from, std::string const& to, bool raw, bool trained) {
-  std::string const extension = fs::path(to).extension().string();
-  make_folder_of(to);
+struct ConvertOptions {
+  std::string from, to, fused;
+  bool raw = false, trained = false;
+};
+
+/// The generator of a file; the form of its convolutions from --fused where the file does not say it.
+nn::Generator<float> generator_of(io::Document const& file, ConvertOptions const& o) {
+  auto const choice = o.trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged;
+  if (o.fused.empty()) return nn::generator_from(file, o.from, {}, choice);
+  check(nn::is_stylegan1(file) && !nn::says_fused_scale(file), "--fused ", o.fused, ": ", o.from,
+        " says itself how it convolves; only files of StyleGAN1's port (.pth) do not");
+  return nn::stylegan1_from(file, o.from, {}, choice,
+                            o.fused == "always"  ? nn::FusedScale::always
+                            : o.fused == "never" ? nn::FusedScale::never
+                                                 : nn::FusedScale::automatic);
+}
+
+Json convert(ConvertOptions const& o) {
+  std::string const &from = o.from, &to = o.to, extension = fs::path(to).extension().string();
+  bool const known = extension == ".safetensors" || extension == ".npz" || extension == ".png" || extension == ".obj";
+  check(known, to, ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '", extension, "'");
   if (extension == ".obj") {
     render::MorphableModel const model = load_face_model(from);
+    make_folder_of(to);
     io::save_obj(to, model.mean, model.triangles, model.reflectance_mean);
     return {{"from", from}, {"to", to}, {"vertices", model.vertices()}, {"triangles", model.faces()}};
   }
@@ -25,14 +45,15 @@ Json convert(std::string const& from, std::string const& to, bool raw, bool trai
   if (kind == io::Kind::png || kind == io::Kind::jpeg) {
     check(extension == ".png", to, ": a picture is converted to .png, found the extension '", extension, "'");
     Tensor<float> const picture = io::load_image(from);
+    make_folder_of(to);
     io::save_png(to, picture, kind == io::Kind::png ? io::read_png_texts(from) : io::Texts{});
     return {{"from", from}, {"to", to}, {"height", picture.dim(0)}, {"width", picture.dim(1)}};
   }
-  check(extension == ".safetensors" || extension == ".npz", to,
-        ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '", extension, "'");
+  check(extension != ".png", to, ": a checkpoint is converted to .safetensors or .npz, found the extension '", extension, "'");
   io::Document const file = io::read_any(from);
-  if (!raw && extension == ".safetensors" && !nn::describe_networks(file).origin.empty()) {
-    nn::Generator<float> g = nn::generator_from(file, from, {}, trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged);
+  if (!o.raw && extension == ".safetensors" && !nn::describe_networks(file).origin.empty()) {
+    nn::Generator<float> g = generator_of(file, o);
+    make_folder_of(to);
     nn::save_generator(to, g);  // reads it again and compares
     return {{"from", from},
             {"to", to},
@@ -42,6 +63,7 @@ Json convert(std::string const& from, std::string const& to, bool raw, bool trai
   }
   auto const tensors = file.tensors();
   check(!tensors.empty(), from, ": holds no tensors to convert");
+  make_folder_of(to);
   if (extension == ".npz")
     io::save_npz(to, tensors, io::NpzTypes::wide);
   else
@@ -51,16 +73,16 @@ Json convert(std::string const& from, std::string const& to, bool raw, bool trai
 }  // namespace
 
 void add_convert(CLI::App& app, Context& context) {
-  struct ConvertOptions {
-    std::string from, to;
-    bool raw = false, trained = false;
-  };
   auto o = std::make_shared<ConvertOptions>();
   auto* verb = app.add_subcommand("convert", "Write the content of a file in another format");
-  verb->add_option("FROM", o->from, "Checkpoint (.pkl, .pt, .npz, .safetensors), picture, or face model (for .obj)")->required();
+  verb->add_option("FROM", o->from, "Checkpoint (.pkl, .pt, .pth, .hdf5, .npz, .safetensors), picture, or face model (for .obj)")
+      ->required();
   verb->add_option("TO", o->to, "File to write: .safetensors, .npz, .png or .obj")->required();
   verb->add_flag("--raw", o->raw, "Keep names and layouts of the tensors as they are, even in a generator");
   verb->add_flag("--trained", o->trained, "Take the generator that was being trained instead of the averaged one");
+  verb->add_option("--fused", o->fused,
+                   "How a StyleGAN1 whose file does not say it (.pth) enlarges: always, never or automatic (default automatic)")
+      ->check(CLI::IsMember({"always", "never", "automatic"}));
   add_common(*verb, context);
   verb->footer(
       "\nExamples:\n  stylerig convert ffhq.pkl ffhq.safetensors      an official pickle as rig's own file; nothing in it is executed\n"
@@ -68,7 +90,7 @@ void add_convert(CLI::App& app, Context& context) {
       "  stylerig convert builtin:20000 head.obj         the mean of a face model, with its colours");
   verb->callback([&context, o] {
     context.action = [&context, o] {
-      Json const done = convert(o->from, o->to, o->raw, o->trained);
+      Json const done = convert(*o);
       context.answer(done, o->to + " written");
       return success;
     };

@@ -138,14 +138,19 @@ Evaluation evaluate_rig(RiggedWorld const& w, NamedJudge const& judge, Evaluatio
   return e;
 }
 
+namespace {
+std::string usable_range(stylerig::SweepScore const& s) {
+  return s.usable_high > s.usable_low ? number(s.usable_low) + " to " + number(s.usable_high) : "nowhere";
+}
+}  // namespace
+
 std::string summary(Evaluation const& e) {
   std::string text = "judged by " + e.judge + "\n";
   for (auto const& s : e.edits)
     text += stylerig::to_string(s.judged.control) + ": success " + number(s.judged.success.value) + ", leakage " +
             number(s.judged.mean_leakage) + ", reconstruction change " + number(s.reconstruction_change) + "\n";
   for (auto const& s : e.sweeps)
-    text += s.axis + ": slope " + number(s.slope) + ", R2 " + number(s.r_squared) + ", usable " + number(s.usable_low) + " to " +
-            number(s.usable_high) + "\n";
+    text += s.axis + ": slope " + number(s.slope) + ", R2 " + number(s.r_squared) + ", usable " + usable_range(s) + "\n";
   return text;
 }
 
@@ -186,8 +191,7 @@ void report_evaluation(Report& report, Evaluation const& e, stylerig::Rig const&
     std::vector<std::string> charts;
     for (std::size_t i = 0; i < e.sweeps.size(); ++i) {
       stylerig::SweepScore const& s = e.sweeps[i];
-      table.push_back({s.axis, number(s.slope), number(e.network_slopes[i]), number(s.r_squared),
-                       number(s.usable_low) + " to " + number(s.usable_high)});
+      table.push_back({s.axis, number(s.slope), number(e.network_slopes[i]), number(s.r_squared), usable_range(s)});
       charts.push_back(line_chart(
           {{"", s.requested, s.achieved}, {"", s.requested, s.achieved, true}},
           {.title = s.axis, .x_label = "requested", .y_label = "achieved", .diagonal = true, .square = true, .width = 360, .height = 300}));

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "rig/io/file.hpp"
 #include "rig/render/models/ict.hpp"
 #include "rig/render/procedural_face.hpp"
 
@@ -41,6 +42,9 @@ render::MorphableModel load_face_model(std::string const& spec) {
       {"face", render::IctPart::face}, {"skin", render::IctPart::skin}, {"head", render::IctPart::head}, {"all", render::IctPart::all}};
   for (auto const& [name, part] : names)
     if (parts.size() > 1 && parts.back() == name) o.part = part, path = spec.substr(0, spec.rfind(':'));
+  io::Kind const kind = io::identify(io::MappedFile(path).bytes());
+  check(kind == io::Kind::npz || kind == io::Kind::unknown, path,
+        ": expected a face model (builtin, or the .npz of ICT FaceKit), this is a ", io::name_of(kind));
   std::string const indices = (fs::path(path).parent_path() / "vertex_indices.json").string();
   return render::load_ict(path, fs::exists(indices) ? indices : "", o);
 }

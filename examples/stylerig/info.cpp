@@ -8,7 +8,9 @@
 #include "rig/io/obj.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/load_generator.hpp"
+#include "rig/nn/stylegan1_loader.hpp"
 #include "rig/stylerig/corpus.hpp"
+#include "rig/stylerig/transfer.hpp"
 #include "rig/train/checkpoint.hpp"
 
 namespace program {
@@ -40,20 +42,16 @@ std::string architecture_of(nn::Generator<float> const& g) {
   return str(layers.size(), " layers, kernels of ", layers[0].plan.kernel, ", ", radial ? "radial" : "separable", " filters");
 }
 
-void describe_generator(Description& d, nn::Generator<float> g) {
+void describe_generator(Description& d, nn::Generator<float> g, bool says_all) {
   std::string const family = std::string(to_string(g.family())) + " generator";
   d.say("network", family, family);
   std::string const architecture = architecture_of(g);
-  d.say("architecture", architecture, architecture);
+  d.say("architecture", architecture, architecture + (says_all ? "" : " (assumed: files of this kind do not say it)"));
   d.say("resolution", g.resolution(), str(g.resolution(), " x ", g.resolution(), ", ", g.image_channels(), " channels"));
   auto const names = g.row_names();
   std::string shown = str(g.num_ws(), " rows of ", g.w_dim(), " numbers, from latents of ", g.z_dim());
-  for (std::size_t i = 0; i < names.size();) {
-    std::size_t end = i;
-    while (end < names.size() && names[end] == names[i]) ++end;
-    shown += str(i ? ", " : "; ", names[i], " ", i, end - i > 1 ? str(" to ", end - 1) : std::string());
-    i = end;
-  }
+  for (auto const& r : stylerig::row_ranges(names))
+    shown += str(r.first ? ", " : "; ", r.name, " ", r.first, r.last - r.first > 1 ? str(" to ", r.last - 1) : std::string());
   d.say("rows", g.num_ws(), shown);
   d.json["row_names"] = names, d.json["z"] = g.z_dim(), d.json["w"] = g.w_dim();
   d.say("classes", g.c_dim());
@@ -69,6 +67,21 @@ void describe_generator(Description& d, nn::Generator<float> g) {
   d.json["layers"] = std::move(layers);
   d.say("parameters", nn::parameter_count(g));
   d.say("hash", nn::content_hash(g));
+}
+
+/// The averaged generator of a file; the trained one if it is alone there.
+nn::Generator<float> generator_of(io::Document const& file, std::string const& path, bool& trained) {
+  try {
+    return nn::generator_from(file, path);
+  } catch (Error const& averaged) {
+    try {
+      nn::Generator<float> g = nn::generator_from(file, path, {}, nn::GeneratorChoice::trained);
+      trained = true;
+      return g;
+    } catch (Error const&) {
+      throw Error(averaged.what());
+    }
+  }
 }
 
 /// For files without a generator; says nothing if there is no discriminator either.
@@ -111,16 +124,23 @@ void describe_checkpoint(Description& d, std::string const& path, bool list) {
     if (!shown.empty()) d.say("holds", networks.networks, shown);
     // Whatever cannot be built, its tensors are listed.
     try {
-      describe_generator(d, nn::generator_from(file, path));
+      bool trained = false;
+      nn::Generator<float> const g = generator_of(file, path, trained);
+      describe_generator(d, g, g.family() != nn::Family::stylegan1 || nn::says_fused_scale(file));
+      if (trained) d.say("averaged", false, "no: this is the generator that was being trained, --trained asks for it");
     } catch (Error const& e) {
       d.say("network", nullptr, str("no generator: ", e.what()));
       describe_discriminator(d, file, path);
     }
   }
   if (!metadata.empty()) {
-    std::string shown;
-    for (auto const& [key, value] : file.metadata)
+    // Networks have hundreds of entries, a few for every layer.
+    std::size_t const most = list ? file.metadata.size() : 24;
+    std::string shown = str(file.metadata.size(), file.metadata.size() > most ? " entries, all of them with --list" : " entries");
+    for (std::size_t i = 0; i < std::min(most, file.metadata.size()); ++i) {
+      auto const& [key, value] = file.metadata[i];
       shown += str("\n  ", key, " = ", value.size() > 100 ? value.substr(0, 97) + "..." : value);
+    }
     d.say("metadata", metadata, shown);
   }
   describe_tensors(d, file, list);
@@ -168,7 +188,7 @@ void add_info(CLI::App& app, Context& context) {
   auto file = std::make_shared<std::string>();
   auto list = std::make_shared<bool>(false);
   verb->add_option("FILE", *file, "Any file that rig can read, or a corpus folder")->required();
-  verb->add_flag("-l,--list", *list, "List every tensor with type and shape");
+  verb->add_flag("-l,--list", *list, "List every tensor with type and shape, and all metadata");
   add_common(*verb, context);
   verb->footer(
       "\nExamples:\n  stylerig info ffhq.pkl\n  stylerig info run/rig.safetensors --list\n  stylerig info sheet.png        the seed, "

@@ -27,7 +27,7 @@ void Context::answer(Json const& object, std::string const& text) const {
 std::function<void(std::int64_t, std::int64_t, std::string const&)> Context::progress(std::string title) const {
   auto line = std::make_shared<std::unique_ptr<rig::train::Progress>>();
   return [line, title = std::move(title)](std::int64_t done, std::int64_t total, std::string const& note) {
-    if (!*line) *line = std::make_unique<rig::train::Progress>(title, total, done > 0 ? done - 1 : 0);
+    if (!*line) *line = std::make_unique<rig::train::Progress>(title, total, done);  // its clock starts here
     (*line)->update(done, note);
     if (done >= total) (*line)->finish();
   };

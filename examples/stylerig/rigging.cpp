@@ -117,10 +117,9 @@ Sheet transfer_sheet(RiggedWorld const& w, Tensor<float> const& targets, std::ve
   for (stylerig::Control const c : o.controls)
     block(stylerig::to_string(c), [&](std::int64_t i) { return stylerig::transfer(w.rig, repeated(i), sources, c, o.edit); });
   if (o.mix_layers) {
-    static std::pair<char const*, stylerig::LayerRange> const ranges[] = {
-        {"rows 0-3", stylerig::LayerRange::coarse}, {"rows 4-7", stylerig::LayerRange::medium}, {"rows 8-", stylerig::LayerRange::fine}};
-    for (auto const& [name, range] : ranges)
-      block(name, [&, r = range](std::int64_t i) { return stylerig::mix_layers(repeated(i), sources, r); });
+    for (auto const& r : stylerig::row_ranges(w.world.network.row_names()))
+      block(str(r.name, " rows ", r.first, "-", r.last - 1),
+            [&](std::int64_t i) { return stylerig::mix_layers(repeated(i), sources, r.first, r.last); });
   }
   sheet.note("each row: the target with the named things taken from the source of the column");
   return sheet;

@@ -24,7 +24,7 @@ int sample(Context const& context, SampleOptions const& o) {
   World const world = load_world(o.generator, context, o.world);
   check(o.cut >= 0 && o.cut <= world.handle.rows, "--cut: expected a row from 0 to ", world.handle.rows, ", found ", o.cut);
 
-  int const width = o.width > 0 ? o.width : int(std::min<std::int64_t>(world.handle.resolution, 256));
+  int const width = o.width > 0 ? o.width : int(std::clamp<std::int64_t>(world.handle.resolution, 64, 256));
   auto picture = [&](Tensor<float> const& code, std::string const& name) {
     Canvas c = to_canvas(world.pictures(code));
     if (!o.singles.empty()) {
@@ -101,7 +101,8 @@ void add_sample(CLI::App& app, Context& context) {
   verb->add_option("--mix-with", o->mix_with, "Seeds whose finer rows are mixed in, a sheet row each");
   verb->add_option("--cut", o->cut, "First row that comes from --mix-with (default 4)");
   verb->add_option("--columns", o->columns, "Pictures side by side (default up to 8)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, at most 256)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, from 64 to 256)")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--singles", o->singles, "Folder for every picture on its own, full size");
   add_world_options(*verb, o->world);
   add_common(*verb, context, "sample.png", "Sheet to write");

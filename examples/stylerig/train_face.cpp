@@ -99,10 +99,12 @@ int train(Context const& context, TrainFaceOptions const& o) {
   if (!test.empty() && o.fit_items > 0) {
     auto const judged = stylerig::judge_reconstruction(corpus, trained, face, test, o.fit_items);
     report = numbers(judged);
-    text +=
-        str("on ", judged.items, " test items: median landmark error ", 100 * judged.landmark_error,
-            " % of the outer-eye distance, photometric share ", judged.photometric_share, ", yaw error ", judged.yaw_error, " degrees\n",
-            judged.accepted() ? "good enough to rig with\n" : "not yet good enough: train longer, on more items, or with landmarks\n");
+    text += str("on ", judged.items, " test items: ",
+                std::isfinite(judged.landmark_error)
+                    ? str("median landmark error ", 100 * judged.landmark_error, " % of the outer-eye distance")
+                    : std::string("no landmarks to judge by"),
+                ", photometric share ", judged.photometric_share, ", yaw error ", judged.yaw_error, " degrees\n",
+                judged.accepted() ? "good enough to rig with\n" : "not yet good enough: train longer, on more items, or with landmarks\n");
   }
   context.answer({{"run", o.run},
                   {"reconstruction", result},

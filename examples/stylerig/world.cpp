@@ -26,6 +26,7 @@ void copy_rows(Tensor<float>& to, std::int64_t first, Tensor<float> const& from)
 void add_world_options(CLI::App& verb, WorldOptions& o) {
   verb.add_option("--class", o.label, "Class of a conditional generator")->check(CLI::NonNegativeNumber);
   verb.add_option("--noise", o.noise, "Noise inputs: stored or none (default stored)")->check(CLI::IsMember({"stored", "none"}));
+  verb.add_flag("--trained", o.trained, "Take the generator that was being trained instead of the averaged one");
   verb.add_option("--truth", o.truth,
                   "File with the known truth of an oracle world (default: truth.safetensors beside the generator, if it is there)");
 }
@@ -33,7 +34,8 @@ void add_world_options(CLI::App& verb, WorldOptions& o) {
 World load_world(std::string const& path, Context const& context, WorldOptions const& options) {
   World world;
   world.path = path;
-  world.network = nn::load_generator(path, context.target());
+  world.network =
+      nn::load_generator(path, context.target(), options.trained ? nn::GeneratorChoice::trained : nn::GeneratorChoice::averaged);
   std::int64_t const classes = world.network.c_dim();
   check(classes == 0 || (options.label >= 0 && options.label < classes), path, ": this generator has ", classes,
         " classes, expected --class from 0 to ", classes - 1, ", found ",

@@ -36,11 +36,13 @@ struct World {
 struct WorldOptions {
   int label = -1;                ///< class of a conditional generator; -1: none given
   std::string noise = "stored";  ///< or "none"
+  bool trained = false;          ///< the generator that was being trained instead of the averaged one
   std::string truth;             ///< file with the truth; empty: truth.safetensors beside the generator if it is there
 };
 /// What a verb says of its argument GENERATOR.
-inline constexpr char const* generator_help = "Any StyleGAN: official .pkl (TensorFlow or PyTorch), .pt, .pth, or rig's .safetensors";
-/// Adds --class, --noise and --truth.
+inline constexpr char const* generator_help =
+    "Any StyleGAN: official .pkl (TensorFlow or PyTorch), .pt, .pth, .hdf5, .npz, or rig's .safetensors";
+/// Adds --class, --noise, --trained and --truth.
 void add_world_options(CLI::App& verb, WorldOptions& options);
 World load_world(std::string const& path, Context const& context, WorldOptions const& options = {});
 

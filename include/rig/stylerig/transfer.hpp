@@ -21,10 +21,21 @@ Tensor<float> transfer_grid(Rig const& rig, Tensor<float> const& targets, Tensor
                             EditOptions const& o = {});
 
 /// StyleGAN's own mixing: rows [first, last) of v in w.
-enum class LayerRange { coarse, medium, fine };
 Tensor<float> mix_layers(Tensor<float> const& w, Tensor<float> const& v, std::int64_t first, std::int64_t last);
-/// Rows 0-3, 4-7, 8 and up.
-Tensor<float> mix_layers(Tensor<float> const& w, Tensor<float> const& v, LayerRange range);
+/// Neighbouring rows that steer one range of sizes: [first, last).
+struct RowRange {
+  std::string name;  ///< "coarse", "medium" or "fine"
+  std::int64_t first = 0, last = 0;
+};
+/// The ranges of a generator's rows, from Generator::row_names. Small generators have no fine rows.
+inline std::vector<RowRange> row_ranges(std::vector<std::string> const& row_names) {
+  std::vector<RowRange> ranges;
+  for (std::size_t i = 0; i < row_names.size(); ++i) {
+    if (ranges.empty() || ranges.back().name != row_names[i]) ranges.push_back({row_names[i], std::int64_t(i), 0});
+    ranges.back().last = std::int64_t(i) + 1;
+  }
+  return ranges;
+}
 
 /// New codes with some things fixed.
 struct GenerationOptions {

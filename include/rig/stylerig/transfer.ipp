@@ -71,13 +71,6 @@ RIG_INLINE Tensor<float> mix_layers(Tensor<float> const& w, Tensor<float> const&
   Var<float> const a(w), b(v);
   return concat<float>({slice(a, 1, 0, first), slice(b, 1, first, last - first), slice(a, 1, last, w.dim(1) - last)}, 1).value();
 }
-RIG_INLINE Tensor<float> mix_layers(Tensor<float> const& w, Tensor<float> const& v, LayerRange range) {
-  check(w.rank() == 3, "mix_layers: codes must be [n, rows, w_dim], got ", w.shape());
-  std::int64_t const rows = w.dim(1), a = std::min<std::int64_t>(4, rows), b = std::min<std::int64_t>(8, rows);
-  return range == LayerRange::coarse   ? mix_layers(w, v, 0, a)
-         : range == LayerRange::medium ? mix_layers(w, v, a, b)
-                                       : mix_layers(w, v, b, rows);
-}
 
 RIG_INLINE Generated generate(Rig const& rig, GeneratorHandle const& G, Wishes const& wishes, GenerationOptions const& o,
                               train::StopFlag const* stop, std::function<void(std::int64_t, std::int64_t)> const& progress) {
