@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "io/pickle_builder.hpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
 #include "verify/verify.hpp"
@@ -38,7 +39,7 @@ bool contains(std::string const& text, char const* part) { return text.find(part
 /// A pickle of a dict: the first keys hold None, the others a NumPy number.
 std::string pickle_of(std::vector<std::string> const& none, std::vector<std::string> const& number) {
   std::string p = "\x80\x03}(";
-  auto text = [&](std::string const& k) { p += std::string("X") + char(k.size()) + std::string(3, '\0') + k; };
+  auto text = [&](std::string const& k) { p += pickled::text(k); };
   for (auto const& k : none) text(k), p += "N";
   for (auto const& k : number) {
     text(k);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "io/pickle_builder.hpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/load_generator.hpp"
@@ -37,16 +38,8 @@ bool contains(std::string const& text, std::string const& part) { return text.fi
 
 /// Pickles of protocol 3, made here: dicts, texts, numbers, None, float arrays, and networks of the TensorFlow era.
 struct Pickle {
-  static std::string text(std::string const& s) {
-    std::string p = "X";
-    for (int i = 0; i < 4; ++i) p += char((s.size() >> (8 * i)) & 255u);
-    return p + s;
-  }
-  static std::string integer(std::int64_t v) {
-    std::string p = "J";
-    for (int i = 0; i < 4; ++i) p += char((v >> (8 * i)) & 255);
-    return p;
-  }
+  static std::string text(std::string const& s) { return pickled::text(s); }
+  static std::string integer(std::int64_t v) { return "J" + pickled::little(std::uint64_t(v), 4); }
   static std::string dict(std::vector<std::pair<std::string, std::string>> const& entries) {
     std::string p = "}(";
     for (auto const& [k, v] : entries) p += text(k) + v;
@@ -64,15 +57,13 @@ struct Pickle {
     for (auto d : shape) n *= d, extents += integer(d);
     std::string values;
     for (std::int64_t i = 0; i < n; ++i) values += std::string("\0\0\x80\x3f", 4);
-    std::string bytes = "B";
-    for (int i = 0; i < 4; ++i) bytes += char((values.size() >> (8 * i)) & 255u);
     std::string const type = "cnumpy\ndtype\n(" + text("f4") + integer(0) + integer(1) + "tR(" + integer(3) + text("<") + "NNN" +
                              integer(-1) + integer(-1) + integer(0) + "tb";
     return "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(" + integer(0) + "t" +
            std::string(
                "C\x01"
                "b") +
-           "tR(" + integer(1) + extents + "t" + type + "\x89" + bytes + values + "tb";
+           "tR(" + integer(1) + extents + "t" + type + "\x89" + pickled::blob(values) + "tb";
   }
   static std::string variable(std::string const& name, std::vector<std::int64_t> const& shape) {
     return "(" + text(name) + array(shape) + "t";
