@@ -78,7 +78,7 @@ Tensor<float> reconstruct_corpus(Corpus const& corpus, Reconstruction<float> con
 
 /// Fits p alone to pictures by Adam on L_render + L_reg from `start` [n, f], as a yardstick for F.
 Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation const& seen, Tensor<float> const& start, Tensor<float> const& unit,
-                             std::int64_t steps = 200, double rate = 0.02, double landmark = 20,
+                             std::int64_t steps = 300, double rate = 0.1, double landmark = 20,
                              RegulariserOptions const& regulariser = {});
 
 /// Section 6.4. Shares and degrees; a number that cannot be known (no landmarks, no rotation) is NaN.
@@ -93,7 +93,7 @@ struct ReconstructionReport {
   bool accepted() const;
 };
 ReconstructionReport judge_reconstruction(Corpus const& corpus, TrainedReconstruction const& r, FaceLoss<float> const& face,
-                                          std::vector<int> const& items, std::int64_t fit_items = 100, std::int64_t fit_steps = 200);
+                                          std::vector<int> const& items, std::int64_t fit_items = 100, std::int64_t fit_steps = 300);
 /// Items whose landmark error is above the given percentile.
 std::vector<int> landmark_outliers(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face,
                                    double percentile = 99);
