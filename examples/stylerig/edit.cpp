@@ -1,4 +1,6 @@
 // stylerig edit GENERATOR: absolute wishes in human units, for some seeds.
+#include <algorithm>
+
 #include "chart.hpp"
 #include "rigging.hpp"
 
@@ -81,7 +83,7 @@ int edit(Context const& context, EditOptions const& o, std::string const& line) 
   Tensor<float> after = w.world.pictures(edited);
   if (wishes.roll) after = stylerig::roll_picture(after, *wishes.roll);
 
-  int const width = o.width > 0 ? o.width : int(std::min<std::int64_t>(w.world.handle.resolution, 256));
+  int const width = o.width > 0 ? o.width : int(std::clamp<std::int64_t>(w.world.handle.resolution, 96, 256));
   Tensor<float> mesh;
   if (o.mesh) mesh = render_faces(w.setup.loss(context.target()), wanted.to(context.target()), {}, std::max(width, 64));
   Sheet sheet("stylerig edit");
@@ -155,7 +157,7 @@ void add_edit(CLI::App& app, Context& context) {
   verb->add_flag("--mesh", o->mesh, "Also draw the face model with the wished parameters");
   verb->add_option("--singles", o->singles, "Folder for every edited picture on its own, full size");
   verb->add_option("--state", o->state, "File for the edit as JSON");
-  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, at most 256)")->check(CLI::PositiveNumber);
+  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, from 96 to 256)")->check(CLI::PositiveNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "edit.png", "Sheet to write");
   verb->footer(

@@ -83,7 +83,9 @@ std::vector<Canvas> with_first(Canvas first, std::vector<Canvas> rest) {
   rest.insert(rest.begin(), std::move(first));
   return rest;
 }
-int shown_width(World const& world, int width) { return width > 0 ? width : int(std::min<std::int64_t>(world.handle.resolution, 128)); }
+int shown_width(World const& world, int width) {
+  return width > 0 ? width : int(std::clamp<std::int64_t>(world.handle.resolution, 96, 128));
+}
 }  // namespace
 
 Sheet transfer_sheet(RiggedWorld const& w, Tensor<float> const& targets, std::vector<std::string> const& target_names,

@@ -35,6 +35,7 @@ int program::run_verify(std::string const& network, std::string const& case_file
   }
   if (k.has("w")) {
     nn::Generator<float> g = nn::generator_from(file, network);
+    check(g.c_dim() == 0 || k.has("c"), case_file, ": holds no labels c, but the generator in ", network, " has ", g.c_dim(), " classes");
     // A case of the community port says where truncation pulls to; snapshots of a training do not.
     if (k.has("latent_avg")) g.set_centre(k.tensor("latent_avg"));
     if (g.family() == nn::Family::stylegan3)
