@@ -44,12 +44,15 @@ std::vector<double> timed(int times, std::function<void()> const& work) {
 }
 
 /// The axes worth sweeping: angles, light, and the expressions that vary most over codes, as the judge sees them (`seen`).
-/// Ranges come from what F sees (`p`), because wishes are made in its terms.
+/// Ranges are in the terms in which wishes are made: the judge's for a calibrated rig, else those of F (`p`).
 std::vector<stylerig::Axis> sweep_axes(stylerig::Rig const& rig, Tensor<float> const& p, Tensor<float> const& seen,
                                        std::int64_t expressions) {
   auto const& layout = rig.layout();
-  auto axes = stylerig::standard_axes(layout, rig.statistics, p, rig.bands, rig.controls(), layout.size());
-  std::vector<float> const varies = stylerig::parameter_statistics(seen).deviation.host();
+  auto const judged = stylerig::parameter_statistics(seen);
+  bool const calibrated = !rig.calibrations.empty();
+  auto axes = stylerig::standard_axes(layout, calibrated ? judged : rig.statistics, calibrated ? seen : p, rig.bands, rig.controls(),
+                                      layout.size());
+  std::vector<float> const varies = judged.deviation.host();
   auto deviation = [&](stylerig::Axis const& a) { return double(varies[std::size_t(layout.entry(a.name))]); };
   std::vector<double> spread;
   for (auto const& a : axes)

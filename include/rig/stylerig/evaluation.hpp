@@ -113,11 +113,12 @@ struct Calibration {
 /// A sweep of one axis over many codes.
 struct SweepScore {
   std::string axis;
-  double slope = 0, r_squared = 0;         ///< of achieved on requested change
+  double slope = 0, r_squared = 0;         ///< of achieved on requested change along the sweeps, each code about its own mean
   double usable_low = 0, usable_high = 0;  ///< interval round the mean where the mean error is at most 20 % of the change asked for
   std::vector<double> requested, achieved, spread;  ///< by step: value asked for, mean and deviation of the value reached
 };
-/// With a calibration the edit is asked for what the calibration says achieves the value, as a user's wish would be.
+/// The change asked for is measured from F's reading of the code. With a calibration the edit is asked for what achieves the
+/// value, as a user's wish would be, and the change asked for is measured from the judge's reading, whose terms such wishes are in.
 SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const& layout, Axis const& axis, Tensor<float> const& codes,
                       Reconstruction<float> const& F, Judge const& judge, int steps = 9, Calibration const* calibration = nullptr);
 

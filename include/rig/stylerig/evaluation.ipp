@@ -400,7 +400,11 @@ RIG_INLINE SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const
   std::int64_t const n = codes.dim(0), f = layout.size();
   SweepScore s;
   s.axis = axis.name;
-  double sx = 0, sy = 0, sxx = 0, sxy = 0, syy = 0, count = 0;
+  // By code: the sums of one code's own sweep, x requested and y achieved.
+  struct Sums {
+    double x = 0, y = 0, xx = 0, xy = 0, yy = 0;
+  };
+  std::vector<Sums> sums(static_cast<std::size_t>(n));
   std::vector<char> usable;
   for (int k = 0; k < steps; ++k) {
     double const value = axis.low + (axis.high - axis.low) * double(k) / double(steps - 1);
@@ -411,9 +415,11 @@ RIG_INLINE SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const
     Tensor<float> const after = judge(edit(codes, p_w, target.to(codes.device()), mask)).to(cpu());
     double mean = 0, square = 0, miss = 0, asked = 0;
     for (std::int64_t r = 0; r < n; ++r) {
-      double const x = detail::axis_difference(axis, value, axis.read(source.data() + r * f));
+      // A calibrated wish is in the judge's terms, one to the network in F's.
+      double const x = detail::axis_difference(axis, value, axis.read((calibration ? before : source).data() + r * f));
       double const y = detail::axis_difference(axis, axis.read(after.data() + r * f), axis.read(before.data() + r * f));
-      sx += x, sy += y, sxx += x * x, sxy += x * y, syy += y * y, count += 1;
+      Sums& q = sums[std::size_t(r)];
+      q.x += x, q.y += y, q.xx += x * x, q.xy += x * y, q.yy += y * y;
       double const reached = axis.read(after.data() + r * f);
       mean += reached / double(n), square += reached * reached / double(n);
       miss += std::abs(x - y), asked += std::abs(x);
@@ -423,7 +429,8 @@ RIG_INLINE SweepScore sweep_axis(EditFunction const& edit, ParameterLayout const
     s.spread.push_back(std::sqrt(std::max(0.0, square - mean * mean)));
     usable.push_back(miss <= 0.2 * asked);
   }
-  double const vx = sxx - sx * sx / count, vy = syy - sy * sy / count, vxy = sxy - sx * sy / count;
+  double vx = 0, vy = 0, vxy = 0;
+  for (Sums const& q : sums) vx += q.xx - q.x * q.x / steps, vy += q.yy - q.y * q.y / steps, vxy += q.xy - q.x * q.y / steps;
   s.slope = vx > 0 ? vxy / vx : std::numeric_limits<double>::quiet_NaN();
   s.r_squared = vx > 0 && vy > 0 ? vxy * vxy / (vx * vy) : std::numeric_limits<double>::quiet_NaN();
   // From the step nearest to the mean outwards as long as the steps are usable.

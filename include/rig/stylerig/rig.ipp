@@ -264,7 +264,7 @@ RIG_INLINE std::vector<SweepScore> calibrate(Rig& rig, Tensor<float> const& code
   for (Axis axis :
        standard_axes(rig.layout(), rig.statistics, rig.measure(codes).to(cpu()), rig.bands, rig.controls(), rig.layout().size())) {
     // A network that gives less than it is asked for must be asked for more than there is.
-    double const beyond = 0.3 * (axis.high - axis.low);
+    double const width = axis.high - axis.low, beyond = axis.circular ? std::clamp(0.5 * (170 - width), 0.0, 0.6 * width) : 0.6 * width;
     axis.low -= beyond, axis.high += beyond;
     if (axis.name == "light strength") axis.low = std::max(axis.low, 0.0);
     SweepScore const s = sweep_axis(rig.edit_function(axis.control), rig.layout(), axis, codes, rig.reconstruction.F, judge, steps);
