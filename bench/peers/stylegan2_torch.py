@@ -1,18 +1,18 @@
 """StyleGAN2 config-f in plain PyTorch operations, to time beside bench_stylegan2 on the same machine.
 
 Never a dependency of rig: it needs a Python with torch. Random weights; only the work counts, not the picture.
-    python stylegan2_torch.py [resolution ...] [--rounds N] [--threads N]
+    python stylegan2_torch.py [resolution ...] [--rounds N] [--threads N] [--forward]
 One picture, float32: forward at every resolution, and forward with backward to W+ up to 512 pixels.
 The modulated convolution is timed in both usual forms: the style on the activations ("scaled activations"), and the
 style in the weight ("scaled weight", the usual choice for one picture).
 """
 
-import argparse
 import math
-import time
 
 import torch
 import torch.nn.functional as F
+
+from timing import arguments, measure
 
 
 def widths(resolution, base=32768, most=512):
@@ -88,43 +88,12 @@ class Synthesis:
         return img
 
 
-def best(rounds, work):
-    times = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times[1:])
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("resolutions", type=int, nargs="*", default=[256, 1024])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=0)
-    given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    torch.manual_seed(1)
-    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, one picture, float32")
+    given = arguments(__doc__)
     for resolution in given.resolutions:
         net = Synthesis(resolution)
-        ws = torch.randn(1, net.rows, 512)
-        for scaled_weight in (True, False):
-            name = "scaled weight" if scaled_weight else "scaled activations"
-
-            def forward():
-                with torch.no_grad():
-                    net(ws, scaled_weight)
-
-            print(f"{resolution:5d}  {name:20s} forward                 {best(given.rounds, forward):8.1f} ms", flush=True)
-            if resolution <= 512:
-
-                def backward():
-                    w = ws.clone().requires_grad_(True)
-                    net(w, scaled_weight).sum().backward()
-
-                print(f"{resolution:5d}  {name:20s} forward, backward to W+ {best(given.rounds, backward):8.1f} ms", flush=True)
+        ways = {"scaled weight": lambda ws: net(ws, True), "scaled activations": lambda ws: net(ws, False)}
+        measure(given, resolution, net.rows, ways)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 // The large picture in between is never kept: on the CPU it exists a tile at a time, and the gradient makes it again to
 // read one code an element off it (rising, falling, clamped). With the codes fixed everything is linear: any order.
 #pragma once
+#include <new>
+
 #include "rig/ops/activation.hpp"
 #include "rig/ops/upfirdn.hpp"
 
@@ -79,7 +81,7 @@ template <class T> struct WeightedRow {
 template <bool Add, class T, class... R> void add_rows(T* __restrict y, std::int64_t n, R const... rows) {
   for (std::int64_t e = 0; e < n; ++e) y[e] = ((Add ? y[e] : T(0)) + ... + (rows.weight * rows.from[e]));
 }
-template <bool Add, class T> void add_up_to_eight(T* y, std::int64_t n, WeightedRow<T> const* r, std::int64_t count) {
+template <bool Add, class T> void add_up_to_twelve(T* y, std::int64_t n, WeightedRow<T> const* r, std::int64_t count) {
   switch (count) {
     case 1: return add_rows<Add>(y, n, r[0]);
     case 2: return add_rows<Add>(y, n, r[0], r[1]);
@@ -88,16 +90,30 @@ template <bool Add, class T> void add_up_to_eight(T* y, std::int64_t n, Weighted
     case 5: return add_rows<Add>(y, n, r[0], r[1], r[2], r[3], r[4]);
     case 6: return add_rows<Add>(y, n, r[0], r[1], r[2], r[3], r[4], r[5]);
     case 7: return add_rows<Add>(y, n, r[0], r[1], r[2], r[3], r[4], r[5], r[6]);
-    default: return add_rows<Add>(y, n, r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
+    case 8: return add_rows<Add>(y, n, r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7]);
+    default: return add_rows<Add>(y, n, r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11]);
   }
 }
 /// y = the sum of weighted rows of n numbers, in their order. y overlaps none of them.
 template <class T> void sum_rows(T* y, std::int64_t n, std::vector<WeightedRow<T>> const& rows) {
   std::int64_t const count = std::int64_t(rows.size());
   if (count == 0) return void(std::fill(y, y + n, T(0)));
-  add_up_to_eight<false>(y, n, rows.data(), std::min<std::int64_t>(count, 8));
-  for (std::int64_t k = 8; k < count; k += 8) add_up_to_eight<true>(y, n, rows.data() + k, std::min<std::int64_t>(count - k, 8));
+  auto at_once = [&](std::int64_t from) { return count - from >= 12 ? 12 : std::min<std::int64_t>(count - from, 8); };
+  add_up_to_twelve<false>(y, n, rows.data(), at_once(0));
+  for (std::int64_t k = at_once(0); k < count; k += at_once(k)) add_up_to_twelve<true>(y, n, rows.data() + k, at_once(k));
 }
+
+/// Rows that start on a cache line: a vector register read across two lines costs twice.
+template <class T> struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t line{64};
+  LineAllocator() = default;
+  template <class U> LineAllocator(LineAllocator<U> const&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), line)); }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, line); }
+  bool operator==(LineAllocator const&) const { return true; }
+};
+template <class T> using LineVector = std::vector<T, LineAllocator<T>>;
 
 /// A filter's taps on the host, as correlation and with the gain: a column times a row, or else all of them.
 template <class T> struct HostTaps {
@@ -117,9 +133,11 @@ template <class T> struct HostTaps {
   bool separable() const { return !row.empty(); }
 };
 
-/// Up-sampling, something at every element of the large picture, down-sampling: on the CPU, tile by tile. A tile is 64 by 64
+/// Up-sampling, something at every element of the large picture, down-sampling: on the CPU, tile by tile. A tile is 128 by 64
 /// pixels of the result and up to 32 channels; its rows are made one after the other, and only as many rows of each stage
 /// are kept as the next one still needs. Tiles and order are the same for any number of threads.
+/// Within a tile a pixel takes a whole number of vectors, and columns that meet the same taps lie together: every stage is a
+/// sum of weighted rows, without a branch or a gap.
 template <class T, class Middle> struct FilterTilesKernel {
   T const *x, *bias;  // bias may be null
   T* y;
@@ -128,11 +146,15 @@ template <class T, class Middle> struct FilterTilesKernel {
   HostTaps<T> const *up, *down;
   Middle middle;
   std::int64_t workers = 1;
-  static constexpr std::int64_t side = 64, most_channels = 32;
+  static constexpr std::int64_t tall = 128, side = 64, most_channels = 32, vector = 32 / std::int64_t(sizeof(T));
 
-  std::int64_t strips() const { return (down_rows.out + side - 1) / side; }
+  std::int64_t strips() const { return (down_rows.out + tall - 1) / tall; }
   std::int64_t blocks() const { return (down_cols.out + side - 1) / side; }
   std::int64_t chunks() const { return (c + most_channels - 1) / most_channels; }
+  /// Whole vectors, unless there is not even one and a half.
+  static std::int64_t padded(std::int64_t channels) {
+    return 2 * channels < 3 * vector ? channels : (channels + vector - 1) / vector * vector;
+  }
   std::int64_t tiles() const { return n * strips() * blocks() * chunks(); }
 
   void operator()(std::int64_t worker) const {
@@ -147,21 +169,24 @@ template <class T, class Middle> struct FilterTilesKernel {
   struct Tile {
     FilterTilesKernel const& k;
     std::int64_t sample = 0, c0 = 0, cc = 0, j0 = 0, width = 0;        // channels and columns of the result
+    std::int64_t cs = 0;                                               // from pixel to pixel within the tile, at least cc
+    std::int64_t planes = 0, parts = 0, part_size = 0;                 // columns of the large picture, and of the result, that lie together
     std::int64_t low = 0, inside_low = 0, inside_high = 0, plane = 0;  // columns of the large picture: first, those inside it
     std::int64_t in_low = 0, in_width = 0, in_rows = 0, next_in = 0, next_large = 0;
     std::vector<Phase> phases = {};
-    std::vector<T> x_rows = {}, x_sum = {}, part = {}, large = {}, reduced = {}, out = {};
+    LineVector<T> x_rows = {}, x_sum = {}, part = {}, large = {}, reduced = {}, out = {};
     std::vector<WeightedRow<T>> rows = {};
 
     void run(std::int64_t index) {
       std::int64_t const chunk = index % k.chunks(), block = index / k.chunks() % k.blocks(),
-                         strip = index / (k.chunks() * k.blocks()) % k.strips(), step = (k.c + k.chunks() - 1) / k.chunks();
+                         strip = index / (k.chunks() * k.blocks()) % k.strips(), step = padded((k.c + k.chunks() - 1) / k.chunks());
       sample = index / (k.chunks() * k.blocks() * k.strips());
       c0 = chunk * step, cc = std::min(step, k.c - c0);
       if (cc <= 0) return;
+      cs = padded(cc);
       j0 = block * side, width = std::min(side, k.down_cols.out - j0);
       plan();
-      std::int64_t const i0 = strip * side, i1 = std::min(k.down_rows.out, i0 + side);
+      std::int64_t const i0 = strip * tall, i1 = std::min(k.down_rows.out, i0 + tall);
       next_in = next_large = 0;
       for (std::int64_t i = i0; i < i1; ++i) {
         TapSpan const d(k.down_rows, i);
@@ -176,7 +201,9 @@ template <class T, class Middle> struct FilterTilesKernel {
       std::int64_t const large_width = (width - 1) * k.down_cols.down + k.down_cols.taps;
       inside_low = std::clamp<std::int64_t>(low, 0, k.up_cols.out);
       inside_high = std::clamp<std::int64_t>(low + large_width, inside_low, k.up_cols.out);
-      plane = (large_width + k.down_cols.down - 1) / k.down_cols.down * cc;
+      planes = k.up_cols.up % k.down_cols.down == 0 ? k.up_cols.up : k.down_cols.down;
+      plane = (large_width + planes - 1) / planes * cs;
+      parts = planes / k.down_cols.down, part_size = (width + parts - 1) / parts * cs;
       Resampling const& u = k.up_cols;
       phases.clear();
       std::int64_t most = 0, in_high = 0;
@@ -193,19 +220,21 @@ template <class T, class Middle> struct FilterTilesKernel {
       }
       in_width = phases.empty() ? 0 : in_high - in_low;
       in_rows = (k.up_rows.taps + k.up_rows.up - 1) / k.up_rows.up;
-      x_rows.resize(std::size_t(in_rows * in_width * cc)), x_sum.resize(std::size_t(in_width * cc));
-      part.resize(std::size_t(most * cc)), out.resize(std::size_t(width * cc));
+      x_rows.resize(std::size_t(in_rows * in_width * cs)), x_sum.resize(std::size_t(in_width * cs));
+      part.resize(std::size_t(most * cs)), out.resize(std::size_t(parts * part_size));
       // Columns outside the large picture stay zero.
-      large.assign(std::size_t((k.down->separable() ? 1 : k.down_rows.taps) * k.down_cols.down * plane), T(0));
-      if (k.down->separable()) reduced.resize(std::size_t(k.down_rows.taps * width * cc));
+      large.assign(std::size_t((k.down->separable() ? 1 : k.down_rows.taps) * planes * plane), T(0));
+      if (k.down->separable()) reduced.resize(std::size_t(k.down_rows.taps * parts * part_size));
     }
-    /// Element 0 of a column of the large picture, counted from `low`: columns of the same remainder lie together.
-    T* column(T* row, std::int64_t q) const { return row + q % k.down_cols.down * plane + q / k.down_cols.down * cc; }
+    /// Number 0 of a column of the large picture, counted from `low`: columns of the same remainder lie together.
+    T* column(T* row, std::int64_t q) const { return row + q % planes * plane + q / planes * cs; }
+    /// The part of a row of the result that starts at `column`: how many numbers it has.
+    std::int64_t in_part(std::int64_t first) const { return (width - first + parts - 1) / parts * cs; }
 
     void read_row(std::int64_t r) {
-      T* to = x_rows.data() + r % in_rows * in_width * cc;
+      T* to = x_rows.data() + r % in_rows * in_width * cs;
       T const* line = k.x + (sample * k.up_rows.in + r) * k.up_cols.in * k.c + c0;
-      for (std::int64_t b = in_low; b < in_low + in_width; ++b, to += cc) {
+      for (std::int64_t b = in_low; b < in_low + in_width; ++b, to += cs) {
         if (b < 0 || b >= k.up_cols.in)
           std::fill(to, to + cc, T(0));
         else
@@ -224,50 +253,57 @@ template <class T, class Middle> struct FilterTilesKernel {
       rows.clear();
       for (std::int64_t i = 0; i < a.count; ++i)
         rows.push_back(
-            {x_rows.data() + (a.first_in + i) % in_rows * in_width * cc, k.up->column[std::size_t(a.first_tap + i * k.up_rows.up)]});
-      sum_rows(x_sum.data(), in_width * cc, rows);
+            {x_rows.data() + (a.first_in + i) % in_rows * in_width * cs, k.up->column[std::size_t(a.first_tap + i * k.up_rows.up)]});
+      sum_rows(x_sum.data(), in_width * cs, rows);
       std::int64_t const slot = next_large % k.down_rows.taps;
       bool const separable = k.down->separable();
-      T* to = large.data() + (separable ? 0 : slot * k.down_cols.down * plane);
+      T* to = large.data() + (separable ? 0 : slot * planes * plane);
       for (Phase const& f : phases) {
         rows.clear();
         for (std::int64_t t = 0; t < f.taps; ++t)
-          rows.push_back({x_sum.data() + (f.first_in - in_low + t) * cc, k.up->row[std::size_t(f.first_tap + t * k.up_cols.up)]});
-        if (k.up_cols.up == k.down_cols.down) {
-          sum_rows(column(to, f.first), f.many * cc, rows);
+          rows.push_back({x_sum.data() + (f.first_in - in_low + t) * cs, k.up->row[std::size_t(f.first_tap + t * k.up_cols.up)]});
+        if (k.up_cols.up == planes) {
+          sum_rows(column(to, f.first), f.many * cs, rows);
         } else {
-          sum_rows(part.data(), f.many * cc, rows);
+          sum_rows(part.data(), f.many * cs, rows);
           for (std::int64_t m = 0; m < f.many; ++m)
-            std::copy(part.data() + m * cc, part.data() + (m + 1) * cc, column(to, f.first + m * k.up_cols.up));
+            std::copy(part.data() + m * cs, part.data() + (m + 1) * cs, column(to, f.first + m * k.up_cols.up));
         }
       }
       if constexpr (Middle::everywhere) {
-        k.middle(to, k.down_cols.down * plane);
+        k.middle(to, planes * plane);
       } else {
         std::int64_t const line = (sample * k.up_rows.out + next_large) * k.up_cols.out;
         for (std::int64_t a_col = inside_low; a_col < inside_high; ++a_col)
           k.middle(column(to, a_col - low), (line + a_col) * k.c + c0, cc);
       }
       if (!separable) return;
-      rows.clear();
-      for (std::int64_t b = 0; b < k.down_cols.taps; ++b) rows.push_back({column(to, b), k.down->row[std::size_t(b)]});
-      sum_rows(reduced.data() + slot * width * cc, width * cc, rows);
+      for (std::int64_t p = 0; p < std::min(parts, width); ++p) {
+        rows.clear();
+        for (std::int64_t b = 0; b < k.down_cols.taps; ++b)
+          rows.push_back({column(to, p * k.down_cols.down + b), k.down->row[std::size_t(b)]});
+        sum_rows(reduced.data() + (slot * parts + p) * part_size, in_part(p), rows);
+      }
     }
     void result_row(std::int64_t i, TapSpan const& d) {
-      rows.clear();
-      for (std::int64_t a = 0; a < d.count; ++a) {
-        std::int64_t const slot = (d.first_in + a) % k.down_rows.taps, tap = d.first_tap + a;
-        if (k.down->separable())
-          rows.push_back({reduced.data() + slot * width * cc, k.down->column[std::size_t(tap)]});
-        else
-          for (std::int64_t b = 0; b < k.down_cols.taps; ++b)
-            rows.push_back(
-                {column(large.data() + slot * k.down_cols.down * plane, b), k.down->all[std::size_t(tap * k.down_cols.taps + b)]});
-      }
       T* line = k.y + ((sample * k.down_rows.out + i) * k.down_cols.out + j0) * k.c + c0;
-      if (cc == k.c) return sum_rows(line, width * cc, rows);
-      sum_rows(out.data(), width * cc, rows);
-      for (std::int64_t j = 0; j < width; ++j) std::copy(out.data() + j * cc, out.data() + (j + 1) * cc, line + j * k.c);
+      bool const direct = parts == 1 && cs == k.c;
+      T* to = direct ? line : out.data();
+      for (std::int64_t p = 0; p < std::min(parts, width); ++p) {
+        rows.clear();
+        for (std::int64_t a = 0; a < d.count; ++a) {
+          std::int64_t const slot = (d.first_in + a) % k.down_rows.taps, tap = d.first_tap + a;
+          if (k.down->separable())
+            rows.push_back({reduced.data() + (slot * parts + p) * part_size, k.down->column[std::size_t(tap)]});
+          else
+            for (std::int64_t b = 0; b < k.down_cols.taps; ++b)
+              rows.push_back({column(large.data() + slot * planes * plane, p * k.down_cols.down + b),
+                              k.down->all[std::size_t(tap * k.down_cols.taps + b)]});
+        }
+        sum_rows(to + p * part_size, in_part(p), rows);
+        for (std::int64_t j = p, at = p * part_size; !direct && j < width; j += parts, at += cs)
+          std::copy(to + at, to + at + cc, line + j * k.c);
+      }
     }
   };
 };
