@@ -3,11 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <sstream>
 
+#include "helpers.hpp"
 #include "rig/autodiff/gradcheck.hpp"
 #include "rig/io/safetensors.hpp"
 #include "rig/nn/discriminator_loader.hpp"
@@ -19,26 +19,6 @@
 using namespace rig;
 
 namespace {
-
-std::string folder() {
-  char const* e = std::getenv("RIG_TEST_DATA");
-  return std::string(e ? e : "../shared") + "/parity/stylegan/";
-}
-bool present(std::string const& file) {
-  if (std::filesystem::exists(folder() + file)) return true;
-  MESSAGE("skipped: ", folder() + file, " is not there");
-  return false;
-}
-std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "";
-}
-bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
 nn::DiscriminatorOptions tiny(nn::Architecture a) {
   return {.resolution = 16,

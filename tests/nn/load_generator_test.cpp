@@ -4,34 +4,14 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
+#include "helpers.hpp"
 #include "rig/io/atomic_file.hpp"
 
 using namespace rig;
 
 namespace {
-
-std::string folder() {
-  char const* e = std::getenv("RIG_TEST_DATA");
-  return std::string(e ? e : "../shared") + "/parity/stylegan/";
-}
-bool present(std::string const& file) {
-  if (std::filesystem::exists(folder() + file)) return true;
-  MESSAGE("skipped: ", folder() + file, " is not there");
-  return false;
-}
-std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "";
-}
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
 
 nn::StyleGAN2<float> small(nn::Architecture a = nn::Architecture::skip, std::int64_t labels = 0) {
   Rng rng(5);

@@ -3,10 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
+#include "helpers.hpp"
 #include "io/pickle_builder.hpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
@@ -15,26 +15,6 @@
 using namespace rig;
 
 namespace {
-
-std::string folder() {
-  char const* e = std::getenv("RIG_TEST_DATA");
-  return std::string(e ? e : "../shared") + "/parity/stylegan/";
-}
-bool present(std::string const& file) {
-  if (std::filesystem::exists(folder() + file)) return true;
-  MESSAGE("skipped: ", folder() + file, " is not there");
-  return false;
-}
-std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "";
-}
-bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
 /// A pickle of a dict: the first keys hold None, the others a NumPy number.
 std::string pickle_of(std::vector<std::string> const& none, std::vector<std::string> const& number) {

@@ -5,11 +5,11 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <set>
 #include <sstream>
 
+#include "helpers.hpp"
 #include "rig/autodiff/gradcheck.hpp"
 #include "rig/nn/stylegan1_loader.hpp"
 #include "verify/verify.hpp"
@@ -17,25 +17,6 @@
 using namespace rig;
 
 namespace {
-
-std::string folder() {
-  char const* e = std::getenv("RIG_TEST_DATA");
-  return std::string(e ? e : "../shared") + "/parity/stylegan/";
-}
-bool present(std::string const& file) {
-  if (std::filesystem::exists(folder() + file)) return true;
-  MESSAGE("skipped: ", folder() + file, " is not there");
-  return false;
-}
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "";
-}
-bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
 nn::StyleGAN1Options tiny() {
   nn::StyleGAN1Options o;

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "helpers.hpp"
 #include "ops/parity.hpp"
 #include "rig/autodiff/gradcheck.hpp"
 #include "rig/io/safetensors.hpp"
@@ -40,17 +41,6 @@ double largest_difference(Tensor<float> const& a, Tensor<float> const& b) {
   for (std::size_t i = 0; i < x.size(); ++i) d = std::max(d, std::abs(double(x[i]) - double(y[i])));
   return d;
 }
-std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "";
-}
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("filter design: Bessel functions and a window against known values") {

@@ -3,10 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
+#include "helpers.hpp"
 #include "io/pickle_builder.hpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/nn/discriminator_loader.hpp"
@@ -16,25 +16,6 @@
 using namespace rig;
 
 namespace {
-
-std::string folder() {
-  char const* e = std::getenv("RIG_TEST_DATA");
-  return std::string(e ? e : "../shared") + "/parity/stylegan/";
-}
-bool present(std::string const& file) {
-  if (std::filesystem::exists(folder() + file)) return true;
-  MESSAGE("skipped: ", folder() + file, " is not there");
-  return false;
-}
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "";
-}
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
 
 /// Pickles of protocol 3, made here: dicts, texts, numbers, None, float arrays, and networks of the TensorFlow era.
 struct Pickle {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "helpers.hpp"
 #include "rig/nn/linear.hpp"
 #include "rig/nn/optim/adam.hpp"
 
@@ -23,18 +24,6 @@ template <class T> struct TwoLayers {
   }
   void visit(auto&& f) { f("first", first), f("second", second), f("tables", tables), f("count", count), f("level", level); }
 };
-
-std::string temporary(char const* name) { return (std::filesystem::temp_directory_path() / name).string(); }
-
-template <class F> std::string message_of(F&& f) {
-  try {
-    f();
-  } catch (Error const& e) {
-    return e.what();
-  }
-  return "";
-}
-bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
