@@ -38,6 +38,7 @@ inline void check_extent(std::uint64_t w, std::uint64_t h, std::uint64_t file_si
 inline std::vector<std::byte> picture_chunks(Bytes const& file) {
   Cursor in(file.span(), "a damaged PNG");
   std::vector<std::byte> out;
+  out.reserve(std::size_t(file.size));
   auto copy = [&](std::uint64_t first, std::uint64_t n) { out.insert(out.end(), file.data + first, file.data + first + n); };
   in.take(8);
   copy(0, 8);
