@@ -20,7 +20,7 @@ constexpr int tensors = 12;
 constexpr std::uint64_t each = 4 << 20;
 
 // Reads the file and keeps every tensor of it, borrowed or copied.
-bool keeps_all(std::string const& path, bool copies) {
+[[maybe_unused]] bool keeps_all(std::string const& path, bool copies) {
   Document const d = read_any(path);
   std::vector<Tensor<float>> all;
   double sum = 0;

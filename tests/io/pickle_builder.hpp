@@ -14,7 +14,7 @@ inline Bytes bytes_of(std::string const& s) {
 }
 inline std::string little(std::uint64_t v, int n) {
   std::string s;
-  for (int i = 0; i < n; ++i) s += char(v >> (8 * i) & 255);
+  for (int i = 0; i < n; ++i, v >>= 8) s += char(v & 255);
   return s;
 }
 inline std::string repeat(std::string const& s, int n) {
