@@ -1,10 +1,12 @@
 // HDF5 files written here by the library itself: what is read, what is refused, and that damage ends in rig::Error.
 #include <doctest/doctest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "rig/io/file.hpp"
+#include "rig/io/image.hpp"
 
 using namespace rig;
 using namespace rig::io;
@@ -85,6 +87,12 @@ TEST_CASE("hdf5: datasets of all kinds of numbers, attributes, links within the 
   };
   CHECK(attempt(whole));
   for (std::size_t n = 0; n < whole.size(); n += 97) CHECK(!attempt(whole.substr(0, n)));
+  for (std::size_t n = 0; n < whole.size(); n += 41)
+    for (char c : {'\0', '\x7f', '\xff'}) {
+      std::string damaged = whole;
+      damaged[n] = c;
+      attempt(damaged);
+    }
 }
 
 TEST_CASE("hdf5: what lies outside the file is not opened") {
@@ -117,6 +125,50 @@ TEST_CASE("hdf5: what lies outside the file is not opened") {
     m.dataset<float>("w", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {hsize_t(1) << 36}, {}, sparse);
     H5Pclose(sparse);
     CHECK_THROWS_WITH_AS(read_any(m.close()), doctest::Contains("limit"), Error);
+  }
+}
+
+TEST_CASE("hdf5: what would cost the library much is refused before it is opened") {
+  {  // a list of free names that comes back to itself
+    Made m;
+    m.dataset<float>("w", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {1}, {1});
+    std::fstream f(m.close(), std::ios::binary | std::ios::in | std::ios::out);
+    std::string s((std::istreambuf_iterator<char>(f)), std::istreambuf_iterator<char>());
+    std::uint64_t free = 0, data = 0;
+    std::size_t const heap = s.find("HEAP");
+    std::memcpy(&free, s.data() + heap + 16, 8);
+    std::memcpy(&data, s.data() + heap + 24, 8);
+    f.seekp(std::streamoff(data + free));
+    f.write(reinterpret_cast<char const*>(&free), 8);
+    f.close();
+    CHECK_THROWS_WITH_AS(read_any(m.path), doctest::Contains("astray"), Error);
+  }
+  {  // a piece that inflates to far more than it should
+    Made m;
+    hid_t const packed = H5Pcreate(H5P_DATASET_CREATE);
+    hsize_t const chunk[] = {1 << 20}, start[] = {0};
+    H5Pset_chunk(packed, 1, chunk), H5Pset_deflate(packed, 9);
+    m.dataset<int>("w", H5T_STD_U8LE, H5T_NATIVE_INT, {1 << 20}, {}, packed);
+    std::string const zeros(std::size_t(128) << 20, '\0');
+    std::string const bomb = io::detail::deflate_bytes(zeros);
+    hid_t const d = H5Dopen2(m.file, "w", H5P_DEFAULT);
+    REQUIRE(H5Dwrite_chunk(d, H5P_DEFAULT, 0, start, bomb.size(), bomb.data()) >= 0);
+    H5Dclose(d), H5Pclose(packed);
+    CHECK_THROWS_WITH_AS(read_any(m.close()), doctest::Contains("inflates"), Error);
+  }
+  {  // the forms of new versions, where they are not looked through
+    Made m;
+    H5Fclose(m.file);
+    hid_t const latest = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(latest, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+    m.file = H5Fcreate(m.path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, latest);
+    H5Pclose(latest);
+    m.dataset<float>("w", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {2}, {1, 2});
+    std::string const path = m.close();
+    CHECK(read_any(path).tensors().at(0).tensor.as<float>().host() == std::vector<float>{1, 2});
+    m.file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    for (int i = 0; i < 20; ++i) m.dataset<float>(("v" + std::to_string(i)).c_str(), H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, {1}, {1});
+    CHECK_THROWS_WITH_AS(read_any(m.close()), doctest::Contains("many links"), Error);
   }
 }
 #else

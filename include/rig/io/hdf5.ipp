@@ -1,8 +1,15 @@
 #pragma once
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 #include "rig/io/hdf5.hpp"
+#include "rig/io/hdf5_check.ipp"
 #if RIG_HAS_HDF5
+#if RIG_HAS_ZLIB
+#include <zlib.h>
+#endif
+//
 #include <hdf5.h>
 #endif
 
@@ -40,7 +47,7 @@ struct H5Quiet {
 
 class H5Walk {
  public:
-  H5Walk(Hdf5& out, Budget& budget) : out_(out), budget_(budget) {}
+  H5Walk(Hdf5& out, Bytes const& file, Budget& budget) : out_(out), file_(file), budget_(budget), outline_(file) {}
 
   void group(hid_t id, std::string const& path, int depth) {
     check(depth <= 32, "hdf5: groups are nested more than 32 deep");
@@ -59,10 +66,11 @@ class H5Walk {
       std::string const full = path.empty() ? std::string(name) : path + "." + name;
       check(link.type != H5L_TYPE_EXTERNAL, "hdf5: ", excerpt(full, 80), " lies in another file, which is not opened");
       if (link.type != H5L_TYPE_HARD) continue;  // another name of something that has one
+      outline_.object(link.u.address);
       H5 const object(H5Oopen(id, name, H5P_DEFAULT), H5Oclose, "the object", full);
       H5I_type_t const type = H5Iget_type(object);
       if (type == H5I_GROUP) group(object, full, depth + 1);
-      if (type == H5I_DATASET) dataset(object, full);
+      if (type == H5I_DATASET) dataset(object, link.u.address, full);
     }
   }
 
@@ -88,7 +96,7 @@ class H5Walk {
     }
   }
 
-  void dataset(hid_t id, std::string const& path) {
+  void dataset(hid_t id, std::uint64_t address, std::string const& path) {
     attributes(id, path);
     H5 const type(H5Dget_type(id), H5Tclose, "the type", path), space(H5Dget_space(id), H5Sclose, "the shape", path),
         made(H5Dget_create_plist(id), H5Pclose, "the description", path);
@@ -108,6 +116,7 @@ class H5Walk {
     H5D_layout_t const layout = H5Pget_layout(made);
     check((layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED) && H5Pget_external_count(made) == 0,
           "hdf5: the values of dataset ", excerpt(path, 80), " lie in another file, which is not opened");
+    bool deflated = false;
     int const filters = H5Pget_nfilters(made);
     for (int i = 0; i < filters; ++i) {
       unsigned flags = 0, config = 0;
@@ -115,9 +124,31 @@ class H5Walk {
       H5Z_filter_t const f = H5Pget_filter2(made, unsigned(i), &flags, &count, nullptr, 0, nullptr, &config);
       check(f == H5Z_FILTER_DEFLATE || f == H5Z_FILTER_SHUFFLE || f == H5Z_FILTER_FLETCHER32, "hdf5: dataset ", excerpt(path, 80),
             " is compressed by filter ", int(f), "; only deflate, shuffle and checksums are read");
+      check(!deflated || f == H5Z_FILTER_FLETCHER32, "hdf5: dataset ", excerpt(path, 80), " is changed after it was compressed");
+      deflated = deflated || f == H5Z_FILTER_DEFLATE;
     }
     std::uint64_t const bytes = std::uint64_t(shape.size()) * size_of(memory.dtype);
     budget_.charge(bytes);
+    if (layout == H5D_CHUNKED) {  // the library holds one of them whole
+      hsize_t chunk[Shape::max_rank] = {};
+      std::uint64_t piece = H5Tget_size(type);
+      check(H5Pget_chunk(made, rank, chunk) == rank, "hdf5: the pieces of dataset ", excerpt(path, 80), " cannot be read");
+      std::uint64_t needed = 1;
+      std::uint64_t const most = std::max(bytes, std::uint64_t(1) << 26);
+      for (int a = 0; a < rank; ++a) {
+        check(chunk[a] > 0 && piece <= most / chunk[a], "hdf5: the pieces of dataset ", excerpt(path, 80), " are too large");
+        piece *= chunk[a];
+        needed *= (std::uint64_t(extents[a]) + chunk[a] - 1) / chunk[a];
+      }
+      // It keeps a few hundred bytes for each piece that the shape needs, whether the file has that piece or not.
+      auto const& stored = outline_.pieces(address);
+      check(needed <= 1024 + 2 * stored.size(), "hdf5: dataset ", excerpt(path, 80), " consists of ", needed,
+            " pieces, of which the file has ", stored.size());
+      if (deflated)
+        for (auto const& [first, size] : stored)
+          check(inflates_within(first, size, piece), "hdf5: a piece of dataset ", excerpt(path, 80), " inflates to more than ", piece,
+                " bytes");
+    }
     std::vector<std::byte> values(std::size_t(bytes), std::byte(0));
     if (bytes)
       check(H5Dread(id, memory.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0, "hdf5: the values of dataset ", excerpt(path, 80),
@@ -125,9 +156,31 @@ class H5Walk {
     out_.tensors.push_back({path, AnyTensor(memory.dtype, shape, Bytes(std::move(values)))});
   }
 
+  // The library inflates a piece to whatever comes out. Small ones cannot make that much; the others are inflated here first.
+  bool inflates_within(std::uint64_t first, std::uint64_t size, std::uint64_t piece) const {
+    if (size <= 1 << 16) return true;
+#if RIG_HAS_ZLIB
+    ::z_stream z{};
+    check(::inflateInit(&z) == Z_OK, "hdf5: zlib cannot start");
+    Bytes const part = file_.sub(first, size);
+    z.next_in = const_cast<Bytef*>(reinterpret_cast<Bytef const*>(part.data));
+    z.avail_in = ::uInt(size);  // stored in 32 bits
+    unsigned char out[1 << 14];
+    int status = Z_OK;
+    while (status == Z_OK && z.total_out <= piece) {
+      z.next_out = out, z.avail_out = sizeof out;
+      status = ::inflate(&z, Z_NO_FLUSH);
+    }
+    ::inflateEnd(&z);
+    return z.total_out <= piece;
+#else
+    return size <= piece;
+#endif
+  }
+
   void attributes(hid_t id, std::string const& path) {
     int const count = H5Aget_num_attrs(id);
-    check(count >= 0 && count <= 10'000, "hdf5: the attributes of ", excerpt(path, 80), " cannot be read");
+    check(count >= 0 && count <= 256, "hdf5: the attributes of ", excerpt(path, 80), " cannot be read, or are more than 256");
     for (int i = 0; i < count; ++i) {
       check(++objects_ <= 100'000, "hdf5: the file lists too many objects");
       H5 const a(H5Aopen_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, hsize_t(i), H5P_DEFAULT, H5P_DEFAULT), H5Aclose, "an attribute", path);
@@ -165,7 +218,9 @@ class H5Walk {
   }
 
   Hdf5& out_;
+  Bytes const& file_;
   Budget& budget_;
+  H5Check outline_;
   std::int64_t objects_ = 0;
 };
 
@@ -176,6 +231,7 @@ RIG_INLINE Hdf5 read_hdf5(Bytes const& file, Limits const& limits) {
   Hdf5 out;
 #if RIG_HAS_HDF5
   Budget budget(limits, file.size);
+  detail::H5Walk walk(out, file, budget);  // looks at the file before the library does
   detail::H5Quiet const quiet;
   detail::H5 const access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "the file");
   check(H5Pset_fapl_core(access, 1 << 16, false) >= 0 &&
@@ -185,7 +241,7 @@ RIG_INLINE Hdf5 read_hdf5(Bytes const& file, Limits const& limits) {
   check(opened >= 0, "hdf5: the file is damaged or cut short");
   detail::H5 const whole(opened, H5Fclose, "the file");
   detail::H5 const root(H5Gopen2(whole, "/", H5P_DEFAULT), H5Gclose, "the root group");
-  detail::H5Walk(out, budget).group(root, "", 0);
+  walk.group(root, "", 0);
 #else
   (void)file, (void)limits;
   throw Error("an HDF5 file, and this build of rig has no HDF5 library");
