@@ -5,6 +5,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#if RIG_HAS_ZLIB
+#include <zlib.h>
+#endif
 
 #include "rig/core/error.hpp"
 
@@ -22,6 +25,17 @@ template <class F> std::string message_of(F&& f) {
 }
 
 inline bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
+
+#if RIG_HAS_ZLIB
+/// `raw` as zlib packs it.
+inline std::string deflated(std::string const& raw) {
+  std::string out(::compressBound(::uLong(raw.size())), '\0');
+  ::uLongf size = ::uLongf(out.size());
+  ::compress(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<Bytef const*>(raw.data()), ::uLong(raw.size()));
+  out.resize(size);
+  return out;
+}
+#endif
 
 /// The stored cases of the original StyleGAN code, which are not part of the repository.
 inline std::string folder() {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../helpers.hpp"
 #include "rig/io/file.hpp"
 #include "rig/io/image.hpp"
 
@@ -14,6 +15,10 @@ using namespace rig::io;
 #if RIG_HAS_HDF5
 #include <hdf5.h>
 #include <unistd.h>
+
+// The library itself forgets some bytes of a damaged file.
+extern "C" char const* __lsan_default_suppressions();
+extern "C" char const* __lsan_default_suppressions() { return "leak:libhdf5"; }
 
 namespace {
 struct Made {
@@ -149,8 +154,7 @@ TEST_CASE("hdf5: what would cost the library much is refused before it is opened
     hsize_t const chunk[] = {1 << 20}, start[] = {0};
     H5Pset_chunk(packed, 1, chunk), H5Pset_deflate(packed, 9);
     m.dataset<int>("w", H5T_STD_U8LE, H5T_NATIVE_INT, {1 << 20}, {}, packed);
-    std::string const zeros(std::size_t(128) << 20, '\0');
-    std::string const bomb = io::detail::deflate_bytes(zeros);
+    std::string const bomb = deflated(std::string(std::size_t(96) << 20, '\0'));
     hid_t const d = H5Dopen2(m.file, "w", H5P_DEFAULT);
     REQUIRE(H5Dwrite_chunk(d, H5P_DEFAULT, 0, start, bomb.size(), bomb.data()) >= 0);
     H5Dclose(d), H5Pclose(packed);

@@ -202,4 +202,10 @@ TEST_CASE("hostile: archives, headers, pictures") {
   CHECK(seconds() - start_obj < 2);
 }
 
-TEST_CASE("hostile: little memory for all of these") { CHECK(peak_kilobytes() < 900'000); }
+TEST_CASE("hostile: little memory for all of these") {
+#if defined(__SANITIZE_ADDRESS__)
+  CHECK(peak_kilobytes() < 1'800'000);  // what is freed stays in quarantine
+#else
+  CHECK(peak_kilobytes() < 900'000);
+#endif
+}

@@ -1,9 +1,6 @@
 // Small files of the formats of face models, written by hand: for the loaders' tests and the stored renders.
 #pragma once
 #include <unistd.h>
-#if RIG_HAS_ZLIB
-#include <zlib.h>
-#endif
 
 #include <cmath>
 #include <filesystem>
@@ -11,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../helpers.hpp"
 #include "rig/core/error.hpp"
 
 namespace model_files {
@@ -57,11 +55,8 @@ struct MatWriter {
   }
   void compressed(std::string const& variable) {
 #if RIG_HAS_ZLIB
-    std::string out(::compressBound(::uLong(variable.size())), 0);
-    ::uLongf size = ::uLongf(out.size());
-    ::compress(reinterpret_cast<Bytef*>(out.data()), &size, reinterpret_cast<Bytef const*>(variable.data()), ::uLong(variable.size()));
-    out.resize(size);
-    put(bytes, 15), put(bytes, std::uint32_t(size)), bytes += out;
+    std::string const out = deflated(variable);
+    put(bytes, 15), put(bytes, std::uint32_t(out.size())), bytes += out;
 #else
     bytes += variable;
 #endif

@@ -165,7 +165,7 @@ template <class T> struct StyleGAN1Synthesis {
       if (b.constant) x = broadcast_to(static_cast<Var<T> const&>(b.constant), b.constant.shape().with(0, n));
       for (auto const* l : {&b.conv0, &b.conv1}) {
         std::string const name = places[next_style].name;
-        Var<T> const noise = noise_for(*l, name, n, o, next_noise);
+        Var<T> const noise = layer_noise(l->noise_const, l->resolution, name, n, o, next_noise);
         // What goes in is handed over, so that it can be released as soon as the layer is done with it.
         x = (*l)(std::move(x), places[next_style].channels ? styles[next_style] : Var<T>{}, noise);
         ++next_style;
@@ -181,22 +181,6 @@ template <class T> struct StyleGAN1Synthesis {
 
   void visit(auto&& f) {
     for (auto& b : blocks) f(b.name.c_str(), b);
-  }
-
- private:
-  Var<T> noise_for(StyleGAN1Layer<T> const& layer, std::string const& name, std::int64_t n, SynthesisOptions<T> const& o,
-                   std::size_t& next) const {
-    if (!layer.noise_const || o.noise == Noise::none) return {};
-    std::int64_t const r = layer.resolution;
-    if (o.noise == Noise::stored) return Var<T>(layer.noise_const);
-    if (!o.given.empty()) {
-      Var<T> const& m = o.given[next++];
-      check(m.rank() == 4 && (m.dim(0) == n || m.dim(0) == 1) && m.dim(1) == r && m.dim(2) == r && m.dim(3) == 1, "synthesis: noise of ",
-            name, " must be [", n, ", ", r, ", ", r, ", 1], got ", m.shape());
-      return m;
-    }
-    check(o.rng != nullptr, "synthesis: random noise needs an Rng or given maps");
-    return Var<T>(randn<T>({n, r, r, 1}, *o.rng, layer.bias.device()));
   }
 };
 

@@ -174,6 +174,23 @@ template <class T> struct SynthesisOptions {
   std::function<void(std::string const&, Var<T> const&)> observe = {};
 };
 
+/// The noise of a layer as the options want it: empty, [r, r] or [n, r, r, 1]. `next` counts the given maps; a layer without a
+/// stored map has no noise.
+template <class T>
+Var<T> layer_noise(Tensor<T> const& stored, std::int64_t r, std::string const& name, std::int64_t n, SynthesisOptions<T> const& o,
+                   std::size_t& next) {
+  if (!stored || o.noise == Noise::none) return {};
+  if (o.noise == Noise::stored) return Var<T>(stored);
+  if (!o.given.empty()) {
+    Var<T> const& m = o.given[next++];
+    check(m.rank() == 4 && (m.dim(0) == n || m.dim(0) == 1) && m.dim(1) == r && m.dim(2) == r && m.dim(3) == 1, "synthesis: noise of ",
+          name, " must be [", n, ", ", r, ", ", r, ", 1], got ", m.shape());
+    return m;
+  }
+  check(o.rng != nullptr, "synthesis: random noise needs an Rng or given maps");
+  return Var<T>(randn<T>({n, r, r, 1}, *o.rng, stored.device()));
+}
+
 template <class T> struct Synthesis {
   std::int64_t w_dim = 0, num_ws = 0;
   std::vector<SynthesisBlock<T>> blocks;
@@ -229,7 +246,7 @@ template <class T> struct Synthesis {
     for (auto const& b : blocks) {
       // A layer and its noise; what went in is released before the next layer starts.
       auto run = [&](SynthesisLayer<T> const& layer, char const* name, double gain) {
-        Var<T> const noise = noise_for(layer, b.name + name, n, o, next_noise);
+        Var<T> const noise = layer_noise(layer.noise_const, layer.resolution, b.name + name, n, o, next_noise);
         x = layer(x, styles[next_style++], noise, gain);
         see(b.name + name, x);
       };
@@ -258,22 +275,6 @@ template <class T> struct Synthesis {
 
   void visit(auto&& f) {
     for (auto& b : blocks) f(b.name.c_str(), b);
-  }
-
- private:
-  Var<T> noise_for(SynthesisLayer<T> const& layer, std::string const& name, std::int64_t n, SynthesisOptions<T> const& o,
-                   std::size_t& next) const {
-    if (!layer.noise_const || o.noise == Noise::none) return {};
-    std::int64_t const r = layer.resolution;
-    if (o.noise == Noise::stored) return Var<T>(layer.noise_const);
-    if (!o.given.empty()) {
-      Var<T> const& m = o.given[next++];
-      check(m.rank() == 4 && (m.dim(0) == n || m.dim(0) == 1) && m.dim(1) == r && m.dim(2) == r && m.dim(3) == 1, "synthesis: noise of ",
-            name, " must be [", n, ", ", r, ", ", r, ", 1], got ", m.shape());
-      return m;
-    }
-    check(o.rng != nullptr, "synthesis: random noise needs an Rng or given maps");
-    return Var<T>(randn<T>({n, r, r, 1}, *o.rng, layer.weight.device()));
   }
 };
 

@@ -78,8 +78,7 @@ Tensor<float> reconstruct_corpus(Corpus const& corpus, Reconstruction<float> con
 
 /// Fits p alone to pictures by Adam on L_render + L_reg from `start` [n, f], as a yardstick for F.
 Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation const& seen, Tensor<float> const& start, Tensor<float> const& unit,
-                             std::int64_t steps = 300, double rate = 0.1, double landmark = 20,
-                             RegulariserOptions const& regulariser = {});
+                             std::int64_t steps = 300, double rate = 0.1, double landmark = 20, RegulariserOptions const& regulariser = {});
 
 /// Section 6.4. Shares and degrees; a number that cannot be known (no landmarks, no rotation) is NaN.
 struct ReconstructionReport {
