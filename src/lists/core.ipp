@@ -2,6 +2,7 @@
 #include "rig/core/config.hpp"
 #include "rig/core/device.hpp"
 #include "rig/core/error.hpp"
+#include "rig/core/gpu.hpp"
 #include "rig/core/launch.hpp"
 #include "rig/core/random.hpp"
 #include "rig/core/shape.hpp"

@@ -7,25 +7,12 @@
 #include <regex>
 #include <set>
 
-#include "cases/case.hpp"
+#include "cases/table.hpp"
 
 using namespace rig;
 using namespace cases;
 
-cases::Table basic_rows();
-cases::Table convolution_rows();
-cases::Table render_rows();
-
 namespace {
-
-Table const& all() {
-  static Table const table = [] {
-    Table t = basic_rows();
-    for (auto const& more : {convolution_rows(), render_rows()}) t.insert(t.end(), more.begin(), more.end());
-    return t;
-  }();
-  return table;
-}
 
 template <class T> Tensor<T> evaluate(Function<T> const& f, std::vector<Tensor<T>> const& inputs) {
   std::vector<Var<T>> x(inputs.begin(), inputs.end());
@@ -42,17 +29,6 @@ std::set<std::string> ops_of(Case const& c) {
   for (auto const& node : y.record()->nodes) names.emplace(node->name());
   names.erase("watch");
   return names;
-}
-
-/// f's value and the gradients of sum(f) with respect to every input, to be compared bit for bit.
-std::vector<std::vector<float>> value_and_gradients(Case const& c, std::vector<Tensor<float>> const& inputs) {
-  Tape tape;
-  std::vector<Var<float>> x;
-  for (auto const& t : inputs) x.push_back(tape.watch(t));
-  Var<float> const y = c.in_float(x);
-  std::vector<std::vector<float>> all{y.value().host()};
-  for (auto const& g : tape.grad(y, x, {}, true)) all.push_back(g ? g.value().host() : std::vector<float>{});
-  return all;
 }
 
 }  // namespace
@@ -164,31 +140,4 @@ TEST_CASE("op cases: the same bits for any number of threads") {
     }
   }
   set_threads(before);
-}
-
-TEST_CASE("op cases: CUDA agrees with the CPU") {
-  Device device;
-  try {
-    device = cuda();
-  } catch (Error const& e) {
-    std::string const why = e.what();
-    MESSAGE("skipped: ", why);
-    return;
-  }
-  for (auto const& c : all()) {
-    INFO(c.name);
-    auto const a = value_and_gradients(c, make_inputs<float>(c.inputs)), b = value_and_gradients(c, make_inputs<float>(c.inputs, device));
-    REQUIRE(a.size() == b.size());
-    for (std::size_t k = 0; k < a.size(); ++k) {
-      REQUIRE(a[k].size() == b[k].size());
-      double largest = 0, error = 0;
-      bool finite = true;
-      for (std::size_t i = 0; i < a[k].size(); ++i) {
-        finite = finite && std::isfinite(b[k][i]);
-        largest = std::max(largest, std::abs(double(a[k][i]))), error = std::max(error, std::abs(double(a[k][i]) - double(b[k][i])));
-      }
-      CHECK(finite);
-      CHECK(error <= 1e-4 * largest + 1e-7);
-    }
-  }
 }

@@ -11,6 +11,13 @@
 #define RIG_HD
 #endif
 
+// A third kind of build, for tests alone: g++ runs the text of CUDA kernels with threads of its own (tests/emulator).
+// RIG_GPU: there is a device besides the CPU, real or emulated.
+#if !defined(RIG_EMULATED)
+#define RIG_EMULATED 0
+#endif
+#define RIG_GPU (RIG_CUDA || RIG_EMULATED)
+
 // RIG_HAS_DNNL is set by the build when oneDNN is there; Eigen serves otherwise.
 #if !defined(RIG_HAS_DNNL)
 #define RIG_HAS_DNNL 0
@@ -18,6 +25,8 @@
 
 #if RIG_CUDA
 #define RIG_ABI cuda_build
+#elif RIG_EMULATED
+#define RIG_ABI emulated_build
 #elif RIG_HAS_DNNL
 #define RIG_ABI cpu_dnnl_build
 #else

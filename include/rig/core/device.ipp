@@ -10,6 +10,8 @@
 #include "rig/core/device.hpp"
 #if RIG_CUDA
 #include "rig/backend/cuda_queue_impl.ipp"
+#elif RIG_EMULATED
+#include "emulator/queue.hpp"
 #endif
 
 namespace rig::inline RIG_ABI {
@@ -80,6 +82,8 @@ RIG_INLINE Device cpu() {
 RIG_INLINE Device cuda([[maybe_unused]] int index) {
 #if RIG_CUDA
   return detail::make_cuda_device(index);
+#elif RIG_EMULATED
+  return detail::make_emulated_device(index);
 #else
   throw Error("rig::cuda: this program was built without CUDA; build it with nvcc (cmake -DRIG_CUDA=ON)");
 #endif

@@ -2,13 +2,17 @@
 //   for_each(device, n, kernel)            kernel(i),      i < n
 //   for_each(device, rows, cols, kernel)   kernel(r, c),   the inner loop runs over c: no division for channels-last bias and rows
 //   for_each_block(device, blocks, kernel) kernel(Block, Shared&), for threads that must meet; written in steps
+//   launch(device, grid, kernel)           kernel(Shared&), written for the hardware with the words of gpu.hpp; where RIG_GPU
 // An element is written by one call only, so the result does not depend on the number of threads.
 #pragma once
 #include <cstdint>
 
 #include "rig/core/device.hpp"
+#include "rig/core/gpu.hpp"
 #if RIG_CUDA
 #include "rig/backend/cuda_queue.ipp"
+#elif RIG_EMULATED
+#include "emulator/queue.hpp"
 #endif
 
 namespace rig::inline RIG_ABI {
@@ -59,6 +63,10 @@ template <class K> __global__ void for_each_block_kernel(K k) {
   __shared__ typename K::Shared shared;
   k(Block<K::threads>{std::int64_t(blockIdx.x)}, shared);
 }
+template <class K> __global__ void __launch_bounds__(K::threads) launch_kernel(K const k) {
+  extern __shared__ __align__(128) unsigned char shared_bytes[];
+  k(*reinterpret_cast<typename K::Shared*>(shared_bytes));
+}
 inline unsigned blocks_for(std::int64_t n, int threads) {
   std::int64_t b = (n + threads - 1) / threads;
   return unsigned(b < 65536 ? b : 65536);
@@ -79,6 +87,24 @@ template <class K> void run_row(K kernel, std::int64_t row, std::int64_t cols) {
 }
 }  // namespace detail
 
+#if RIG_GPU
+/// One block of K::threads threads for each index of the grid, on a device that is not the CPU; see gpu.hpp.
+template <class K> void launch(Device const& device, gpu::Index3 grid, K const& kernel) {
+  if (grid.x <= 0 || grid.y <= 0 || grid.z <= 0) return;
+  check(grid.y <= 65535 && grid.z <= 65535, "launch: a grid has at most 65535 blocks along y and z, got ", grid.y, " and ", grid.z);
+#if RIG_CUDA
+  constexpr int bytes = int(sizeof(typename K::Shared));
+  if constexpr (bytes > 48 * 1024)
+    detail::cuda_check(cudaFuncSetAttribute(detail::launch_kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "launch");
+  detail::launch_kernel<K><<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, detail::cuda_stream(device)>>>(
+      kernel);
+  detail::cuda_check(cudaGetLastError(), "launch");
+#else
+  detail::emulated_launch<K>(device, {grid.x, grid.y, grid.z}, kernel);
+#endif
+}
+#endif
+
 template <class K> void for_each(Device const& device, std::int64_t n, K const& kernel) {
   if (n <= 0) return;
   if (device.is_cpu()) {
@@ -96,6 +122,9 @@ template <class K> void for_each(Device const& device, std::int64_t n, K const& 
 #if RIG_CUDA
   detail::for_each_kernel<<<detail::blocks_for(n, 256), 256, 0, detail::cuda_stream(device)>>>(n, kernel);
   detail::cuda_check(cudaGetLastError(), "for_each");
+#elif RIG_EMULATED
+  detail::EmulatedKernel const running(device);
+  detail::run_range(kernel, 0, n);
 #endif
 }
 
@@ -115,6 +144,9 @@ template <class K> void for_each(Device const& device, std::int64_t rows, std::i
 #if RIG_CUDA
   detail::for_each_2d_kernel<<<detail::blocks_for(rows * cols, 256), 256, 0, detail::cuda_stream(device)>>>(rows * cols, cols, kernel);
   detail::cuda_check(cudaGetLastError(), "for_each");
+#elif RIG_EMULATED
+  detail::EmulatedKernel const running(device);
+  for (std::int64_t r = 0; r < rows; ++r) detail::run_row(kernel, r, cols);
 #endif
 }
 
@@ -137,6 +169,9 @@ template <class K> void for_each_heavy(Device const& device, std::int64_t n, K c
 #if RIG_CUDA
   detail::for_each_kernel<<<detail::blocks_for(n, 64), 64, 0, detail::cuda_stream(device)>>>(n, kernel);
   detail::cuda_check(cudaGetLastError(), "for_each_heavy");
+#elif RIG_EMULATED
+  detail::EmulatedKernel const running(device);
+  detail::run_range(kernel, 0, n);
 #endif
 }
 
@@ -156,6 +191,12 @@ template <class K> void for_each_block(Device const& device, std::int64_t blocks
   check(blocks <= 0x7fffffff, "for_each_block: at most 2^31 - 1 blocks, got ", blocks);
   detail::for_each_block_kernel<<<unsigned(blocks), K::threads, 0, detail::cuda_stream(device)>>>(kernel);
   detail::cuda_check(cudaGetLastError(), "for_each_block");
+#elif RIG_EMULATED
+  detail::EmulatedKernel const running(device);
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    typename K::Shared shared;
+    kernel(Block<K::threads>{b}, shared);
+  }
 #endif
 }
 

@@ -1,0 +1,212 @@
+// What a hand-written CUDA kernel says to its hardware: who am I, barriers, shuffles, votes, atomics, copies that do not wait,
+// matrix instructions. Each is a thin wrapper, so that the very text of a kernel also runs under g++, where the test-only
+// executor of tests/emulator plays the threads. Present where RIG_GPU is; nothing else of rig needs it.
+//
+//   struct Kernel {
+//     static constexpr int threads = 256;
+//     struct Shared { float tile[32][33]; };                    // the block's shared memory, of any size the device has
+//     ... members: pointers and sizes, copied to the device ...
+//     RIG_DEVICE void operator()(Shared& shared) const { ... gpu::barrier(); ... }
+//   };
+//   launch(device, {columns, rows, samples}, Kernel{...});      // a block for each; blocks are one-dimensional in threads
+//
+// Every thread of a block must reach every barrier, every lane of a warp every shuffle, vote and matrix instruction.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "rig/core/config.hpp"
+
+#if RIG_GPU
+#if RIG_CUDA
+#define RIG_DEVICE __device__ __forceinline__
+#else
+#define RIG_DEVICE inline
+#include "emulator/executor.hpp"
+#endif
+
+namespace rig::inline RIG_ABI::gpu {
+
+struct Index3 {
+  int x = 0, y = 0, z = 0;
+};
+
+#if RIG_CUDA
+RIG_DEVICE int thread() { return int(threadIdx.x); }
+RIG_DEVICE Index3 block() { return {int(blockIdx.x), int(blockIdx.y), int(blockIdx.z)}; }
+RIG_DEVICE Index3 blocks() { return {int(gridDim.x), int(gridDim.y), int(gridDim.z)}; }
+/// All threads of the block meet; what they wrote before is seen by all after.
+RIG_DEVICE void barrier() { __syncthreads(); }
+RIG_DEVICE void warp_barrier() { __syncwarp(); }
+/// v of lane `from` (its low five bits).
+template <class T> RIG_DEVICE T shuffle(T v, int from) { return __shfl_sync(0xffffffffu, v, from); }
+/// v of the lane whose number differs in `bits`.
+template <class T> RIG_DEVICE T shuffle_xor(T v, int bits) { return __shfl_xor_sync(0xffffffffu, v, bits); }
+/// Bit i is lane i's vote.
+RIG_DEVICE unsigned ballot(bool vote) { return __ballot_sync(0xffffffffu, vote); }
+/// What was there before. T: int, unsigned, unsigned long long; add also float, whose sums depend on the order.
+template <class T> RIG_DEVICE T atomic_add(T* p, T v) { return atomicAdd(p, v); }
+template <class T> RIG_DEVICE T atomic_max(T* p, T v) { return atomicMax(p, v); }
+template <class T> RIG_DEVICE T atomic_min(T* p, T v) { return atomicMin(p, v); }
+/// Writes before it are seen by other blocks before writes after it.
+RIG_DEVICE void fence() { __threadfence(); }
+RIG_DEVICE int count_bits(unsigned v) { return __popc(v); }
+/// The number of the lowest set bit, from 0; -1 for none.
+RIG_DEVICE int lowest_bit(unsigned v) { return __ffs(int(v)) - 1; }
+#else
+inline int thread() { return emulator::current().thread; }
+inline Index3 block() { return {emulator::current().block[0], emulator::current().block[1], emulator::current().block[2]}; }
+inline Index3 blocks() { return {emulator::current().blocks[0], emulator::current().blocks[1], emulator::current().blocks[2]}; }
+inline void barrier() { emulator::barrier(); }
+inline void warp_barrier() { emulator::warp_barrier(); }
+template <class T> T shuffle(T v, int from) { return emulator::exchange(v, [=](int) { return from & 31; }); }
+template <class T> T shuffle_xor(T v, int bits) { return emulator::exchange(v, [=](int lane) { return (lane ^ bits) & 31; }); }
+inline unsigned ballot(bool vote) { return emulator::ballot(vote); }
+template <class T> T atomic_add(T* p, T v) {
+  T const before = *p;
+  *p = before + v;
+  return before;
+}
+template <class T> T atomic_max(T* p, T v) {
+  T const before = *p;
+  *p = before > v ? before : v;
+  return before;
+}
+template <class T> T atomic_min(T* p, T v) {
+  T const before = *p;
+  *p = before < v ? before : v;
+  return before;
+}
+inline void fence() {}
+inline int count_bits(unsigned v) { return __builtin_popcount(v); }
+inline int lowest_bit(unsigned v) { return __builtin_ffs(int(v)) - 1; }
+#endif
+
+RIG_DEVICE int lane() { return thread() & 31; }
+RIG_DEVICE int warp() { return thread() >> 5; }
+RIG_DEVICE bool any(bool vote) { return ballot(vote) != 0; }
+RIG_DEVICE bool all(bool vote) { return ballot(vote) == 0xffffffffu; }
+/// join over the lanes of a warp, as a fixed tree; every lane gets it.
+template <class T, class Join> RIG_DEVICE T warp_reduce(T v, Join join) {
+  for (int bits = 16; bits > 0; bits /= 2) v = join(v, shuffle_xor(v, bits));
+  return v;
+}
+template <class T> RIG_DEVICE T warp_sum(T v) {
+  for (int bits = 16; bits > 0; bits /= 2) v += shuffle_xor(v, bits);
+  return v;
+}
+/// The sum over a block of Threads, as a fixed tree; every thread gets it. `part` is shared, one value a warp; the block meets twice.
+template <int Threads, class T> RIG_DEVICE T block_sum(T v, T* part) {
+  static_assert(Threads % 32 == 0 && Threads <= 1024);
+  v = warp_sum(v);
+  barrier();  // part may hold what others still read
+  if (lane() == 0) part[warp()] = v;
+  barrier();
+  T total = part[0];
+  for (int w = 1; w < Threads / 32; ++w) total += part[w];
+  return total;
+}
+
+/// Four neighbours in one access; p must be aligned to 16 bytes.
+struct alignas(16) Float4 {
+  float x, y, z, w;
+};
+RIG_DEVICE Float4 load4(float const* p) { return *reinterpret_cast<Float4 const*>(p); }
+RIG_DEVICE void store4(float* p, Float4 v) { *reinterpret_cast<Float4*>(p) = v; }
+
+// ---- copies from global to shared memory that do not wait (cp.async, sm_80) ----
+
+/// Bytes (4, 8 or 16; both addresses aligned to them) on their way to shared memory; zeros if not `valid`, and then `from` is
+/// not read. They are there after copy_commit, copy_wait and a barrier. In the emulator they arrive at copy_wait, not before.
+template <int Bytes> RIG_DEVICE void copy_async(void* to, void const* from, bool valid = true) {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
+#if RIG_CUDA
+  unsigned const address = unsigned(__cvta_generic_to_shared(to));
+  int const bytes = valid ? Bytes : 0;
+  if constexpr (Bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(address), "l"(from), "r"(bytes) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;\n" ::"r"(address), "l"(from), "n"(Bytes), "r"(bytes) : "memory");
+#else
+  emulator::copy_async(to, from, Bytes, valid);
+#endif
+}
+/// Closes the group of copies this thread has started.
+RIG_DEVICE void copy_commit() {
+#if RIG_CUDA
+  asm volatile("cp.async.commit_group;\n" ::: "memory");
+#else
+  emulator::copy_commit();
+#endif
+}
+/// Waits until at most Pending of this thread's groups are on their way.
+template <int Pending> RIG_DEVICE void copy_wait() {
+#if RIG_CUDA
+  asm volatile("cp.async.wait_group %0;\n" ::"n"(Pending) : "memory");
+#else
+  emulator::copy_wait(Pending);
+#endif
+}
+
+// ---- matrix instructions of a warp (sm_80). PTX ISA, "Matrix Fragments for mma": with g = lane / 4, t = lane % 4,
+//      d[0..4) are rows g, g, g+8, g+8 and columns 2t, 2t+1, 2t, 2t+1. ----
+
+/// v with the 10 bits of mantissa that tensor cores keep, rounded to nearest.
+RIG_DEVICE std::uint32_t to_tf32(float v) {
+  std::uint32_t bits;
+#if RIG_CUDA
+  asm("cvt.rna.tf32.f32 %0, %1;\n" : "=r"(bits) : "f"(v));
+#else
+  std::memcpy(&bits, &v, 4);
+  bits = (bits + 0x1000u) & 0xffffe000u;
+#endif
+  return bits;
+}
+RIG_DEVICE float from_bits(std::uint32_t bits) {
+#if RIG_CUDA
+  return __uint_as_float(bits);
+#else
+  float v;
+  std::memcpy(&v, &bits, 4);
+  return v;
+#endif
+}
+/// lo and hi as two bf16, rounded to nearest even, lo in the low half.
+RIG_DEVICE std::uint32_t pack_bf16(float lo, float hi) {
+#if RIG_CUDA
+  std::uint32_t bits;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(bits) : "f"(hi), "f"(lo));
+  return bits;
+#else
+  auto one = [](float v) {
+    std::uint32_t b;
+    std::memcpy(&b, &v, 4);
+    return (b + 0x7fffu + ((b >> 16) & 1u)) >> 16;
+  };
+  return one(lo) | one(hi) << 16;
+#endif
+}
+/// d [16, 8] += a [16, 8] b [8, 8] in TF32 with float sums. a: (g, t), (g+8, t), (g, t+4), (g+8, t+4); b: (t, g), (t+4, g).
+RIG_DEVICE void mma_tf32(float (&d)[4], std::uint32_t const (&a)[4], std::uint32_t const (&b)[2]) {
+#if RIG_CUDA
+  asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+  emulator::mma_tf32(d, a, b);
+#endif
+}
+/// d [16, 8] += a [16, 16] b [16, 8] in bf16 with float sums. Pairs of neighbours along k in one register: a: (g, 2t), (g+8, 2t),
+/// (g, 2t+8), (g+8, 2t+8); b: (2t, g), (2t+8, g).
+RIG_DEVICE void mma_bf16(float (&d)[4], std::uint32_t const (&a)[4], std::uint32_t const (&b)[2]) {
+#if RIG_CUDA
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+  emulator::mma_bf16(d, a, b);
+#endif
+}
+
+}  // namespace rig::inline RIG_ABI::gpu
+#endif
