@@ -205,6 +205,7 @@ class CudaQueue final : public Queue {
     cudaGraphExec_t work = nullptr;
     Captured(CudaQueue& q, std::shared_ptr<Pool::Arena> a) : queue(q), arena(std::move(a)) {}
     ~Captured() override {
+      cudaStreamSynchronize(queue.stream_);
       if (work) cudaGraphExecDestroy(work);
       std::lock_guard lock(queue.mutex_);
       queue.pool_.dissolve(*arena);
