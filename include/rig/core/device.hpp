@@ -17,6 +17,13 @@ struct MemoryStatistics {
   std::int64_t system_allocations = 0;  ///< how often the system was asked
 };
 
+/// How a GPU rounds what goes into products and convolutions of float tensors; all three add in float. The CPU takes no notice.
+enum class MatrixPrecision {
+  float32,  ///< not at all: results agree with the CPU's
+  tf32,     ///< to 10 bits of mantissa
+  bf16      ///< to 7 bits of mantissa
+};
+
 /// The interface behind Device. Work and copies happen in the order they are given.
 struct Queue {
   virtual ~Queue() = default;
@@ -28,6 +35,7 @@ struct Queue {
   virtual MemoryStatistics memory() const = 0;
   virtual bool is_cuda() const { return false; }
   virtual int index() const { return 0; }
+  MatrixPrecision precision = MatrixPrecision::float32;
 };
 
 class Device {
@@ -38,6 +46,9 @@ class Device {
   bool is_cuda() const { return queue_->is_cuda(); }
   Queue& queue() const { return *queue_; }
   void wait() const { queue_->wait(); }
+  /// Of products and convolutions from here on, for every handle of this device.
+  void set_precision(MatrixPrecision p) const { queue_->precision = p; }
+  MatrixPrecision precision() const { return queue_->precision; }
   friend bool operator==(Device const& a, Device const& b) { return a.queue_ == b.queue_; }
   friend std::ostream& operator<<(std::ostream& o, Device const& d) {
     if (d.is_cpu()) return o << "cpu";
