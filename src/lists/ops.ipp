@@ -3,6 +3,7 @@
 #include "rig/ops/arithmetic.hpp"
 #include "rig/ops/broadcast.hpp"
 #include "rig/ops/conv.hpp"
+#include "rig/ops/cuda/conv.hpp"
 #include "rig/ops/filtered_lrelu.hpp"
 #include "rig/ops/gather.hpp"
 #include "rig/ops/matmul.hpp"

@@ -127,6 +127,44 @@ inline void add_modulated_conv(Table& t) {
   add(t, "demodulation", [](auto const& v) { return demodulation(v[0], v[1]); }, {normal({4, 3, 2, 5}), positive({2, 5})},
       {.wrong = {{{4, 3, 2, 5}, {2, 4}}, {{4, 3, 5}, {2, 5}}}, .bench = {normal({256, 3, 3, 256}), positive({4, 256})}});
 
+  // The family with scales: x and s, w, y and d in the form that binds them. All rows at one set of sizes, that of the large y with
+  // scales that are never zero.
+  auto family = [&](std::string const& how, Conv2dOptions const& o, Shape const& w, Shape const& y, Shape const& large_w,
+                    Shape const& large_y) {
+    Shape const s{2, 3}, d{2, w[0]}, large_s{2, 128}, large_d{2, large_w[0]}, other{2, 9};
+    add(t, "scaled_conv2d, " + how, [o](auto const& v) { return scaled_conv2d(v[0], v[1], v[2], v[3], {o}); },
+        {normal(x), normal(s), normal(w), normal(d)},
+        {.wrong = {{x, other, w, d}, {x, s, w, other}, {x, s, w.with(3, 2), d}},
+         .bench = {normal(large), normal(large_s), normal(large_w), normal(large_d)}});
+    add(t, "scaled_conv2d_input, " + how,
+        [=](auto const& v) { return scaled_conv2d_input(v[0], v[1], v[2], v[3], v[0].shape() == large_y ? large : x, {o}); },
+        {normal(y), normal(d), normal(w), normal(s)},
+        {.wrong = {{y, other, w, s}, {y, d, w, other}, {y.with(1, 9), d, w, s}},
+         .bench = {normal(large_y), normal(large_d), normal(large_w), normal(large_s)}});
+    add(t, "scaled_conv2d_weight, " + how,
+        [=](auto const& v) { return scaled_conv2d_weight(v[0], v[1], v[2], v[3], v[0].shape() == large ? large_w : w, o); },
+        {normal(x), normal(s), normal(y), normal(d)},
+        {.wrong = {{x, other, y, d}, {x, s, y, other}, {x, s, y.with(1, 9), d}},
+         .bench = {normal(large), normal(large_s), normal(large_y), normal(large_d)}});
+  };
+  family("3 by 3", {.padding = 1}, {4, 3, 3, 3}, {2, 4, 5, 4}, {128, 3, 3, 128}, {2, 32, 32, 128});
+  family("stride 2", {.stride = 2, .padding = {0, 1, 1, 0}}, {5, 3, 2, 3}, {2, 2, 3, 5}, {64, 3, 2, 128}, {2, 16, 16, 64});
+  family("1 by 1 to colours", {}, {3, 1, 1, 3}, {2, 4, 5, 3}, {3, 1, 1, 128}, {2, 32, 32, 3});
+  add(t, "scaled_conv2d, without scales", [](auto const& v) { return scaled_conv2d(v[0], {}, v[1], {}, {{.padding = 1}}); },
+      {normal(x), normal({4, 3, 3, 3})}, {.wrong = {{x, {4, 3, 3, 2}}}, .bench = {normal(large), normal({128, 3, 3, 128})}});
+  add(t, "scaled_conv2d, its scale's gradient read off the result",
+      [](auto const& v) {
+        return scaled_conv2d(v[0], v[1], v[2], v[3], {{.padding = 1}, true});
+      },
+      {normal(x), normal({2, 3}), normal({4, 3, 3, 3}), positive({2, 4})},
+      {.bench = {normal(large), normal({2, 128}), normal({128, 3, 3, 128}), positive({2, 128})}});
+  add(t, "scaled_conv2d_input, its scale's gradient read off the result",
+      [large](auto const& v) {
+        return scaled_conv2d_input(v[0], v[1], v[2], v[3], v[0].dim(1) == 15 ? large : Shape{2, 4, 5, 3}, {{.stride = 2}, true});
+      },
+      {normal({2, 1, 2, 4}), normal({2, 4}), normal({4, 3, 3, 3}), positive({2, 3})},
+      {.bench = {normal({2, 15, 15, 128}), normal({2, 128}), normal({128, 3, 3, 128}), positive({2, 128})}});
+
   struct How {
     bool demodulate;
     int up, down;
@@ -171,6 +209,18 @@ inline void add_modulated_conv(Table& t) {
         {normal(x), normal({1, 4, 5, 1}), normal({3}), normal({3})},
         {.wrong = {{x, {1, 4, 5, 1}, {2}, {3}}, {x, {1, 4, 5, 1}, {1, 3}, {3}}},
          .bench = {normal({2, 64, 64, 128}), normal({1, 64, 64, 1}), normal({128}), normal({128})}});
+  for (int const up : {1, 2})
+    add(t, up == 1 ? "modulated_conv2d_noise_bias_act" : "modulated_conv2d_noise_bias_act, up",
+        [up](auto const& v) {
+          using T = ScalarOf<decltype(v)>;
+          ModulatedConvOptions<T> o{.up = up, .padding = 1, .flip_weight = up == 1};
+          if (up > 1) o.filter = setup_filter<T>({1, 3, 3, 1}, {}, v[0].device());
+          return modulated_conv2d_noise_bias_act(v[0], v[1], v[2], v[3], v[4], v[5], o, {.clamp = 1.9});
+        },
+        {normal(x), normal({4, 3, 3, 3}), positive({2, 3}), normal({1, 4 * up, 5 * up, 1}), normal({}), normal({4})},
+        {.wrong = {{x, {4, 3, 3, 2}, {2, 3}, {1, 4 * up, 5 * up, 1}, {}, {4}}, {x, {4, 3, 3, 3}, {2, 3}, {1, 3, 5, 1}, {}, {4}}},
+         .bench = {normal(large), normal({128, 3, 3, 128}), positive({2, 128}), normal({1, 32 * up, 32 * up, 1}), normal({}),
+                   normal({128})}});
   add(t, "noise_bias_act, neither noise nor bias",
       [](auto const& v) { return noise_bias_act(v[0], {}, {}, {}, {.activation = Activation::sigmoid}); }, {normal(x)},
       {.wrong = {{{5, 3}}}, .bench = {normal({2, 64, 64, 128})}});

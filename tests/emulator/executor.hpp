@@ -49,7 +49,7 @@ struct Warp {
   int live = 0, arrived = 0;
   long generation = 0;
   // Two buffers, used in turns: a lane may start the next exchange while others still read this one.
-  unsigned char slot[2][32][64] = {};
+  alignas(16) unsigned char slot[2][32][64] = {};
 };
 
 struct Thread {
@@ -213,11 +213,7 @@ template <int K, class Element> void mma(float (&d)[4], std::uint32_t const (&a)
   std::memcpy(mine.a, a, sizeof mine.a), std::memcpy(mine.b, b, sizeof mine.b);
   std::memcpy(w.slot[side][lane], &mine, sizeof mine);
   meet(w.arrived, w.live, w.generation, "a matrix instruction");
-  auto of = [&](int from) {
-    Fragments f;
-    std::memcpy(&f, w.slot[side][from], sizeof f);
-    return f;
-  };
+  auto of = [&](int from) -> Fragments const& { return *reinterpret_cast<Fragments const*>(w.slot[side][from]); };
   for (int i = 0; i < 4; ++i) {
     int const row = g + (i / 2) * 8, column = 2 * t + i % 2;
     double sum = d[i];

@@ -3,6 +3,8 @@
 //   Tensor<T> forward(Tensor<T> const& a, Tensor<T> const& b) const;
 // and either one rule an input, written in ops, so that it can be differentiated again:
 //   Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> a, Var<T> b) const;
+// or, where rules share a step, all of them together, those that are wanted:
+//   std::array<Var<T>, 2> vjps(std::array<bool, 2> const& wanted, Var<T> gy, Var<T> y, Var<T> a, Var<T> b) const;
 // or, if it is differentiable once only, all input gradients together on Tensors:
 //   std::tuple<Tensor<T>, Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const& y, Tensor<T> const& a, Tensor<T> const& b) const;
 // An empty gradient means zero. apply(Op{options}, a, b) runs it and records it if an input is on a tape.
@@ -26,6 +28,10 @@ template <class R, class C, class... A> struct ArityOf<R (C::*)(A...) const> { s
 template <class Op>
 concept OnceDifferentiable = requires {
   &Op::backward;
+};
+template <class Op>
+concept RulesTogether = requires {
+  &Op::vjps;
 };
 
 /// A tensor a node keeps, where it came from, and how often it had been written then.
@@ -146,7 +152,12 @@ template <class Op> class Call final : public Node {
     } else {
       std::array<Var<T>, N> const x{p.as_var(in_[I].value, in_[I].id)...};
       Var<T> const y = p.as_var(out_.value, out_.id);
-      (pull_one<I>(p, gy, y, x, index), ...);
+      if constexpr (RulesTogether<Op>) {
+        auto const g = op_.vjps({p.wants(in_[I].id)...}, gy, y, x[I]...);
+        ((p.wants(in_[I].id) ? p.add(in_[I].id, g[I]) : void()), ...);
+      } else {
+        (pull_one<I>(p, gy, y, x, index), ...);
+      }
     }
   }
   template <std::size_t I, std::size_t... J>

@@ -20,8 +20,10 @@
 #if RIG_GPU
 #if RIG_CUDA
 #define RIG_DEVICE __device__ __forceinline__
+#define RIG_UNROLL _Pragma("unroll")  // before a loop over registers
 #else
 #define RIG_DEVICE inline
+#define RIG_UNROLL
 #include "emulator/executor.hpp"
 #endif
 
@@ -59,8 +61,12 @@ inline Index3 block() { return {emulator::current().block[0], emulator::current(
 inline Index3 blocks() { return {emulator::current().blocks[0], emulator::current().blocks[1], emulator::current().blocks[2]}; }
 inline void barrier() { emulator::barrier(); }
 inline void warp_barrier() { emulator::warp_barrier(); }
-template <class T> T shuffle(T v, int from) { return emulator::exchange(v, [=](int) { return from & 31; }); }
-template <class T> T shuffle_xor(T v, int bits) { return emulator::exchange(v, [=](int lane) { return (lane ^ bits) & 31; }); }
+template <class T> T shuffle(T v, int from) {
+  return emulator::exchange(v, [=](int) { return from & 31; });
+}
+template <class T> T shuffle_xor(T v, int bits) {
+  return emulator::exchange(v, [=](int lane) { return (lane ^ bits) & 31; });
+}
 inline unsigned ballot(bool vote) { return emulator::ballot(vote); }
 template <class T> T atomic_add(T* p, T v) {
   T const before = *p;
@@ -113,6 +119,11 @@ struct alignas(16) Float4 {
 };
 RIG_DEVICE Float4 load4(float const* p) { return *reinterpret_cast<Float4 const*>(p); }
 RIG_DEVICE void store4(float* p, Float4 v) { *reinterpret_cast<Float4*>(p) = v; }
+/// Two neighbours, aligned to 8 bytes.
+struct alignas(8) Float2 {
+  float x, y;
+};
+RIG_DEVICE void store2(float* p, Float2 v) { *reinterpret_cast<Float2*>(p) = v; }
 
 // ---- copies from global to shared memory that do not wait (cp.async, sm_80) ----
 

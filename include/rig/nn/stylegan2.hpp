@@ -94,22 +94,20 @@ template <class T> struct SynthesisLayer {
   Var<T> operator()(Var<T> const& x, Var<T> const& style, Var<T> const& noise, double gain = 1) const {
     BiasActOptions const act{.activation = activation, .gain = act_gain * gain, .clamp = conv_clamp < 0 ? -1 : conv_clamp * gain};
     int const p = int(weight.dim(1) / 2);
-    Var<T> y;
+    Var<T> const given = noise && noise.rank() == 2 ? reshape(noise, {1, resolution, resolution, 1}) : noise,
+                 by = noise ? static_cast<Var<T> const&>(noise_strength) : Var<T>{};
     if (border == Border::mirrored)
-      y = modulated_conv2d(detail::mirror(up > 1 ? detail::doubled(x, resample_filter, border) : x, p), weight, style);
-    else  // enlarging layers store their weight for convolution, the others for correlation
-      y = modulated_conv2d(x, weight, style, {.up = up, .padding = p, .flip_weight = up == 1, .filter = resample_filter});
-    if (!noise) return noise_bias_act(y, Var<T>{}, Var<T>{}, bias, act);
-    return noise_bias_act(y, noise.rank() == 2 ? reshape(noise, {1, resolution, resolution, 1}) : noise, strength(), bias, act);
+      return modulated_conv2d_noise_bias_act(detail::mirror(up > 1 ? detail::doubled(x, resample_filter, border) : x, p), weight, style,
+                                             given, by, bias, {}, act);
+    // Enlarging layers store their weight for convolution, the others for correlation.
+    return modulated_conv2d_noise_bias_act(x, weight, style, given, by, bias,
+                                           {.up = up, .padding = p, .flip_weight = up == 1, .filter = resample_filter}, act);
   }
   void visit(auto&& f) {
     f("affine", affine), f("weight", weight), f("bias", bias);
     if (resample_filter) f("resample_filter", resample_filter);
     if (noise_const) f("noise_const", noise_const), f("noise_strength", noise_strength);
   }
-
- private:
-  Var<T> const& strength() const { return noise_strength; }
 };
 
 /// A 1x1 convolution to colours, modulated but not demodulated.

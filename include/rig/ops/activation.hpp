@@ -182,12 +182,17 @@ template <class T> struct BiasAct {
   static constexpr T unlimited() { return std::numeric_limits<T>::infinity(); }
 };
 
+namespace detail {
+template <class T> BiasAct<T> bias_act_of(BiasActOptions const& o) {
+  return {o.activation, T(o.alpha < 0 ? 0.2 : o.alpha), T(o.gain == -1 ? default_gain(o.activation) : o.gain),
+          o.clamp < 0 ? BiasAct<T>::unlimited() : T(o.clamp)};
+}
+}  // namespace detail
+
 /// clamp(gain * act(x + b), -c, c) with b [channels] along the last axis (an empty Var: none).
 /// Any order for piecewise linear activations, three derivatives for the smooth ones. StyleGAN2's bias_act.
 template <class T> Var<T> bias_act(Var<T> const& x, Var<T> const& b, BiasActOptions o = {}) {
-  return apply(BiasAct<T>{o.activation, T(o.alpha < 0 ? 0.2 : o.alpha), T(o.gain == -1 ? default_gain(o.activation) : o.gain),
-                          o.clamp < 0 ? BiasAct<T>::unlimited() : T(o.clamp)},
-               x, b);
+  return apply(detail::bias_act_of<T>(o), x, b);
 }
 template <class T> Var<T> bias_act(Var<T> const& x, Param<T> const& b, BiasActOptions o = {}) {
   return bias_act(x, static_cast<Var<T> const&>(b), o);

@@ -4,6 +4,7 @@
 // conv2d_input is also known as transposed convolution: with stride 2 it doubles the size of a picture.
 #pragma once
 #include <algorithm>
+#include <limits>
 
 #include "rig/autodiff/op.hpp"
 
@@ -34,7 +35,8 @@ struct ConvSize {
   RIG_HD std::int64_t o_in_group() const { return o / groups; }
 };
 
-// The three plain kernels: one element of the result a call. What CUDA runs, and what the back ends are tested against.
+// The three plain kernels: one element of the result a call. What CUDA runs in double and for groups, and what the back ends and
+// the hand-written kernels are tested against.
 template <class T> struct ConvKernel {
   ConvSize s;
   T const *x, *weight;
@@ -97,12 +99,62 @@ template <class T> struct ConvWeightKernel {
   }
 };
 
+/// y(row, j) = x(row, j) s(sample, j): channels scaled, every pixel of a sample alike.
+template <class T> struct ScaleChannelsKernel {
+  T const *x, *s;
+  T* y;
+  std::int64_t pixels, c;  // pixels of one sample
+  RIG_HD void operator()(std::int64_t row, std::int64_t j) const { y[row * c + j] = x[row * c + j] * s[row / pixels * c + j]; }
+};
+
 void cpu_conv(ConvSize const& s, float const* x, float const* weight, float* y);
 void cpu_conv(ConvSize const& s, double const* x, double const* weight, double* y);
 void cpu_conv_input(ConvSize const& s, float const* y, float const* weight, float* x);
 void cpu_conv_input(ConvSize const& s, double const* y, double const* weight, double* x);
 void cpu_conv_weight(ConvSize const& s, float const* x, float const* y, float* weight);
 void cpu_conv_weight(ConvSize const& s, double const* x, double const* y, double* weight);
+
+/// Scales of the channels of x [n, c] and of y [n, o], or null: what a device's convolution multiplies on its way.
+struct ConvScales {
+  float const *c = nullptr, *o = nullptr;
+};
+/// What a device's convolution does with a sum before it is written: clamp(gain act(scale sum + strength noise + bias)) with a
+/// piecewise linear activation of slope `slope` below zero. Noise is one number a pixel, the same for all samples if there are
+/// noise_rows of one; strength is one number (strength_step 0) or one a channel (1). Null: none.
+struct ConvFinish {
+  float const *scale = nullptr, *noise = nullptr, *strength = nullptr, *bias = nullptr;
+  std::int64_t noise_rows = 1;
+  int strength_step = 0;
+  float slope = 1, gain = 1, limit = std::numeric_limits<float>::infinity();
+
+  /// One pixel's.
+  struct Row {
+    ConvFinish const& f;
+    float const* scale;
+    float noise;
+    RIG_HD Row(ConvFinish const& finish, std::int64_t pixel, std::int64_t sample, std::int64_t columns)
+        : f(finish), scale(f.scale ? f.scale + sample * columns : nullptr), noise(f.noise ? f.noise[pixel % f.noise_rows] : 0.f) {}
+    RIG_HD float operator()(float v, int column) const {
+      if (scale) v *= scale[column];
+      if (f.noise) v += f.strength[column * f.strength_step] * noise;
+      if (f.bias) v += f.bias[column];
+      v = f.gain * (v > 0 ? v : f.slope * v);
+      return v > f.limit ? f.limit : (v < -f.limit ? -f.limit : v);
+    }
+  };
+};
+
+/// The hand-written kernels of ops/cuda/conv.hpp; false if the plain ones have to do it.
+template <class T> bool cuda_conv(Device const&, ConvSize const&, T const* /*x*/, T const* /*weight*/, T* /*y*/) { return false; }
+template <class T> bool cuda_conv_input(Device const&, ConvSize const&, T const* /*y*/, T const* /*weight*/, T* /*x*/) { return false; }
+template <class T> bool cuda_conv_weight(Device const&, ConvSize const&, T const* /*x*/, T const* /*y*/, T* /*weight*/) { return false; }
+#if RIG_GPU
+bool cuda_conv(Device const& device, ConvSize const& s, float const* x, float const* weight, float* y, ConvScales const& scales = {},
+               ConvFinish const& finish = {});
+bool cuda_conv_input(Device const& device, ConvSize const& s, float const* y, float const* weight, float* x, ConvScales const& scales = {});
+bool cuda_conv_weight(Device const& device, ConvSize const& s, float const* x, float const* y, float* weight,
+                      ConvScales const& scales = {});
+#endif
 
 /// The sizes of one member of the family; throws in its name.
 inline ConvSize conv_size(char const* op, Shape const& x, Shape const& w, Conv2dOptions const& o) {
@@ -137,7 +189,7 @@ template <class T> struct Conv2d {
     Tensor<T> y({s.n, s.oh, s.ow, s.o}, x.device());
     if (y.device().is_cpu())
       detail::cpu_conv(s, x.data(), w.data(), y.mutate());
-    else
+    else if (!detail::cuda_conv(y.device(), s, x.data(), w.data(), y.mutate()))
       for_each(y.device(), s.n * s.oh * s.ow, s.o, detail::ConvKernel<T>{s, x.data(), w.data(), y.mutate()});
     return y;
   }
@@ -157,7 +209,7 @@ template <class T> struct Conv2dInput {
     Tensor<T> x(x_shape, y.device());
     if (x.device().is_cpu())
       detail::cpu_conv_input(s, y.data(), w.data(), x.mutate());
-    else
+    else if (!detail::cuda_conv_input(x.device(), s, y.data(), w.data(), x.mutate()))
       for_each(x.device(), s.n * s.h * s.w, s.c, detail::ConvInputKernel<T>{s, y.data(), w.data(), x.mutate()});
     return x;
   }
@@ -177,7 +229,7 @@ template <class T> struct Conv2dWeight {
     Tensor<T> w(w_shape, y.device());
     if (w.device().is_cpu())
       detail::cpu_conv_weight(s, x.data(), y.data(), w.mutate());
-    else
+    else if (!detail::cuda_conv_weight(w.device(), s, x.data(), y.data(), w.mutate()))
       for_each(w.device(), s.o * s.kh * s.kw, s.c_in_group(), detail::ConvWeightKernel<T>{s, x.data(), y.data(), w.mutate()});
     return w;
   }

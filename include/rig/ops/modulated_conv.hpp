@@ -2,6 +2,8 @@
 // CVPR 2020, section 2.2). Scaling the input and the output instead of the weight is the same function, needs one
 // convolution for the whole batch, and is made of ops that can be differentiated to any order.
 #pragma once
+#include <type_traits>
+
 #include "rig/ops/activation.hpp"
 #include "rig/ops/matmul.hpp"
 #include "rig/ops/upfirdn.hpp"
@@ -10,12 +12,6 @@ namespace rig::inline RIG_ABI {
 
 namespace detail {
 
-template <class T> struct ScaleChannelsKernel {
-  T const *x, *s;
-  T* y;
-  std::int64_t pixels, c;  // pixels of one sample
-  RIG_HD void operator()(std::int64_t row, std::int64_t j) const { y[row * c + j] = x[row * c + j] * s[row / pixels * c + j]; }
-};
 inline constexpr std::int64_t channel_dot_leaf = 512;
 // Leaf l of a sample sums pixels [512 l, ...) into part [n, leaves, c]: one column a call, or a whole row.
 template <class T> struct ChannelDotKernel {
@@ -151,6 +147,150 @@ template <class T> Var<T> scale_channels(Var<T> const& x, Var<T> const& s) { ret
 /// Sum of a b over the pixels, [n, c]: the partner of scale_channels. Any order.
 template <class T> Var<T> channel_dot(Var<T> const& a, Var<T> const& b) { return apply(ChannelDot<T>{}, a, b); }
 
+// ---- the convolution family with scales ------------------------------------------------------------------------------
+// One form, linear in each of five: the sum over samples, pixels, window and channels of
+//   (s x)(n, i stride + u - top, j stride + v - left, c) w(o, u, v, c) (d y)(n, i, j, o),
+// with s [n, c] and d [n, o], either of which may be empty for ones. Its derivatives with respect to y, x and w are the ops
+// scaled_conv2d, scaled_conv2d_input and scaled_conv2d_weight; those with respect to s and d are channel_dot of two of them.
+
+/// `nonzero`: the scales of the result are never zero, so that their gradient can be read off the result instead of computing
+/// it again without them.
+struct ScaledConv2dOptions {
+  Conv2dOptions conv = {};
+  bool nonzero = false;
+};
+
+template <class T>
+Var<T> scaled_conv2d(Var<T> const& x, Var<T> const& s, Var<T> const& w, Var<T> const& d, ScaledConv2dOptions const& o = {});
+template <class T>
+Var<T> scaled_conv2d_input(Var<T> const& y, Var<T> const& d, Var<T> const& w, Var<T> const& s, Shape const& x_shape,
+                           ScaledConv2dOptions const& o = {});
+template <class T>
+Var<T> scaled_conv2d_weight(Var<T> const& x, Var<T> const& s, Var<T> const& y, Var<T> const& d, Shape const& w_shape,
+                            Conv2dOptions const& o = {});
+
+namespace detail {
+template <class T> Tensor<T> scaled(Tensor<T> const& x, Tensor<T> const& s) { return s ? ScaleChannels<T>{}.forward(x, s) : x; }
+inline void check_scales(char const* op, char const* which, Shape const& s, bool given, std::int64_t n, std::int64_t channels) {
+  check(!given || s == Shape{n, channels}, op, ": scales of ", which, " must be ", Shape{n, channels}, " or left out, got ", s);
+}
+/// What an input x, multiplied by s on its way in, is due, given `of`(s): what it would be due if s multiplied it later.
+template <class T, class Of>
+void share_gradient(bool wants_x, bool wants_s, Var<T> const& x, Var<T> const& s, Var<T>& gx, Var<T>& gs, Of const& of) {
+  if (!wants_s) {
+    if (wants_x) gx = of(s);
+    return;
+  }
+  Var<T> const bare = of(Var<T>{});
+  gs = channel_dot(bare, x);
+  if (wants_x) gx = scale_channels(bare, s);
+}
+}  // namespace detail
+
+template <class T> struct ScaledConv2d {
+  using scalar = T;
+  static constexpr char const* name = "scaled_conv2d";
+  ScaledConv2dOptions o;
+
+  Tensor<T> forward(Tensor<T> const& x, Tensor<T> const& s, Tensor<T> const& w, Tensor<T> const& d) const {
+    auto const size = detail::conv_size(name, x.shape(), w.shape(), o.conv);
+    detail::check_scales(name, "x", s.shape(), bool(s), size.n, size.c);
+    detail::check_scales(name, "y", d.shape(), bool(d), size.n, size.o);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (!x.device().is_cpu()) {
+        Tensor<T> y({size.n, size.oh, size.ow, size.o}, x.device());
+        if (detail::cuda_conv(y.device(), size, x.data(), w.data(), y.mutate(), {s.data(), d.data()})) return y;
+      }
+#endif
+    return detail::scaled(Conv2d<T>{o.conv}.forward(detail::scaled(x, s), w), d);
+  }
+  std::array<Var<T>, 4> vjps(std::array<bool, 4> const& wanted, Var<T> gy, Var<T> y, Var<T> x, Var<T> s, Var<T> w, Var<T> d) const {
+    std::array<Var<T>, 4> g;
+    detail::share_gradient(wanted[0], wanted[1], x, s, g[0], g[1],
+                           [&](Var<T> const& by) { return scaled_conv2d_input(gy, d, w, by, x.shape(), {o.conv}); });
+    if (wanted[2]) g[2] = scaled_conv2d_weight(x, s, gy, d, w.shape(), o.conv);
+    if (wanted[3]) g[3] = o.nonzero ? channel_dot(gy, y) / d : channel_dot(gy, scaled_conv2d(x, s, w, Var<T>{}, {o.conv}));
+    return g;
+  }
+};
+
+template <class T> struct ScaledConv2dInput {
+  using scalar = T;
+  static constexpr char const* name = "scaled_conv2d_input";
+  Shape x_shape;
+  ScaledConv2dOptions o;
+
+  Tensor<T> forward(Tensor<T> const& y, Tensor<T> const& d, Tensor<T> const& w, Tensor<T> const& s) const {
+    auto const size = detail::conv_size(name, x_shape, w.shape(), o.conv);
+    detail::check_conv_result(name, size, x_shape, w.shape(), y.shape());
+    detail::check_scales(name, "y", d.shape(), bool(d), size.n, size.o);
+    detail::check_scales(name, "x", s.shape(), bool(s), size.n, size.c);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (!y.device().is_cpu()) {
+        Tensor<T> x(x_shape, y.device());
+        if (detail::cuda_conv_input(x.device(), size, y.data(), w.data(), x.mutate(), {s.data(), d.data()})) return x;
+      }
+#endif
+    return detail::scaled(Conv2dInput<T>{x_shape, o.conv}.forward(detail::scaled(y, d), w), s);
+  }
+  std::array<Var<T>, 4> vjps(std::array<bool, 4> const& wanted, Var<T> gx, Var<T> x, Var<T> y, Var<T> d, Var<T> w, Var<T> s) const {
+    std::array<Var<T>, 4> g;
+    detail::share_gradient(wanted[0], wanted[1], y, d, g[0], g[1], [&](Var<T> const& by) { return scaled_conv2d(gx, s, w, by, {o.conv}); });
+    if (wanted[2]) g[2] = scaled_conv2d_weight(gx, s, y, d, w.shape(), o.conv);
+    if (wanted[3]) g[3] = o.nonzero ? channel_dot(gx, x) / s : channel_dot(gx, scaled_conv2d_input(y, d, w, Var<T>{}, x_shape, {o.conv}));
+    return g;
+  }
+};
+
+template <class T> struct ScaledConv2dWeight {
+  using scalar = T;
+  static constexpr char const* name = "scaled_conv2d_weight";
+  Shape w_shape;
+  Conv2dOptions o;
+
+  Tensor<T> forward(Tensor<T> const& x, Tensor<T> const& s, Tensor<T> const& y, Tensor<T> const& d) const {
+    auto const size = detail::conv_size(name, x.shape(), w_shape, o);
+    detail::check_conv_result(name, size, x.shape(), w_shape, y.shape());
+    detail::check_scales(name, "x", s.shape(), bool(s), size.n, size.c);
+    detail::check_scales(name, "y", d.shape(), bool(d), size.n, size.o);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (!x.device().is_cpu()) {
+        Tensor<T> w(w_shape, x.device());
+        if (detail::cuda_conv_weight(w.device(), size, x.data(), y.data(), w.mutate(), {s.data(), d.data()})) return w;
+      }
+#endif
+    return Conv2dWeight<T>{w_shape, o}.forward(detail::scaled(x, s), detail::scaled(y, d));
+  }
+  std::array<Var<T>, 4> vjps(std::array<bool, 4> const& wanted, Var<T> gw, Var<T> /*w*/, Var<T> x, Var<T> s, Var<T> y, Var<T> d) const {
+    std::array<Var<T>, 4> g;
+    detail::share_gradient(wanted[0], wanted[1], x, s, g[0], g[1],
+                           [&](Var<T> const& by) { return scaled_conv2d_input(y, d, gw, by, x.shape(), {o}); });
+    detail::share_gradient(wanted[2], wanted[3], y, d, g[2], g[3], [&](Var<T> const& by) { return scaled_conv2d(x, s, gw, by, {o}); });
+    return g;
+  }
+};
+
+/// scale_channels(conv2d(scale_channels(x, s), w), d), without the scaled copies where the device has a kernel for it.
+/// x [n, h, w, c], s [n, c] or empty, w [o, kh, kw, c], d [n, o] or empty. Any order in all four.
+template <class T> Var<T> scaled_conv2d(Var<T> const& x, Var<T> const& s, Var<T> const& w, Var<T> const& d, ScaledConv2dOptions const& o) {
+  return apply(ScaledConv2d<T>{o}, x, s, w, d);
+}
+/// scale_channels(conv2d_input(scale_channels(y, d), w, x_shape), s), alike.
+template <class T>
+Var<T> scaled_conv2d_input(Var<T> const& y, Var<T> const& d, Var<T> const& w, Var<T> const& s, Shape const& x_shape,
+                           ScaledConv2dOptions const& o) {
+  return apply(ScaledConv2dInput<T>{x_shape, o}, y, d, w, s);
+}
+/// conv2d_weight(scale_channels(x, s), scale_channels(y, d), w_shape), alike.
+template <class T>
+Var<T> scaled_conv2d_weight(Var<T> const& x, Var<T> const& s, Var<T> const& y, Var<T> const& d, Shape const& w_shape,
+                            Conv2dOptions const& o) {
+  return apply(ScaledConv2dWeight<T>{w_shape, o}, x, s, y, d);
+}
+
 template <class T> struct SumTapsOfSquares {
   using scalar = T;
   static constexpr char const* name = "sum_taps_of_squares";
@@ -184,21 +324,36 @@ template <class T> Var<T> demodulation(Var<T> const& w, Var<T> const& s) {
 
 namespace detail {
 
-/// x, its channels scaled by s [n, c], convolved with w and the result's channels scaled by d [n, o], if there is one.
+template <class T, class... More> bool untracked(Var<T> const& v, More const&... more) {
+  if constexpr (sizeof...(More) > 0) return !v.tracked() && untracked(more...);
+  return !v.tracked();
+}
+
+/// x, its channels scaled by s [n, c], convolved with w and the result's channels scaled by d [n, o], none of them zero, if there
+/// is one.
 template <class T>
 Var<T> convolve_scaled(Var<T> const& x, Var<T> const& w, Var<T> const& s, Var<T> const& d, ModulatedConvOptions<T> const& o) {
   std::int64_t const n = x.dim(0), pixels = x.dim(1) * x.dim(2), out = w.dim(0);
+  ConvResampleOptions const resample{
+      .up = o.up, .down = o.down, .padding = o.padding, .flip_weight = o.flip_weight, .flip_filter = o.flip_filter};
+  // A device's convolution scales on its way; a filter treats all channels alike, so it may stand between.
+  if (!x.device().is_cpu())
+    return resample_around(
+        x, w, o.filter, resample,
+        [&](Var<T> const& v, Var<T> const& turned, Conv2dOptions const& how) {
+          return scaled_conv2d(v, s, turned, d, {how, true});
+        },
+        [&](Var<T> const& v, Var<T> const& turned, Shape const& shape, Conv2dOptions const& how) {
+          return scaled_conv2d_input(v, s, turned, d, shape, {how, true});
+        });
   // To a few colours: a product with each sample's own small weight reads x once and writes no scaled copy of it.
   if (out <= 16 && w.dim(1) == 1 && w.dim(2) == 1 && o.up == 1 && o.down == 1 && o.padding == Padding{}) {
     Var<T> own = reshape(w, {1, out, w.dim(3)}) * reshape(s, {n, 1, s.dim(1)});
     if (d) own = own * reshape(d, {n, out, 1});
     return reshape(batched_matmul(reshape(x, {n, pixels, x.dim(3)}), own, {.b = true}), {n, x.dim(1), x.dim(2), out});
   }
-  ConvResampleOptions const resample{
-      .up = o.up, .down = o.down, .padding = o.padding, .flip_weight = o.flip_weight, .flip_filter = o.flip_filter};
   // One sample and no gradient: the scales go into the weight, where that is the smaller.
-  bool const plain = !x.tracked() && !w.tracked() && !s.tracked() && !(d && d.tracked());
-  if (plain && n == 1 && w.size() < pixels * (w.dim(3) + out * o.up * o.up)) {
+  if (untracked(x, w, s, d) && n == 1 && w.size() < pixels * (w.dim(3) + out * o.up * o.up)) {
     Tensor<T> own = like(w.value());
     for_each(own.device(), out * w.dim(1) * w.dim(2), w.dim(3),
              FoldStyleKernel<T>{w.value().data(), s.value().data(), d ? d.value().data() : nullptr, own.mutate(), w.dim(1) * w.dim(2),
@@ -255,15 +410,20 @@ template <class T> struct NoiseBiasAct {
   static constexpr char const* name = "noise_bias_act";
   BiasAct<T> act;
 
-  Tensor<T> forward(Tensor<T> const& x, Tensor<T> const& noise, Tensor<T> const& strength, Tensor<T> const& b) const {
-    check(x.rank() == 4, name, ": x must be [n, h, w, c], got ", x.shape());
-    std::int64_t const c = x.dim(3);
-    check(!b || b.shape() == Shape{c}, name, ": bias must be [", c, "] to match x ", x.shape(), ", got ", b.shape());
-    check(bool(noise) == bool(strength) && (!strength || strength.size() == 1 || strength.shape() == Shape{c}), name,
+  static void check_shapes(char const* op, Shape const& x, Tensor<T> const& noise, Tensor<T> const& strength, Tensor<T> const& b) {
+    check(x.rank() == 4, op, ": x must be [n, h, w, c], got ", x);
+    std::int64_t const c = x[3];
+    check(!b || b.shape() == Shape{c}, op, ": bias must be [", c, "] to match x ", x, ", got ", b.shape());
+    check(bool(noise) == bool(strength) && (!strength || strength.size() == 1 || strength.shape() == Shape{c}), op,
           ": noise and its strength, one number or [", c, "], come together, got strength ", strength.shape());
-    check(!noise || (noise.rank() == 4 && (noise.dim(0) == 1 || noise.dim(0) == x.dim(0)) &&
-                     noise.shape() == x.shape().with(0, noise.dim(0)).with(3, 1)),
-          name, ": noise must be [1 or n, h, w, 1] to match x ", x.shape(), ", got ", noise.shape());
+    check(
+        !noise || (noise.rank() == 4 && (noise.dim(0) == 1 || noise.dim(0) == x[0]) && noise.shape() == x.with(0, noise.dim(0)).with(3, 1)),
+        op, ": noise must be [1 or n, h, w, 1] to match x ", x, ", got ", noise.shape());
+  }
+
+  Tensor<T> forward(Tensor<T> const& x, Tensor<T> const& noise, Tensor<T> const& strength, Tensor<T> const& b) const {
+    check_shapes(name, x.shape(), noise, strength, b);
+    std::int64_t const c = x.dim(3);
     Tensor<T> y = like(x);
     Tensor<T> const bias = b ? b : zeros<T>({c}, x.device());
     detail::with_activation<T>(act.activation, 0, act.alpha, [&](auto f) {
@@ -299,14 +459,44 @@ template <class T> struct NoiseBiasAct {
 /// are both empty for none. Orders as in bias_act.
 template <class T>
 Var<T> noise_bias_act(Var<T> const& x, Var<T> const& noise, Var<T> const& strength, Var<T> const& b, BiasActOptions const& o = {}) {
-  BiasAct<T> const act{o.activation, T(o.alpha < 0 ? 0.2 : o.alpha), T(o.gain == -1 ? default_gain(o.activation) : o.gain),
-                       o.clamp < 0 ? BiasAct<T>::unlimited() : T(o.clamp)};
-  return apply(NoiseBiasAct<T>{act}, x, noise, strength, b);
+  return apply(NoiseBiasAct<T>{detail::bias_act_of<T>(o)}, x, noise, strength, b);
+}
+
+/// noise_bias_act(modulated_conv2d(x, w, s, o), noise, strength, b, act): one layer of StyleGAN2. On a device and where no tape
+/// watches, all of it happens before the convolution's result is written, if the layer keeps the size and its activation is
+/// piecewise linear.
+template <class T>
+Var<T> modulated_conv2d_noise_bias_act(Var<T> const& x, Var<T> const& w, Var<T> const& s, Var<T> const& noise, Var<T> const& strength,
+                                       Var<T> const& b, ModulatedConvOptions<T> const& o = {}, BiasActOptions const& act = {}) {
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>)
+    if (!x.device().is_cpu() && o.up == 1 && o.down == 1 && o.flip_weight && piecewise_linear(act.activation) &&
+        detail::untracked(x, w, s, noise, strength, b)) {
+      char const* const name = "modulated_conv2d_noise_bias_act";
+      detail::check_modulated(name, x, w, s);
+      auto const size = detail::conv_size(name, x.shape(), w.shape(), {.padding = o.padding});
+      Tensor<T> y({size.n, size.oh, size.ow, size.o}, x.device());
+      NoiseBiasAct<T>::check_shapes(name, y.shape(), noise.value(), strength.value(), b.value());
+      Var<T> const d = o.demodulate ? demodulation(w, s) : Var<T>{};
+      BiasAct<T> const how = detail::bias_act_of<T>(act);
+      detail::ConvFinish finish;
+      finish.noise = noise.value().data(), finish.strength = strength.value().data(), finish.bias = b.value().data();
+      finish.noise_rows = noise ? noise.size() : 1, finish.strength_step = strength && strength.size() > 1;
+      finish.slope = act.activation == Activation::linear ? 1.f : act.activation == Activation::relu ? 0.f : how.alpha;
+      finish.gain = how.gain, finish.limit = how.limit;
+      if (detail::cuda_conv(y.device(), size, x.value().data(), w.value().data(), y.mutate(), {s.value().data(), d.value().data()}, finish))
+        return Var<T>(y);
+    }
+#endif
+  return noise_bias_act(modulated_conv2d(x, w, s, o), noise, strength, b, act);
 }
 
 #if RIG_EXTERN_TEMPLATES
 RIG_OP(ScaleChannels)
 RIG_OP(ChannelDot)
+RIG_OP(ScaledConv2d)
+RIG_OP(ScaledConv2dInput)
+RIG_OP(ScaledConv2dWeight)
 RIG_OP(SumTapsOfSquares)
 RIG_OP(NoiseBiasAct)
 #endif

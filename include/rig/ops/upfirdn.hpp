@@ -362,23 +362,24 @@ struct ConvResampleOptions {
   bool flip_filter = false;  ///< as `flip` of upfirdn2d
 };
 
-/// Zeros inserted (up), filtered, convolved with w [o, kh, kw, c / groups], filtered and decimated (down), in the cheapest
-/// order that gives the same: up-sampling is a transposed convolution and a filter on its result, down-sampling a filter
-/// and a strided convolution. With padding k / 2 the result is [n, h up / down, w up / down, o]. Any order.
-template <class T> Var<T> conv2d_resample(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o = {}) {
+namespace detail {
+
+/// conv2d_resample, given how to convolve: direct(x, w, options) and transposed(y, w, shape of x, options).
+template <class T, class Direct, class Transposed>
+Var<T> resample_around(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o, Direct const& direct,
+                       Transposed const& transposed) {
   check(w.rank() == 4, "conv2d_resample: weight must be [o, kh, kw, c], got ", w.shape());
   check(x.rank() == 4, "conv2d_resample: x must be [n, h, w, c], got ", x.shape());
   check(o.up > 0 && o.down > 0, "conv2d_resample: up and down must be positive, got ", o.up, " and ", o.down);
-  std::int64_t const kh = w.dim(1), kw = w.dim(2), fh = detail::filter_height(filter), fw = detail::filter_width(filter);
+  std::int64_t const kh = w.dim(1), kw = w.dim(2), fh = filter_height(filter), fw = filter_width(filter);
   Padding p = o.padding;
   auto widen = [&](std::int64_t x0, std::int64_t x1, std::int64_t y0, std::int64_t y1) {
     p = {p.x0 + int(x0), p.x1 + int(x1), p.y0 + int(y0), p.y1 + int(y1)};
   };
-  using detail::floor_half;
   if (o.up > 1) widen(floor_half(fw + o.up - 1), floor_half(fw - o.up), floor_half(fh + o.up - 1), floor_half(fh - o.up));
   if (o.down > 1) widen(floor_half(fw - o.down + 1), floor_half(fw - o.down), floor_half(fh - o.down + 1), floor_half(fh - o.down));
   auto convolve = [&](Var<T> const& v, int stride, Padding const& padding) {
-    return conv2d(v, turn_weight(w, false, !o.flip_weight), {stride, padding, o.groups});
+    return direct(v, turn_weight(w, false, !o.flip_weight), Conv2dOptions{stride, padding, o.groups});
   };
   double const gain = double(o.up) * o.up;
   if (kh == 1 && kw == 1 && o.down > 1 && o.up == 1)
@@ -390,9 +391,23 @@ template <class T> Var<T> conv2d_resample(Var<T> const& x, Var<T> const& w, Tens
   widen(1 - kw, o.up - kw, 1 - kh, o.up - kh);
   int const crop_x = std::max(std::min(-p.x0, -p.x1), 0), crop_y = std::max(std::min(-p.y0, -p.y1), 0);
   Shape const large{x.dim(0), (x.dim(1) - 1) * o.up + kh - 2 * crop_y, (x.dim(2) - 1) * o.up + kw - 2 * crop_x, w.dim(0)};
-  Var<T> y = conv2d_input(x, turn_weight(w, true, o.flip_weight, o.groups), large, {o.up, {crop_x, crop_x, crop_y, crop_y}, o.groups});
+  Var<T> y =
+      transposed(x, turn_weight(w, true, o.flip_weight, o.groups), large, Conv2dOptions{o.up, {crop_x, crop_x, crop_y, crop_y}, o.groups});
   y = upfirdn2d(y, filter, {.padding = {p.x0 + crop_x, p.x1 + crop_x, p.y0 + crop_y, p.y1 + crop_y}, .flip = o.flip_filter, .gain = gain});
   return o.down > 1 ? upfirdn2d(y, filter, {.down = o.down, .flip = o.flip_filter}) : y;
+}
+
+}  // namespace detail
+
+/// Zeros inserted (up), filtered, convolved with w [o, kh, kw, c / groups], filtered and decimated (down), in the cheapest
+/// order that gives the same: up-sampling is a transposed convolution and a filter on its result, down-sampling a filter
+/// and a strided convolution. With padding k / 2 the result is [n, h up / down, w up / down, o]. Any order.
+template <class T> Var<T> conv2d_resample(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o = {}) {
+  return detail::resample_around(
+      x, w, filter, o, [](Var<T> const& v, Var<T> const& turned, Conv2dOptions const& how) { return conv2d(v, turned, how); },
+      [](Var<T> const& v, Var<T> const& turned, Shape const& shape, Conv2dOptions const& how) {
+        return conv2d_input(v, turned, shape, how);
+      });
 }
 
 #if RIG_EXTERN_TEMPLATES

@@ -1,0 +1,711 @@
+// Convolution on tensor cores as implicit GEMM, channels last: the three members of the family in ops/conv.hpp, and the same
+// with each sample's channels scaled on the way in and out (scaled_conv.hpp).
+//
+// A block computes a tile of rows by columns and walks along what is summed 16 at a time:
+//   forward  y:  rows are pixels of y, columns outputs, the sum runs over (tap, channels of x)
+//   input    x:  rows are pixels of x of one parity class (those that meet the same taps), the sum runs over (tap, outputs)
+//   weight   w:  rows are outputs, columns channels of x under one tap, the sum runs over pixels
+// The windows are never laid out in memory: a thread that loads a row knows its pixel and moves from tap to tap. What makes it
+// fast: cp.async keeps three stages on their way while the fourth is multiplied; a stage is read from shared memory in 16-byte
+// pieces without bank conflicts, because the order of the sum is free (lane t of a quad takes summands 4t..4t+3) and where the
+// sum does not run along memory the columns are exchanged in groups of eight (swizzled). Per stage a 128 by 128 tile moves
+// 16 KB and does 0.5 million multiply-adds. Full float precision comes from two TF32 parts an operand and three products (the
+// small ones first), added outside of the tensor cores every 16 summands, since these round towards zero; an infinite operand
+// gives NaN. Too few tiles for the machine: the sum is split over blocks, whose parts are added in order by a second kernel.
+// A 1 by 1 window to at most 16 outputs is bound by memory and has kernels of its own, which read x once.
+// The same bits on every run and on every device. Not yet measured on a GPU; see bench/results/PENDING.md.
+#pragma once
+#include <algorithm>
+
+#include "rig/ops/conv.hpp"
+
+#if RIG_GPU
+namespace rig::inline RIG_ABI::detail {
+
+enum class ConvRole { forward, input, weight };
+
+/// Rows by columns of a block's tile; a warp has WarpRows by 32 of them.
+template <int Rows, int Columns, int WarpRows> struct ConvTile {
+  static constexpr int rows = Rows, columns = Columns, warp_rows = WarpRows, threads = 32 * (Rows / WarpRows) * (Columns / 32);
+};
+using WideTile = ConvTile<128, 128, 64>;
+using SmallTile = ConvTile<64, 64, 32>;
+using SlimTile = ConvTile<128, 32, 32>;
+
+/// One convolution as the kernels see it. a and b: forward x and weight, input y and weight, weight y and x.
+struct ConvTask {
+  int n, h, w, c, oh, ow, o, kh, kw, stride, top, left;
+  float const *a, *b;
+  float const *a_scale, *b_scale;  // [n, channels of it] or null; b's for the weight only
+  float* out;                      // [splits, out_size]
+  std::int64_t out_size;
+  int splits, row_tiles, column_tiles;
+  bool by_sample;                             // tiles of rows do not cross samples
+  bool quads_a, quads_b, quads_scale, quads;  // whether rows of channels can be read, and results written, 16 bytes at a time
+  ConvFinish finish;
+};
+
+/// Up to four neighbours on their way to shared memory, and zeros for the rest.
+RIG_DEVICE void copy_quad(float* to, float const* from, int valid, bool quads) {
+  if (quads) return gpu::copy_async<16>(to, from, valid > 0);
+  for (int e = 0; e < 4; ++e) gpu::copy_async<4>(to + e, e < valid ? from + e : from, e < valid);
+}
+
+/// Four summands of one row or column, as the matrix instructions want them.
+template <MatrixPrecision P> struct ConvQuad {
+  std::uint32_t high[P == MatrixPrecision::bf16 ? 2 : 4], low[P == MatrixPrecision::float32 ? 4 : 1];
+  RIG_DEVICE void set(float const (&v)[4]) {
+    if constexpr (P == MatrixPrecision::bf16) {
+      high[0] = gpu::pack_bf16(v[0], v[1]), high[1] = gpu::pack_bf16(v[2], v[3]);
+    } else {
+      RIG_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        high[e] = gpu::to_tf32(v[e]);
+        if constexpr (P == MatrixPrecision::float32) low[e] = gpu::to_tf32(v[e] - gpu::from_bits(high[e]));
+      }
+    }
+  }
+};
+/// sum [16, 8] += 16 summands; a: rows g and g + 8.
+template <MatrixPrecision P>
+RIG_DEVICE void conv_multiply(float (&sum)[4], ConvQuad<P> const& a0, ConvQuad<P> const& a1, ConvQuad<P> const& b) {
+  if constexpr (P == MatrixPrecision::bf16) {
+    gpu::mma_bf16(sum, {a0.high[0], a1.high[0], a0.high[1], a1.high[1]}, {b.high[0], b.high[1]});
+  } else if constexpr (P == MatrixPrecision::tf32) {
+    RIG_UNROLL
+    for (int e = 0; e < 4; e += 2) gpu::mma_tf32(sum, {a0.high[e], a1.high[e], a0.high[e + 1], a1.high[e + 1]}, {b.high[e], b.high[e + 1]});
+  } else {
+    float part[4] = {0, 0, 0, 0};
+    RIG_UNROLL
+    for (int e = 0; e < 4; e += 2) {
+      gpu::mma_tf32(part, {a0.low[e], a1.low[e], a0.low[e + 1], a1.low[e + 1]}, {b.high[e], b.high[e + 1]});
+      gpu::mma_tf32(part, {a0.high[e], a1.high[e], a0.high[e + 1], a1.high[e + 1]}, {b.low[e], b.low[e + 1]});
+    }
+    RIG_UNROLL
+    for (int e = 0; e < 4; e += 2)
+      gpu::mma_tf32(part, {a0.high[e], a1.high[e], a0.high[e + 1], a1.high[e + 1]}, {b.high[e], b.high[e + 1]});
+    RIG_UNROLL
+    for (int e = 0; e < 4; ++e) sum[e] += part[e];
+  }
+}
+
+/// The pixels of one parity class and the taps they meet; for the forward role there is one class with everything.
+struct ConvClass {
+  int rows, cols;            // pixels of the result, a sample
+  int step, row, col, sign;  // pixel (i, j) meets (i step + row + sign u, j step + col + sign v) at tap (u, v)
+  int taps_u, taps_v, first_u, first_v, tap_step;
+  int out_row, out_col, out_step;  // where the pixel lies in the result
+
+  RIG_HD ConvClass(ConvTask const& p, ConvRole role, int number) {
+    if (role == ConvRole::forward) {
+      rows = p.oh, cols = p.ow, step = p.stride, row = -p.top, col = -p.left, sign = 1;
+      taps_u = p.kh, taps_v = p.kw, first_u = 0, first_v = 0, tap_step = 1, out_row = 0, out_col = 0, out_step = 1;
+      return;
+    }
+    int const s = p.stride;
+    first_u = number / s, first_v = number % s, tap_step = s, out_step = s, step = 1, sign = -1;
+    out_row = ((first_u - p.top) % s + s) % s, out_col = ((first_v - p.left) % s + s) % s;
+    rows = out_row < p.h ? (p.h - out_row - 1) / s + 1 : 0, cols = out_col < p.w ? (p.w - out_col - 1) / s + 1 : 0;
+    row = (out_row + p.top - first_u) / s, col = (out_col + p.left - first_v) / s;
+    taps_u = first_u < p.kh ? (p.kh - first_u - 1) / s + 1 : 0, taps_v = first_v < p.kw ? (p.kw - first_v - 1) / s + 1 : 0;
+  }
+};
+
+template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
+  static constexpr int threads = Tile::threads, depth = 16, stages = 4;
+  static constexpr bool forward = Role == ConvRole::forward, weight = Role == ConvRole::weight;
+  // How many pieces of 16 bytes of a stage a thread copies.
+  static constexpr int a_pieces = Tile::rows * depth / 4 / threads, b_pieces = Tile::columns * depth / 4 / threads;
+  static constexpr int row_tiles = Tile::warp_rows / 16, column_tiles = 4;  // of 16 by 8, a warp
+  static_assert(a_pieces * threads * 4 == Tile::rows * depth && b_pieces * threads * 4 == Tile::columns * depth);
+
+  /// Along the sum: [row][16]. Across it: [16][row], rows in groups of eight exchanged by bits 2 and 3 of the summand.
+  struct Shared {
+    alignas(16) float a[stages][Tile::rows * depth], b[stages][Tile::columns * depth], scale[stages][depth];
+  };
+  ConvTask p;
+
+  RIG_DEVICE void operator()(Shared& shared) const {
+    if constexpr (weight)
+      weight_tile(shared);
+    else
+      pixel_tile(shared);
+  }
+
+ private:
+  using Sums = float[row_tiles][column_tiles][4];
+
+  static RIG_DEVICE int warp_row() { return gpu::warp() % (Tile::rows / Tile::warp_rows) * Tile::warp_rows; }
+  static RIG_DEVICE int warp_column() { return gpu::warp() / (Tile::rows / Tile::warp_rows) * 32; }
+  static RIG_DEVICE int exchanged(int k, int at) { return at ^ (8 * (k / 4 % 4)); }
+
+  /// load(slot) starts the copies of the next stage; multiply(slot) uses one that is there.
+  template <class Load, class Multiply> static RIG_DEVICE void pipeline(int count, Load const& load, Multiply const& multiply) {
+    for (int i = 0; i < stages - 1; ++i) {
+      if (i < count) load(i);
+      gpu::copy_commit();
+    }
+    for (int i = 0; i < count; ++i) {
+      gpu::copy_wait<stages - 2>();
+      gpu::barrier();  // what all threads copied is there, and the slot filled next is no longer read
+      if (i + stages - 1 < count) load((i + stages - 1) % stages);
+      gpu::copy_commit();
+      multiply(i % stages);
+    }
+  }
+
+  /// Adds the products of one stage; scale_a and scale_b multiply raw values: (values, tile, half) and (values, tile).
+  template <class ScaleA, class ScaleB>
+  static RIG_DEVICE void add_products(float const* a, float const* b, Sums& sum, ScaleA const& scale_a, ScaleB const& scale_b) {
+    int const g = gpu::lane() / 4, t = gpu::lane() % 4, m0 = warp_row(), n0 = warp_column();
+    ConvQuad<P> right[column_tiles];
+    {
+      float raw[column_tiles][4];
+      RIG_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        gpu::Float4 const v =
+            gpu::load4(forward ? b + (n0 + i * 8 + g) * depth + 4 * t : b + (4 * t + i) * Tile::columns + exchanged(4 * t, n0 + 4 * g));
+        float const four[4] = {v.x, v.y, v.z, v.w};
+        RIG_UNROLL
+        for (int e = 0; e < 4; ++e) (forward ? raw[i][e] : raw[e][i]) = four[e];
+      }
+      RIG_UNROLL
+      for (int i = 0; i < column_tiles; ++i) scale_b(raw[i], i), right[i].set(raw[i]);
+    }
+    RIG_UNROLL
+    for (int pair = 0; pair < row_tiles; pair += 2) {
+      float raw[4][4];  // [tile, half][summand]
+      RIG_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        gpu::Float4 const v = gpu::load4(weight ? a + (4 * t + i) * Tile::rows + exchanged(4 * t, m0 + pair * 16 + 4 * g)
+                                                : a + (m0 + pair * 16 + i * 8 + g) * depth + 4 * t);
+        float const four[4] = {v.x, v.y, v.z, v.w};
+        RIG_UNROLL
+        for (int e = 0; e < 4; ++e) (weight ? raw[e][i] : raw[i][e]) = four[e];
+      }
+      RIG_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        ConvQuad<P> upper, lower;
+        scale_a(raw[2 * i], pair + i, 0), scale_a(raw[2 * i + 1], pair + i, 1);
+        upper.set(raw[2 * i]), lower.set(raw[2 * i + 1]);
+        RIG_UNROLL
+        for (int j = 0; j < column_tiles; ++j) conv_multiply<P>(sum[pair + i][j], upper, lower, right[j]);
+      }
+    }
+  }
+  /// The tile's row that sum[tile][.][2 half] belongs to, and the first of this thread's columns.
+  static RIG_DEVICE int row_of(int tile, int half) {
+    int const g = gpu::lane() / 4;
+    return warp_row() + (weight ? tile / 2 * 32 + 4 * g + tile % 2 * 2 + half : tile * 16 + half * 8 + g);
+  }
+  static RIG_DEVICE int first_column() { return warp_column() + (forward ? 2 : 8) * (gpu::lane() % 4); }
+
+  /// Writes this thread's results of one row to `to`, which is the row's column `column` of `columns`.
+  template <class Finish>
+  RIG_DEVICE void put_row(Sums const& sum, int tile, int half, float* to, int column, int columns, Finish const& finish) const {
+    if constexpr (forward) {  // column tile j: two neighbours, 8 j further
+      RIG_UNROLL
+      for (int j = 0; j < column_tiles; ++j) {
+        float const v0 = sum[tile][j][2 * half], v1 = sum[tile][j][2 * half + 1];
+        int const at = column + 8 * j;
+        if (p.quads && at < columns) {
+          gpu::store2(to + 8 * j, {finish(v0, at), finish(v1, at + 1)});
+        } else {
+          if (at < columns) to[8 * j] = finish(v0, at);
+          if (at + 1 < columns) to[8 * j + 1] = finish(v1, at + 1);
+        }
+      }
+    } else {  // eight neighbours: entry e of column tile j is number 4 e + j
+      RIG_UNROLL
+      for (int e = 0; e < 2; ++e) {
+        float v[4];
+        RIG_UNROLL
+        for (int j = 0; j < 4; ++j) v[j] = column + 4 * e + j < columns ? finish(sum[tile][j][2 * half + e], column + 4 * e + j) : 0.f;
+        if (p.quads) {
+          if (column + 4 * e < columns) gpu::store4(to + 4 * e, {v[0], v[1], v[2], v[3]});
+        } else {
+          RIG_UNROLL
+          for (int j = 0; j < 4; ++j)
+            if (column + 4 * e + j < columns) to[4 * e + j] = v[j];
+        }
+      }
+    }
+  }
+
+  /// Forward and input: rows are pixels.
+  RIG_DEVICE void pixel_tile(Shared& shared) const {
+    int const in_h = forward ? p.h : p.oh, in_w = forward ? p.w : p.ow, in_c = forward ? p.c : p.o, out_h = forward ? p.oh : p.h,
+              out_w = forward ? p.ow : p.w, columns = forward ? p.o : p.c, thread = gpu::thread();
+    int const split = gpu::block().z % p.splits, tile = gpu::block().x / p.column_tiles,
+              n0 = gpu::block().x % p.column_tiles * Tile::columns;
+    ConvClass const k(p, Role, gpu::block().z / p.splits);
+    // Rows of one group are numbered on; a group is a sample, or the whole batch.
+    int const group = tile / p.row_tiles, m0 = tile % p.row_tiles * Tile::rows, pixels = k.rows * k.cols * (p.by_sample ? 1 : p.n);
+    if (m0 >= pixels) return;
+    int const sample0 = p.by_sample ? group : 0;
+    int const pieces = (in_c + depth - 1) / depth, total = k.taps_u * k.taps_v * pieces;
+    int const begin = int(std::int64_t(total) * split / p.splits), end = int(std::int64_t(total) * (split + 1) / p.splits);
+
+    // What this thread copies: pieces of some rows of a, of b and, the first four threads, of the scales.
+    int const channel = thread % 4 * 4;
+    float const* picture[a_pieces];
+    int row[a_pieces], col[a_pieces];
+    RIG_UNROLL
+    for (int i = 0; i < a_pieces; ++i) {
+      int const m = m0 + thread / 4 + i * (threads / 4);
+      bool const there = m < pixels;
+      int const sample = there ? sample0 + m / (k.rows * k.cols) : 0;
+      picture[i] = p.a + std::int64_t(sample) * in_h * in_w * in_c;
+      row[i] = there ? m / k.cols % k.rows * k.step + k.row : -(1 << 28);
+      col[i] = there ? m % k.cols * k.step + k.col : 0;
+    }
+    int first = begin % pieces * depth, v = k.taps_v ? begin / pieces % k.taps_v : 0, u = k.taps_v ? begin / pieces / k.taps_v : 0;
+    auto load = [&](int slot) {
+      int const left = in_c - first - channel;
+      RIG_UNROLL
+      for (int i = 0; i < a_pieces; ++i) {
+        int const r = row[i] + k.sign * u, q = col[i] + k.sign * v;
+        bool const there = r >= 0 && r < in_h && q >= 0 && q < in_w && left > 0;
+        copy_quad(&shared.a[slot][(thread / 4 + i * (threads / 4)) * depth + channel],
+                  there ? picture[i] + std::int64_t(r * in_w + q) * in_c + first + channel : p.a, there ? left : 0, p.quads_a);
+      }
+      int const tap = (k.first_u + u * k.tap_step) * p.kw + k.first_v + v * k.tap_step;
+      RIG_UNROLL
+      for (int i = 0; i < b_pieces; ++i) {
+        if constexpr (forward) {
+          int const at = thread / 4 + i * (threads / 4), o = n0 + at;
+          bool const there = o < p.o && left > 0;
+          copy_quad(&shared.b[slot][at * depth + channel],
+                    there ? p.b + (std::int64_t(o) * (p.kh * p.kw) + tap) * p.c + first + channel : p.b, there ? left : 0, p.quads_b);
+        } else {
+          int const piece = thread + i * threads, s = piece / (Tile::columns / 4), at = piece % (Tile::columns / 4) * 4;
+          bool const there = first + s < p.o && n0 + at < p.c;
+          copy_quad(&shared.b[slot][s * Tile::columns + exchanged(s, at)],
+                    there ? p.b + (std::int64_t(first + s) * (p.kh * p.kw) + tap) * p.c + n0 + at : p.b, there ? p.c - n0 - at : 0,
+                    p.quads_b);
+        }
+      }
+      if (p.a_scale && thread < 4)
+        copy_quad(&shared.scale[slot][channel], left > 0 ? p.a_scale + std::int64_t(sample0) * in_c + first + channel : p.a_scale,
+                  left > 0 ? left : 0, p.quads_scale);
+      first += depth;
+      if (first >= in_c) {
+        first = 0;
+        if (++v == k.taps_v) v = 0, ++u;
+      }
+    };
+    Sums sum = {};
+    auto as_is = [](float(&)[4], int, int) {};
+    pipeline(end - begin, load, [&](int slot) {
+      // The scales of a's channels are as well those of b's, of which a warp has fewer.
+      float scale[4] = {1, 1, 1, 1};
+      if (p.a_scale) {
+        gpu::Float4 const s = gpu::load4(&shared.scale[slot][gpu::lane() % 4 * 4]);
+        scale[0] = s.x, scale[1] = s.y, scale[2] = s.z, scale[3] = s.w;
+      }
+      add_products(shared.a[slot], shared.b[slot], sum, as_is, [&](float(&raw)[4], int) {
+        RIG_UNROLL
+        for (int e = 0; e < 4; ++e) raw[e] *= scale[e];
+      });
+    });
+
+    int const column = n0 + first_column();
+    float* const out = p.out + p.out_size * split;
+    RIG_UNROLL
+    for (int i = 0; i < 2 * row_tiles; ++i) {
+      int const m = m0 + row_of(i / 2, i % 2);
+      if (m >= pixels) continue;
+      int const sample = sample0 + m / (k.rows * k.cols);
+      std::int64_t const pixel =
+          (std::int64_t(sample) * out_h + k.out_row + m / k.cols % k.rows * k.out_step) * out_w + k.out_col + m % k.cols * k.out_step;
+      if (p.splits > 1) {
+        put_row(sum, i / 2, i % 2, out + pixel * columns + column, column, columns, [](float value, int) { return value; });
+      } else {
+        ConvFinish::Row const row_finish(p.finish, pixel, sample, columns);
+        put_row(sum, i / 2, i % 2, out + pixel * columns + column, column, columns, row_finish);
+      }
+    }
+  }
+
+  /// Weight: rows are outputs, columns channels of x under one tap; the sum runs over pixels, 16 of one sample at a time.
+  RIG_DEVICE void weight_tile(Shared& shared) const {
+    int const taps = p.kh * p.kw, thread = gpu::thread(), split = gpu::block().z;
+    int const n0 = gpu::block().x % p.column_tiles * Tile::columns, tap = gpu::block().x / p.column_tiles % taps, u = tap / p.kw,
+              v = tap % p.kw, m0 = gpu::block().x / p.column_tiles / taps * Tile::rows;
+    int const pixels = p.oh * p.ow, pieces = (pixels + depth - 1) / depth;
+    std::int64_t const total = std::int64_t(p.n) * pieces, begin = total * split / p.splits, end = total * (split + 1) / p.splits;
+
+    int sample = int(begin / pieces), first = int(begin % pieces) * depth;
+    auto load = [&](int slot) {
+      float const *y = p.a + std::int64_t(sample) * pixels * p.o, *x = p.b + std::int64_t(sample) * p.h * p.w * p.c;
+      RIG_UNROLL
+      for (int i = 0; i < a_pieces; ++i) {
+        int const piece = thread + i * threads, s = piece / (Tile::rows / 4), at = piece % (Tile::rows / 4) * 4;
+        bool const there = first + s < pixels && m0 + at < p.o;
+        copy_quad(&shared.a[slot][s * Tile::rows + exchanged(s, at)], there ? y + std::int64_t(first + s) * p.o + m0 + at : p.a,
+                  there ? p.o - m0 - at : 0, p.quads_a);
+      }
+      RIG_UNROLL
+      for (int i = 0; i < b_pieces; ++i) {
+        int const piece = thread + i * threads, s = piece / (Tile::columns / 4), at = piece % (Tile::columns / 4) * 4;
+        int const r = (first + s) / p.ow * p.stride + u - p.top, q = (first + s) % p.ow * p.stride + v - p.left;
+        bool const there = first + s < pixels && n0 + at < p.c && r >= 0 && r < p.h && q >= 0 && q < p.w;
+        copy_quad(&shared.b[slot][s * Tile::columns + exchanged(s, at)], there ? x + std::int64_t(r * p.w + q) * p.c + n0 + at : p.b,
+                  there ? p.c - n0 - at : 0, p.quads_b);
+      }
+      first += depth;
+      if (first >= pixels) first = 0, ++sample;
+    };
+    // The scales of this thread's rows and columns, which change with the sample.
+    float rows[2 * row_tiles], columns[4];
+    RIG_UNROLL
+    for (int i = 0; i < 2 * row_tiles; ++i) rows[i] = 1;
+    RIG_UNROLL
+    for (int j = 0; j < 4; ++j) columns[j] = 1;
+    int const scaled_column = n0 + warp_column() + gpu::lane() / 4 * 4;
+    int multiplied = -1, now = int(begin / pieces), left = pieces - int(begin % pieces);
+    Sums sum = {};
+    pipeline(int(end - begin), load, [&](int slot) {
+      if (now != multiplied) {
+        multiplied = now;
+        if (p.a_scale) {
+          RIG_UNROLL
+          for (int i = 0; i < 2 * row_tiles; ++i)
+            rows[i] = m0 + row_of(i / 2, i % 2) < p.o ? p.a_scale[std::int64_t(now) * p.o + m0 + row_of(i / 2, i % 2)] : 0.f;
+        }
+        if (p.b_scale) {
+          RIG_UNROLL
+          for (int j = 0; j < 4; ++j) columns[j] = scaled_column + j < p.c ? p.b_scale[std::int64_t(now) * p.c + scaled_column + j] : 0.f;
+        }
+      }
+      if (--left == 0) left = pieces, ++now;
+      add_products(
+          shared.a[slot], shared.b[slot], sum,
+          [&](float(&raw)[4], int tile, int half) {
+            RIG_UNROLL
+            for (int e = 0; e < 4; ++e) raw[e] *= rows[2 * tile + half];
+          },
+          [&](float(&raw)[4], int tile) {
+            RIG_UNROLL
+            for (int e = 0; e < 4; ++e) raw[e] *= columns[tile];
+          });
+    });
+
+    int const column = n0 + first_column();
+    float* const out = p.out + p.out_size * split;
+    RIG_UNROLL
+    for (int i = 0; i < 2 * row_tiles; ++i) {
+      int const o = m0 + row_of(i / 2, i % 2);
+      if (o < p.o)
+        put_row(sum, i / 2, i % 2, out + (std::int64_t(o) * taps + tap) * p.c + column, column, p.c,
+                [](float value, int) { return value; });
+    }
+  }
+};
+
+/// The parts of a split sum, added in order.
+struct ConvSumKernel {
+  float const* part;  // [splits, size]
+  float* y;
+  std::int64_t size, pixels, columns;  // pixels of one sample
+  int splits;
+  ConvFinish finish;
+  RIG_HD void operator()(std::int64_t pixel, std::int64_t column) const {
+    float sum = part[pixel * columns + column];
+    for (int s = 1; s < splits; ++s) sum += part[s * size + pixel * columns + column];
+    y[pixel * columns + column] = ConvFinish::Row(finish, pixel, pixel / pixels, columns)(sum, int(column));
+  }
+};
+
+// ---- a 1 by 1 window to at most 16 outputs ---------------------------------------------------------------------------
+
+/// What the three kernels share. Pixels of a sample are cut into `parts` runs of `run`, a block each.
+struct ThinTask {
+  int pixels, c, o, run, parts;
+  float const *x, *y, *weight, *c_scale, *o_scale;  // c_scale [n, c], o_scale [n, o] or null
+  float* out;
+  ConvFinish finish;
+};
+
+/// y: a few lanes share a pixel, read its channels 16 bytes at a time and add up their sums; four pixels at once, so that a
+/// weight is read from shared memory once for them.
+template <int Most> struct ThinForward {
+  static constexpr int threads = 256, together = 4;
+  struct Shared {
+    alignas(16) float weight[Most * 1024];
+  };
+  ThinTask p;
+
+  RIG_DEVICE void operator()(Shared& shared) const {
+    int const sample = gpu::block().y, begin = gpu::block().x * p.run, end = begin + p.run < p.pixels ? begin + p.run : p.pixels;
+    for (int i = gpu::thread(); i < Most * p.c; i += threads) {
+      float const v = i < p.o * p.c ? p.weight[i] : 0.f;
+      shared.weight[i] = p.c_scale ? v * p.c_scale[std::int64_t(sample) * p.c + i % p.c] : v;
+    }
+    gpu::barrier();
+    int lanes = 1;
+    while (lanes < 32 && lanes * 4 < p.c) lanes *= 2;
+    int const lane = gpu::lane() % lanes, first = gpu::thread() / lanes, groups = threads / lanes;
+    float const* x = p.x + std::int64_t(sample) * p.pixels * p.c;
+    for (int run = begin; run < end; run += groups * together) {
+      float sum[together][Most] = {};
+      for (int c = 4 * lane; c < p.c; c += 4 * lanes) {
+        gpu::Float4 v[together];
+        RIG_UNROLL
+        for (int i = 0; i < together; ++i) {
+          int const pixel = run + first + i * groups;
+          v[i] = pixel < end ? gpu::load4(x + std::int64_t(pixel) * p.c + c) : gpu::Float4{0, 0, 0, 0};
+        }
+        RIG_UNROLL
+        for (int o = 0; o < Most; ++o) {
+          gpu::Float4 const w = gpu::load4(&shared.weight[o * p.c + c]);
+          RIG_UNROLL
+          for (int i = 0; i < together; ++i) sum[i][o] += v[i].x * w.x + v[i].y * w.y + v[i].z * w.z + v[i].w * w.w;
+        }
+      }
+      for (int bits = lanes / 2; bits > 0; bits /= 2) {
+        RIG_UNROLL
+        for (int i = 0; i < together; ++i) {
+          RIG_UNROLL
+          for (int o = 0; o < Most; ++o) sum[i][o] += gpu::shuffle_xor(sum[i][o], bits);
+        }
+      }
+      RIG_UNROLL
+      for (int i = 0; i < together; ++i) {
+        int const pixel = run + first + i * groups;
+        if (pixel >= end || lane != 0) continue;
+        std::int64_t const at = std::int64_t(sample) * p.pixels + pixel;
+        ConvFinish::Row const finish(p.finish, at, sample, p.o);
+        RIG_UNROLL
+        for (int o = 0; o < Most; ++o)
+          if (o < p.o) p.out[at * p.o + o] = finish(sum[i][o], o);
+      }
+    }
+  }
+};
+
+/// x: a thread keeps the weights of four channels and goes from pixel to pixel.
+template <int Most> struct ThinInput {
+  static constexpr int threads = 256;
+  struct Shared {};
+  ThinTask p;
+
+  RIG_DEVICE void operator()(Shared&) const {
+    int const quads = p.c / 4, groups = threads / quads, group = gpu::thread() / quads, c = gpu::thread() % quads * 4;
+    int const sample = gpu::block().y, begin = gpu::block().x * p.run, end = begin + p.run < p.pixels ? begin + p.run : p.pixels;
+    if (group >= groups) return;
+    gpu::Float4 w[Most];
+    gpu::Float4 const s = p.c_scale ? gpu::load4(p.c_scale + std::int64_t(sample) * p.c + c) : gpu::Float4{1, 1, 1, 1};
+    RIG_UNROLL
+    for (int o = 0; o < Most; ++o) {
+      float const d = o >= p.o ? 0.f : p.o_scale ? p.o_scale[std::int64_t(sample) * p.o + o] : 1.f;
+      gpu::Float4 const v = gpu::load4(p.weight + std::int64_t(o < p.o ? o : 0) * p.c + c);
+      w[o] = {v.x * s.x * d, v.y * s.y * d, v.z * s.z * d, v.w * s.w * d};
+    }
+    for (int pixel = begin + group; pixel < end; pixel += groups) {
+      std::int64_t const at = std::int64_t(sample) * p.pixels + pixel;
+      gpu::Float4 sum{0, 0, 0, 0};
+      RIG_UNROLL
+      for (int o = 0; o < Most; ++o) {
+        float const g = o < p.o ? p.y[at * p.o + o] : 0.f;
+        sum.x += g * w[o].x, sum.y += g * w[o].y, sum.z += g * w[o].z, sum.w += g * w[o].w;
+      }
+      gpu::store4(p.out + at * p.c + c, sum);
+    }
+  }
+};
+
+/// The weight: a thread sums the products of its four channels over every groups-th pixel of the run; the groups are then
+/// added in order, and the runs by ConvSumKernel.
+template <int Most> struct ThinWeight {
+  static constexpr int threads = 256;
+  struct Shared {
+    alignas(16) float part[threads * 4];
+  };
+  ThinTask p;  // out [n * parts, o, c]
+
+  RIG_DEVICE void operator()(Shared& shared) const {
+    int const quads = p.c / 4, groups = threads / quads, group = gpu::thread() / quads, c = gpu::thread() % quads * 4;
+    int const sample = gpu::block().y, begin = gpu::block().x * p.run, end = begin + p.run < p.pixels ? begin + p.run : p.pixels;
+    gpu::Float4 sum[Most] = {};
+    for (int pixel = begin + group; group < groups && pixel < end; pixel += groups) {
+      std::int64_t const at = std::int64_t(sample) * p.pixels + pixel;
+      gpu::Float4 const x = gpu::load4(p.x + at * p.c + c);
+      RIG_UNROLL
+      for (int o = 0; o < Most; ++o) {
+        float const g = o < p.o ? p.y[at * p.o + o] : 0.f;
+        sum[o].x += g * x.x, sum[o].y += g * x.y, sum[o].z += g * x.z, sum[o].w += g * x.w;
+      }
+    }
+    float* const out = p.out + (std::int64_t(sample) * p.parts + gpu::block().x) * p.o * p.c;
+    RIG_UNROLL
+    for (int o = 0; o < Most; ++o) {
+      if (o >= p.o) break;
+      gpu::barrier();
+      gpu::store4(&shared.part[4 * gpu::thread()], sum[o]);
+      gpu::barrier();
+      float const d = p.o_scale ? p.o_scale[std::int64_t(sample) * p.o + o] : 1.f;
+      for (int i = gpu::thread(); i < p.c; i += threads) {
+        float total = shared.part[i];
+        for (int g = 1; g < groups; ++g) total += shared.part[g * p.c + i];
+        out[o * p.c + i] = total * d * (p.c_scale ? p.c_scale[std::int64_t(sample) * p.c + i] : 1.f);
+      }
+    }
+  }
+};
+
+// ---- which kernel, with which tile -----------------------------------------------------------------------------------
+
+enum class ConvTiles { wide, small, slim };
+/// How one convolution is cut. Depends on the sizes alone, not on the machine, so that results do not either.
+struct ConvPlan {
+  ConvTiles tiles = ConvTiles::wide;
+  int splits = 1;
+};
+inline constexpr std::int64_t conv_multiprocessors = 132;
+
+/// `pieces` of 16 summands for each of `times` matrices of rows by columns.
+inline ConvPlan plan_conv(std::int64_t rows, std::int64_t columns, std::int64_t times, std::int64_t pieces) {
+  auto blocks = [&](std::int64_t r, std::int64_t c) { return (rows + r - 1) / r * ((columns + c - 1) / c) * times; };
+  ConvPlan plan;
+  std::int64_t now = blocks(128, 128);
+  if (columns <= 32 && rows > 64)
+    plan.tiles = ConvTiles::slim, now = blocks(128, 32);
+  else if (columns <= 64 || rows <= 64 || now < conv_multiprocessors)
+    plan.tiles = ConvTiles::small, now = blocks(64, 64);
+  if (now < conv_multiprocessors)
+    plan.splits = int(std::clamp<std::int64_t>(std::min(2 * conv_multiprocessors / std::max<std::int64_t>(now, 1), pieces / 8), 1, 64));
+  return plan;
+}
+
+inline bool quad_rows(float const* p, std::int64_t channels) { return channels % 4 == 0 && reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+
+/// The kernels count in int; groups and larger pictures are left to the plain ones.
+inline bool conv_on_tensor_cores(ConvSize const& s) {
+  std::int64_t const most = std::int64_t(1) << 30;
+  return s.groups == 1 && s.n * std::max(s.h * s.w, s.oh * s.ow) < most && s.h * s.w * s.c < most && s.oh * s.ow * s.o < most &&
+         s.o * s.kh * s.kw * s.c < most && s.stride < 256;
+}
+inline bool thin_conv(ConvSize const& s) {
+  return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.top == 0 && s.left == 0 && s.oh == s.h && s.ow == s.w && s.o <= 16 && s.c % 4 == 0 &&
+         s.c <= 1024;
+}
+
+template <ConvRole Role, class Tile, MatrixPrecision P>
+void launch_conv_tile(Device const& device, ConvTask task, int groups, int rows, int columns, int times) {
+  task.row_tiles = (rows + Tile::rows - 1) / Tile::rows, task.column_tiles = (columns + Tile::columns - 1) / Tile::columns;
+  bool const weight = Role == ConvRole::weight;
+  launch(device, {groups * task.row_tiles * task.column_tiles * (weight ? times : 1), 1, (weight ? 1 : times) * task.splits},
+         ConvGemm<Role, Tile, P>{task});
+}
+template <ConvRole Role, class Tile>
+void launch_conv_as(Device const& device, ConvTask const& task, int groups, int rows, int columns, int times) {
+  switch (device.precision()) {
+    case MatrixPrecision::float32:
+      return launch_conv_tile<Role, Tile, MatrixPrecision::float32>(device, task, groups, rows, columns, times);
+    case MatrixPrecision::tf32: return launch_conv_tile<Role, Tile, MatrixPrecision::tf32>(device, task, groups, rows, columns, times);
+    case MatrixPrecision::bf16: return launch_conv_tile<Role, Tile, MatrixPrecision::bf16>(device, task, groups, rows, columns, times);
+  }
+}
+
+/// One member of the family on tensor cores. `plan` null: chosen by the sizes.
+template <ConvRole Role>
+void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, float const* b, float* out, float const* a_scale,
+                      float const* b_scale, ConvFinish const& finish, ConvPlan const* plan) {
+  bool const weight = Role == ConvRole::weight, forward = Role == ConvRole::forward;
+  std::int64_t const a_channels = forward ? s.c : s.o, b_channels = s.c, in_pixels = s.h * s.w, out_pixels = s.oh * s.ow;
+  std::int64_t const columns = forward ? s.o : s.c, classes = Role == ConvRole::input ? s.stride * s.stride : 1;
+  std::int64_t const result = weight ? s.o * s.kh * s.kw * s.c : forward ? s.n * out_pixels * s.o : s.n * in_pixels * s.c;
+  if (result == 0) return;
+  // A tile that stays within a sample needs one sample's scales only; tiny pictures are scaled beforehand instead.
+  Tensor<float> scaled;
+  std::int64_t const a_pixels = forward ? in_pixels : out_pixels;
+  if (!weight && a_scale && s.n > 1 && (forward ? out_pixels : in_pixels / classes) < 64) {
+    scaled = Tensor<float>({s.n, a_pixels, a_channels}, device);
+    for_each(device, s.n * a_pixels, a_channels, ScaleChannelsKernel<float>{a, a_scale, scaled.mutate(), a_pixels, a_channels});
+    a = scaled.data(), a_scale = nullptr;
+  }
+  bool const by_sample = !weight && a_scale != nullptr;
+  int const groups = by_sample ? int(s.n) : 1;
+  // The largest class of pixels decides the grid.
+  std::int64_t const along_h = (s.h + s.stride - 1) / s.stride, along_w = (s.w + s.stride - 1) / s.stride;
+  std::int64_t const rows = weight ? s.o : (forward ? out_pixels : along_h * along_w) * (by_sample ? 1 : s.n), taps = s.kh * s.kw;
+  std::int64_t const pieces = weight ? s.n * ((out_pixels + 15) / 16) : (taps + classes - 1) / classes * ((a_channels + 15) / 16);
+  std::int64_t const times = weight ? taps : classes;
+  ConvPlan const own = plan ? *plan : plan_conv(rows, columns, times * groups, pieces);
+  Tensor<float> parts;
+  if (own.splits > 1) parts = Tensor<float>({own.splits, result}, device);
+  float* const to = own.splits > 1 ? parts.mutate() : out;
+  ConvTask const task{int(s.n),
+                      int(s.h),
+                      int(s.w),
+                      int(s.c),
+                      int(s.oh),
+                      int(s.ow),
+                      int(s.o),
+                      int(s.kh),
+                      int(s.kw),
+                      int(s.stride),
+                      int(s.top),
+                      int(s.left),
+                      a,
+                      b,
+                      a_scale,
+                      b_scale,
+                      to,
+                      result,
+                      own.splits,
+                      0,
+                      0,
+                      by_sample,
+                      quad_rows(a, a_channels),
+                      quad_rows(b, b_channels),
+                      quad_rows(a_scale, a_channels),
+                      quad_rows(to, columns) && result % 4 == 0,
+                      finish};
+  switch (own.tiles) {
+    case ConvTiles::wide: launch_conv_as<Role, WideTile>(device, task, groups, int(rows), int(columns), int(times)); break;
+    case ConvTiles::small: launch_conv_as<Role, SmallTile>(device, task, groups, int(rows), int(columns), int(times)); break;
+    case ConvTiles::slim: launch_conv_as<Role, SlimTile>(device, task, groups, int(rows), int(columns), int(times)); break;
+  }
+  if (own.splits > 1)
+    for_each(device, result / columns, columns,
+             ConvSumKernel{to, out, result,
+                           weight    ? result / columns
+                           : forward ? out_pixels
+                                     : in_pixels,
+                           columns, own.splits, finish});
+}
+
+/// One of the three kernels of a window of 1 by 1; `role` says which.
+template <int Most>
+void launch_thin_conv(Device const& device, ConvRole role, ConvSize const& s, float const* x, float const* y, float const* weight,
+                      float* out, float const* c_scale, float const* o_scale, ConvFinish const& finish) {
+  std::int64_t const pixels = s.h * s.w;
+  if (role != ConvRole::weight && s.n * pixels == 0) return;
+  // About four blocks a multiprocessor, and enough pixels in each to be worth its weights.
+  std::int64_t const wanted = std::max<std::int64_t>(1, 4 * conv_multiprocessors / std::max<std::int64_t>(s.n, 1));
+  std::int64_t const run = std::clamp<std::int64_t>((pixels + wanted - 1) / wanted, 32, 4096), parts = (pixels + run - 1) / run;
+  ThinTask task{int(pixels), int(s.c), int(s.o), int(run), int(parts), x, y, weight, c_scale, o_scale, out, finish};
+  gpu::Index3 const grid{int(parts), int(s.n), 1};
+  if (role == ConvRole::forward) return launch(device, grid, ThinForward<Most>{task});
+  if (role == ConvRole::input) return launch(device, grid, ThinInput<Most>{task});
+  Tensor<float> sums({s.n * parts, s.o * s.c}, device);
+  task.out = sums.mutate();
+  launch(device, grid, ThinWeight<Most>{task});
+  for_each(device, s.o, s.c, ConvSumKernel{sums.data(), out, s.o * s.c, s.o, s.c, int(s.n * parts), {}});
+}
+inline bool launch_thin(Device const& device, ConvRole role, ConvSize const& s, float const* x, float const* y, float const* weight,
+                        float* out, float const* c_scale, float const* o_scale, ConvFinish const& finish) {
+  bool const aligned = (role == ConvRole::input || quad_rows(x, s.c)) && (role == ConvRole::weight || quad_rows(weight, s.c)) &&
+                       (c_scale == nullptr || quad_rows(c_scale, s.c)) && quad_rows(role == ConvRole::input ? out : nullptr, s.c);
+  if (!thin_conv(s) || !aligned || s.n > 65535 || s.n * s.h * s.w == 0) return false;
+  if (s.o <= 4)
+    launch_thin_conv<4>(device, role, s, x, y, weight, out, c_scale, o_scale, finish);
+  else
+    launch_thin_conv<16>(device, role, s, x, y, weight, out, c_scale, o_scale, finish);
+  return true;
+}
+
+}  // namespace rig::inline RIG_ABI::detail
+#endif

@@ -1,0 +1,159 @@
+// The hand-written convolutions against the CPU's: every tile, split sums, odd sizes, scales, precisions, orders of threads.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "rig/core/random.hpp"
+#include "rig/ops/modulated_conv.hpp"
+
+using namespace rig;
+
+namespace {
+
+double difference(std::vector<float> const& a, std::vector<float> const& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0, error = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (!std::isfinite(b[i])) return std::numeric_limits<double>::infinity();
+    largest = std::max(largest, std::abs(double(a[i]))), error = std::max(error, std::abs(double(a[i]) - double(b[i])));
+  }
+  return largest > 0 ? error / largest : error;
+}
+
+/// Runs f in every order of threads there is, and checks that its result has the same bits.
+template <class F> std::vector<float> in_every_order(F const& f) {
+  std::vector<float> const first = f();
+#if RIG_EMULATED
+  for (auto o : {emulator::Order::backward, emulator::Order::shuffled}) {
+    emulator::order() = o;
+    CHECK((f() == first));
+  }
+  emulator::order() = emulator::Order::forward;
+#endif
+  return first;
+}
+
+struct Sizes {
+  Shape x, w;
+  Conv2dOptions o;
+};
+struct Numbers {
+  Tensor<float> x, y, w, c, o;  // with scales of the channels of x and y
+  detail::ConvSize s;
+  Numbers(Sizes const& z, Device const& device) : s(detail::conv_size("test", z.x, z.w, z.o)) {
+    Rng rng(5);
+    auto some = [&](Shape const& shape) { return randn<float>(shape, rng).to(device); };
+    x = some(z.x), w = some(z.w), y = some({s.n, s.oh, s.ow, s.o}), c = some({s.n, s.c}), o = some({s.n, s.o});
+  }
+};
+
+/// The three members on one device, with or without scales; `plan` for the tensor cores' kernels alone.
+std::vector<std::vector<float>> family(Sizes const& z, bool scaled, Device const& device, detail::ConvPlan const* plan) {
+  Numbers const v(z, device);
+  Tensor<float> y = like(v.y), x = like(v.x), w = like(v.w);
+  if (device.is_cpu()) {
+    auto const cx = scaled ? scale_channels(Var(v.x), Var(v.c)).value() : v.x,
+               oy = scaled ? scale_channels(Var(v.y), Var(v.o)).value() : v.y;
+    Var<float> a = conv2d(Var(cx), Var(v.w), z.o), b = conv2d_input(Var(oy), Var(v.w), z.x, z.o);
+    if (scaled) a = scale_channels(a, Var(v.o)), b = scale_channels(b, Var(v.c));
+    return {a.value().host(), b.value().host(), conv2d_weight(Var(cx), Var(oy), z.w, z.o).value().host()};
+  }
+  detail::ConvScales const scales = scaled ? detail::ConvScales{v.c.data(), v.o.data()} : detail::ConvScales{};
+  using detail::ConvRole;
+  if (plan) {
+    detail::ConvFinish by_o, by_c;
+    by_o.scale = scales.o, by_c.scale = scales.c;
+    detail::launch_conv_gemm<ConvRole::forward>(device, v.s, v.x.data(), v.w.data(), y.mutate(), scales.c, nullptr, by_o, plan);
+    detail::launch_conv_gemm<ConvRole::input>(device, v.s, v.y.data(), v.w.data(), x.mutate(), scales.o, nullptr, by_c, plan);
+    detail::launch_conv_gemm<ConvRole::weight>(device, v.s, v.y.data(), v.x.data(), w.mutate(), scales.o, scales.c, {}, plan);
+  } else {
+    REQUIRE(detail::cuda_conv(device, v.s, v.x.data(), v.w.data(), y.mutate(), scales));
+    REQUIRE(detail::cuda_conv_input(device, v.s, v.y.data(), v.w.data(), x.mutate(), scales));
+    REQUIRE(detail::cuda_conv_weight(device, v.s, v.x.data(), v.y.data(), w.mutate(), scales));
+  }
+  return {y.host(), x.host(), w.host()};
+}
+
+void check_family(Sizes const& z, bool scaled, detail::ConvPlan const* plan, double tolerance, bool every_order) {
+  Device const device = cuda();
+  auto const expected = family(z, scaled, cpu(), nullptr);
+  auto run = [&] {
+    std::vector<float> all;
+    for (auto const& r : family(z, scaled, device, plan)) all.insert(all.end(), r.begin(), r.end());
+    return all;
+  };
+  std::vector<float> const got = every_order ? in_every_order(run) : run();
+  std::size_t first = 0;
+  char const* const names[] = {"y", "x", "w"};
+  for (int k = 0; k < 3; ++k) {
+    auto const& e = expected[std::size_t(k)];
+    INFO(names[k], " of x ", z.x, " and w ", z.w, ", stride ", z.o.stride, scaled ? ", scaled" : "");
+    CHECK(difference(e, {got.begin() + std::ptrdiff_t(first), got.begin() + std::ptrdiff_t(first + e.size())}) <= tolerance);
+    first += e.size();
+  }
+}
+
+// Nothing is a multiple of anything; channels in fours are copied 16 bytes at a time.
+Sizes const odd{{2, 5, 7, 3}, {5, 3, 3, 3}, {.padding = 1}}, fours{{2, 6, 5, 20}, {36, 3, 3, 20}, {.padding = 1}},
+    strided{{2, 7, 9, 4}, {8, 3, 2, 4}, {.stride = 2, .padding = {0, 1, 2, 1}}};
+
+}  // namespace
+
+TEST_CASE("cuda conv: every tile, whole and split sums, with the same bits in every order") {
+  for (auto tiles : {detail::ConvTiles::small, detail::ConvTiles::wide, detail::ConvTiles::slim})
+    for (int splits : {1, 3}) {
+      detail::ConvPlan const plan{tiles, splits};
+      INFO("tiles ", int(tiles), ", splits ", splits);
+      check_family(odd, false, &plan, 1e-6, tiles == detail::ConvTiles::small);
+      check_family(strided, true, &plan, 1e-6, false);
+    }
+}
+TEST_CASE("cuda conv: sizes and scales") {
+  for (bool scaled : {false, true}) {
+    check_family(fours, scaled, nullptr, 1e-6, true);
+    check_family(strided, scaled, nullptr, 1e-6, false);
+    check_family({{1, 1, 1, 1}, {1, 1, 1, 1}, {}}, scaled, nullptr, 1e-6, false);
+    check_family({{3, 4, 4, 17}, {6, 3, 3, 17}, {.padding = 1}}, scaled, nullptr, 1e-6, false);
+    check_family({{2, 9, 8, 5}, {4, 3, 3, 5}, {.padding = 1}}, scaled, nullptr, 1e-6, false);  // a sample is more than a tile
+    check_family({{2, 8, 7, 2}, {3, 2, 2, 2}, {.stride = 3}}, scaled, nullptr, 1e-6, false);   // classes without taps
+    check_family({{2, 7, 8, 3}, {4, 3, 2, 3}, {.padding = {-1, 1, 0, -2}}}, scaled, nullptr, 1e-6, false);
+    check_family({{1, 5, 5, 6}, {70, 1, 1, 6}, {}}, scaled, nullptr, 1e-6, false);
+  }
+}
+TEST_CASE("cuda conv: few outputs of a 1 by 1 window") {
+  for (bool scaled : {false, true}) {
+    check_family({{2, 9, 10, 12}, {3, 1, 1, 12}, {}}, scaled, nullptr, 1e-6, true);
+    check_family({{1, 7, 5, 132}, {11, 1, 1, 132}, {}}, scaled, nullptr, 1e-6, false);
+    check_family({{3, 1, 1, 4}, {1, 1, 1, 4}, {}}, scaled, nullptr, 1e-6, false);
+  }
+}
+TEST_CASE("cuda conv: lower precision rounds, and no more than it says") {
+  Device const device = cuda();
+  Numbers const v(fours, cpu()), d(fours, device);
+  auto const exact = conv2d(Var(v.x), Var(v.w), fours.o).value().host();
+  auto error = [&](MatrixPrecision p) {
+    device.set_precision(p);
+    double const e = difference(exact, conv2d(Var(d.x), Var(d.w), fours.o).value().host());
+    device.set_precision(MatrixPrecision::float32);
+    return e;
+  };
+  CHECK(device.precision() == MatrixPrecision::float32);
+  double const full = error(MatrixPrecision::float32), tf32 = error(MatrixPrecision::tf32), bf16 = error(MatrixPrecision::bf16);
+  CHECK(full < 1e-6);
+  CHECK(tf32 > 1e-5);
+  CHECK(tf32 < 2e-3);
+  CHECK(bf16 > 2e-4);
+  CHECK(bf16 < 2e-2);
+}
+TEST_CASE("cuda conv: how a convolution is cut") {
+  using detail::ConvTiles;
+  auto const many = detail::plan_conv(8 * 256 * 256, 128, 1, 72), few = detail::plan_conv(16, 512, 1, 288),
+             thin = detail::plan_conv(1 << 20, 32, 1, 18), weight = detail::plan_conv(64, 32, 9, 1 << 16);
+  CHECK(many.tiles == ConvTiles::wide);
+  CHECK(many.splits == 1);
+  CHECK(few.tiles == ConvTiles::small);
+  CHECK(few.splits > 16);
+  CHECK(thin.tiles == ConvTiles::slim);
+  CHECK(thin.splits == 1);
+  CHECK(weight.splits > 8);
+}
