@@ -20,8 +20,10 @@
 #if RIG_GPU
 #if RIG_CUDA
 #define RIG_DEVICE __device__ __forceinline__
+#define RIG_UNROLL _Pragma("unroll")  // before a loop over registers
 #else
 #define RIG_DEVICE inline
+#define RIG_UNROLL
 #include "emulator/executor.hpp"
 #endif
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rig/ops/conv.hpp"
+#include "rig/ops/cuda/upfirdn.hpp"
 
 namespace rig::inline RIG_ABI {
 
@@ -275,6 +276,14 @@ template <class T> struct Upfirdn2d {
     check(height >= fh && width >= fw, name, ": x ", x.shape(), " up-sampled and padded is ", height, " by ", width,
           ", smaller than the filter of ", fh, " by ", fw);
     rows.out = (height - fh) / rows.down + 1, cols.out = (width - fw) / cols.down + 1;
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>) {
+      Tensor<T> y;
+      if (x.device().is_cuda() && detail::filter_fits_gpu(x.dim(0), x.dim(3), rows) && detail::filter_fits_gpu(x.dim(0), x.dim(3), cols) &&
+          detail::cuda_upfirdn(x, on_gpu(), detail::on_gpu(rows), detail::on_gpu(cols), y))
+        return y;
+    }
+#endif
     if (!filter) return detail::upfirdn_pass(x, full<T>({1, 1}, T(o.gain), x.device()), rows, cols);
     bool const line = filter.rank() == 1;
     Tensor<T> taps = like(filter);
@@ -293,6 +302,14 @@ template <class T> struct Upfirdn2d {
     std::int64_t const h = detail::filter_height(filter), w = detail::filter_width(filter);
     return apply(Upfirdn2d{filter, detail::adjoint(o, h, w, x.shape(), y.shape())}, gy);
   }
+#if RIG_GPU
+  /// The filter as kernels take it.
+  detail::FilterOnGpu on_gpu() const {
+    bool const line = !filter || filter.rank() == 1;
+    return {filter.data(), int(line ? 1 : detail::filter_height(filter)), int(detail::filter_width(filter)), line,
+            !o.flip,       float(line ? std::sqrt(o.gain) : o.gain)};
+  }
+#endif
 };
 
 /// Every channel of x [n, h, w, c] on its own: zeros inserted (up), padded or cropped, filtered, decimated (down).
