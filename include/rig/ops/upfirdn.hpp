@@ -348,6 +348,16 @@ template <class T> Var<T> downsample2d(Var<T> const& x, Tensor<T> const& filter,
   return upfirdn2d(x, filter, o);
 }
 
+namespace detail {
+/// A few numbers that reach a device with the kernel, without a copy.
+template <class T> struct FewNumbersKernel {
+  static constexpr std::size_t most = 256;
+  T* y;
+  T values[most];
+  RIG_HD void operator()(std::int64_t i) const { y[i] = values[i]; }
+};
+}  // namespace detail
+
 /// A filter ready for upfirdn2d. Eight taps or more stay a row, applied along each axis; fewer become their outer product.
 template <class T> Tensor<T> setup_filter(std::vector<double> const& taps, FilterOptions const& o = {}, Device const& device = {}) {
   std::vector<double> f;
@@ -368,7 +378,13 @@ template <class T> Tensor<T> setup_filter(std::vector<double> const& taps, Filte
   std::vector<T> values;
   for (double v : f) values.push_back(T(v * scale));
   if (o.flip) std::reverse(values.begin(), values.end());
-  return Tensor<T>(row ? Shape{n} : Shape{n, n}, values, device);
+  Shape const shape = row ? Shape{n} : Shape{n, n};
+  if (device.is_cpu() || values.size() > detail::FewNumbersKernel<T>::most) return Tensor<T>(shape, values, device);
+  Tensor<T> taps(shape, device);
+  detail::FewNumbersKernel<T> k{taps.mutate(), {}};
+  std::copy(values.begin(), values.end(), k.values);
+  for_each(device, taps.size(), k);
+  return taps;
 }
 
 struct ConvResampleOptions {

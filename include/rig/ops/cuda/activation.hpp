@@ -2,7 +2,7 @@
 // write a number; what is one a channel, a pixel or a sample comes out of the caches. See channels.hpp.
 // Not yet measured on a GPU; see bench/results/PENDING.md.
 #pragma once
-#include "rig/ops/cuda/channels.hpp"
+#include "rig/ops/cuda/arithmetic.hpp"
 
 #if RIG_GPU
 namespace rig::inline RIG_ABI::detail {
@@ -40,17 +40,6 @@ struct BiasActSlopeBody {
       g[i] = a < limit ? g[i] * (o[i] > 0 ? positive : negative) : 0.f;
     }
     store_pack<V>(gx + at, g);
-  }
-};
-/// y = f(x)
-template <class F> struct UnaryBody {
-  float* y;
-  float const* x;
-  F f;
-  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t, std::int64_t, std::int64_t) const {
-    Pack<V> v = load_pack<V>(x + at);
-    for (int i = 0; i < V; ++i) v[i] = f(v[i]);
-    store_pack<V>(y + at, v);
   }
 };
 /// y = x s, s one number a channel and sample.

@@ -57,25 +57,22 @@ template <class Body, int V> struct EachChannelKernel {
     body.template run<V>((sample * packs + i) * V, sample, row, channel);
   }
 };
-/// body over [samples, rows, c] on a device; `four`: all addresses are aligned. False, and nothing done, if that is too large.
-template <class Body>
-bool each_channel(Device const& device, std::int64_t samples, std::int64_t rows, std::int64_t c, bool four, Body const& body) {
-  std::int64_t const most = std::int64_t(1) << 31;
-  if (samples > 65535 || rows * c >= most) return false;
-  if (samples * rows * c == 0) return true;
-  auto blocks = [](std::int64_t packs) { return int((packs + 255) / 256); };
-  if (four && c % 4 == 0) {
-    EachChannelKernel<Body, 4> const k{body, unsigned(rows * c / 4), unsigned(c / 4)};
-    launch(device, {blocks(k.packs), int(samples), 1}, k);
-  } else {
-    EachChannelKernel<Body, 1> const k{body, unsigned(rows * c), unsigned(c)};
-    launch(device, {blocks(k.packs), int(samples), 1}, k);
-  }
+/// body over [samples, rows, c] on a device, V channels at a time. False, and nothing done, if that is too large.
+template <int V, class Body>
+bool each_pack(Device const& device, std::int64_t samples, std::int64_t rows, std::int64_t c, Body const& body) {
+  std::int64_t const packs = rows * c / V, most = std::int64_t(1) << 31;
+  if (samples > 65535 || packs >= most) return false;
+  launch(device, {int((packs + 255) / 256), int(samples), 1}, EachChannelKernel<Body, V>{body, unsigned(packs), unsigned(c / V)});
   return true;
 }
-/// body over n numbers without rows.
+/// The same, four channels at a time if there are as many and `four`, all addresses are aligned.
+template <class Body>
+bool each_channel(Device const& device, std::int64_t samples, std::int64_t rows, std::int64_t c, bool four, Body const& body) {
+  return four && c % 4 == 0 ? each_pack<4>(device, samples, rows, c, body) : each_pack<1>(device, samples, rows, c, body);
+}
+/// body over n numbers without rows, if they go by four.
 template <class Body> bool each_number(Device const& device, std::int64_t n, bool four, Body const& body) {
-  return n % 4 == 0 ? each_channel(device, 1, n / 4, 4, four, body) : each_channel(device, 1, n, 1, false, body);
+  return four && n % 4 == 0 && each_pack<4>(device, 1, n / 4, 4, body);
 }
 
 }  // namespace rig::inline RIG_ABI::detail

@@ -74,7 +74,7 @@ template <int U, int D, int V> struct SmallFilterKernel {
   int c, packs, runs, groups;  // packs of channels a tile, runs of rows_a_thread rows, groups of columns
   int first_row, first_column, column_tiles;
 
-  static constexpr int needed(int outputs) { return ((outputs - 1) * D + taps - 1) / U + 1; }
+  RIG_HD static constexpr int needed(int outputs) { return ((outputs - 1) * D + taps - 1) / U + 1; }
   int tile_rows() const { return runs * rows_a_thread; }
   int tile_columns() const { return groups * columns_a_thread; }
   bool fits() const { return needed(tile_rows()) * needed(tile_columns()) * packs * V <= capacity; }
