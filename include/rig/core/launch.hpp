@@ -17,6 +17,16 @@
 
 namespace rig::inline RIG_ABI {
 
+namespace detail {
+/// a / b for a >= 0, b > 0; on a GPU in 32 bits where they do, which is several times faster.
+RIG_HD inline std::int64_t quotient(std::int64_t a, std::int64_t b) {
+#if defined(__CUDA_ARCH__)
+  if (((a | b) >> 32) == 0) return std::int64_t(unsigned(a) / unsigned(b));
+#endif
+  return a / b;
+}
+}  // namespace detail
+
 /// The threads of one block. `each` runs its body once a thread and ends in a barrier.
 template <int Threads> struct Block {
   std::int64_t index;
@@ -56,8 +66,10 @@ template <class K> __global__ void for_each_kernel(std::int64_t n, K k) {
   for (std::int64_t i = blockIdx.x * std::int64_t(blockDim.x) + threadIdx.x; i < n; i += std::int64_t(gridDim.x) * blockDim.x) k(i);
 }
 template <class K> __global__ void for_each_2d_kernel(std::int64_t n, std::int64_t cols, K k) {
-  for (std::int64_t i = blockIdx.x * std::int64_t(blockDim.x) + threadIdx.x; i < n; i += std::int64_t(gridDim.x) * blockDim.x)
-    k(i / cols, i % cols);
+  for (std::int64_t i = blockIdx.x * std::int64_t(blockDim.x) + threadIdx.x; i < n; i += std::int64_t(gridDim.x) * blockDim.x) {
+    std::int64_t const row = quotient(i, cols);
+    k(row, i - row * cols);
+  }
 }
 template <class K> __global__ void for_each_block_kernel(K k) {
   __shared__ typename K::Shared shared;

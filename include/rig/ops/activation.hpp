@@ -2,6 +2,7 @@
 // third; the k-th derivative is itself an op, so everything here can be differentiated again.
 #pragma once
 #include "rig/ops/arithmetic.hpp"
+#include "rig/ops/cuda/activation.hpp"
 
 namespace rig::inline RIG_ABI {
 
@@ -117,6 +118,12 @@ template <class T> struct Activate {
     check(order <= 3, to_string(activation), ": derivatives are known up to the third");
     Tensor<T> y = like(x);
     detail::with_activation<T>(activation, order, alpha, [&](auto f) {
+#if RIG_GPU
+      if constexpr (std::is_same_v<T, float>)
+        if (y.device().is_cuda() && detail::each_number(y.device(), y.size(), detail::aligned_for_packs(x.data()),
+                                                        detail::UnaryBody<decltype(f)>{y.mutate(), x.data(), f}))
+          return;
+#endif
       for_each(y.device(), y.size(), detail::UnaryKernel<T, decltype(f)>{y.mutate(), x.data(), f});
     });
     return y;
@@ -136,6 +143,13 @@ template <class T> struct BiasActSlope {
 
   Tensor<T> forward(Tensor<T> const& gy) const {
     Tensor<T> gx = like(gy);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (gx.device().is_cuda() &&
+          detail::each_number(gx.device(), gx.size(), detail::aligned_for_packs(gy.data(), y.data()),
+                              detail::BiasActSlopeBody{gx.mutate(), gy.data(), y.data(), positive, negative, limit}))
+        return gx;
+#endif
     for_each(gx.device(), gx.size(), detail::BiasActSlopeKernel<T>{gx.mutate(), gy.data(), y.data(), positive, negative, limit});
     return gx;
   }
@@ -162,6 +176,13 @@ template <class T> struct BiasAct {
     Tensor<T> y = like(x);
     if (y.size() == 0) return y;
     detail::with_activation<T>(activation, 0, alpha, [&](auto f) {
+#if RIG_GPU
+      if constexpr (std::is_same_v<T, float>)
+        if (y.device().is_cuda() && detail::each_channel(y.device(), 1, y.size() / c, c, detail::aligned_for_packs(x.data(), b.data()),
+                                                         detail::NoiseBiasActBody<decltype(f)>{x.data(), nullptr, nullptr, b.data(),
+                                                                                               y.mutate(), 0, 0, f, gain, limit}))
+          return;
+#endif
       for_each(y.device(), y.size() / c, c, detail::BiasActKernel<T, decltype(f)>{y.mutate(), x.data(), b.data(), c, f, gain, limit});
     });
     return y;

@@ -27,6 +27,12 @@ template <class T, class F> struct Unary {
   Tensor<T> forward(Tensor<T> const& x) const {
     check(bool(x), name, ": the argument is an empty tensor");
     Tensor<T> y = like(x);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (y.device().is_cuda() &&
+          detail::each_number(y.device(), y.size(), detail::aligned_for_packs(x.data()), detail::UnaryBody<F>{y.mutate(), x.data(), f}))
+        return y;
+#endif
     for_each(y.device(), y.size(), detail::UnaryKernel<T, F>{y.mutate(), x.data(), f});
     return y;
   }

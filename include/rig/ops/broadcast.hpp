@@ -2,6 +2,7 @@
 // merged, so a kernel sees a few long axes: [n, h, w, c] * [n, 1, 1, c] becomes (n both)(hw first only)(c both).
 #pragma once
 #include "rig/core/tensor.hpp"
+#include "rig/ops/cuda/arithmetic.hpp"
 
 namespace rig::inline RIG_ABI {
 
@@ -71,7 +72,7 @@ template <class T, class F, int StepA, int StepB> struct BroadcastKernel {
   RIG_HD void operator()(std::int64_t r, std::int64_t c) const {
     std::int64_t rest = r, ka = 0, kb = 0;
     for (int i = plan.rank - 2; i >= 0; --i) {
-      std::int64_t const q = rest / plan.extent[i], at = rest - q * plan.extent[i];
+      std::int64_t const q = quotient(rest, plan.extent[i]), at = rest - q * plan.extent[i];
       ka += at * plan.stride_a[i], kb += at * plan.stride_b[i];
       rest = q;
     }
@@ -110,6 +111,12 @@ template <class T, class F, int StepA, int StepB> struct BroadcastRunKernel {
 template <int StepA, int StepB, class T, class F> void run_broadcast(Tensor<T>& y, T const* a, T const* b, F f, BroadcastPlan const& plan) {
   std::int64_t const cols = plan.extent[plan.rank - 1], rows = y.size() / cols;
   BroadcastKernel<T, F, StepA, StepB> const k{y.mutate(), a, b, f, plan};
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>)
+    if (y.device().is_cuda() && cols % 4 == 0 && aligned_for_packs(StepA ? a : nullptr, StepB ? b : nullptr) &&
+        each_pack<4>(y.device(), 1, rows, cols, BroadcastBody<F, StepA, StepB, BroadcastPlan>{k.y, a, b, f, plan}))
+      return;
+#endif
   if (y.device().is_cuda()) return for_each(y.device(), rows, cols, k);
   std::int64_t const run = 1 + 8192 / cols, chunks = (rows + run - 1) / run;
   for_each_heavy(y.device(), chunks, BroadcastRunKernel<T, F, StepA, StepB>{k, rows, run});
@@ -127,6 +134,12 @@ template <class T, class F> Tensor<T> broadcast_apply(char const* op, F f, Tenso
   check(a && b, op, ": ", a ? "the second" : "the first", " argument is an empty tensor");
   if (a.shape() == b.shape()) {
     Tensor<T> y = like(a);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (y.device().is_cuda() &&
+          each_number(y.device(), y.size(), aligned_for_packs(a.data(), b.data()), SameShapeBody<F>{y.mutate(), a.data(), b.data(), f}))
+        return y;
+#endif
     for_each(y.device(), y.size(), SameShapeKernel<T, F>{y.mutate(), a.data(), b.data(), f});
     return y;
   }

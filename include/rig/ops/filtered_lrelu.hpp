@@ -1,11 +1,12 @@
 // StyleGAN3's non-linearity: bias, up-sampling, leaky relu with gain and clamp, down-sampling, so that the corners the relu
 // makes stay below the frequency the result can hold (Karras et al., "Alias-Free Generative Adversarial Networks", 2021).
-// The large picture in between is never kept: on the CPU it exists a tile at a time, and the gradient makes it again to
+// The large picture in between is never kept: it exists a tile at a time, and the gradient makes it again to
 // read one code an element off it (rising, falling, clamped). With the codes fixed everything is linear: any order.
 #pragma once
 #include <new>
 
 #include "rig/ops/activation.hpp"
+#include "rig/ops/cuda/filtered_lrelu.hpp"
 #include "rig/ops/upfirdn.hpp"
 
 namespace rig::inline RIG_ABI {
@@ -336,6 +337,21 @@ bool filter_by_tiles(char const* op, Tensor<T> const& x, Tensor<T> const& bias, 
   return true;
 }
 
+#if RIG_GPU
+/// The same by strips on a device.
+template <class Middle>
+bool filter_by_strips(char const* op, Tensor<float> const& x, Tensor<float> const& bias, Upfirdn2d<float> const& up,
+                      Upfirdn2d<float> const& down, Middle const& middle, Tensor<float>& y) {
+  if (!x.device().is_cuda() || up.o.down != Factor(1) || down.o.up != Factor(1)) return false;
+  auto const [up_rows, up_cols] = resampling_of(op, up, x.dim(1), x.dim(2));
+  auto const [down_rows, down_cols] = resampling_of(op, down, up_rows.out, up_cols.out);
+  for (auto const& axis : {up_rows, up_cols, down_rows, down_cols})
+    if (!filter_fits_gpu(x.dim(0), x.dim(3), axis)) return false;
+  return cuda_filter_strips(
+      x, bias.data(), {up.on_gpu(), down.on_gpu(), on_gpu(up_rows), on_gpu(up_cols), on_gpu(down_rows), on_gpu(down_cols)}, middle, y);
+}
+#endif
+
 template <class T> Tensor<T> with_bias(Tensor<T> const& x, Tensor<T> const& bias) {
   return bias ? broadcast_apply("filtered_lrelu", Plus{}, x, bias) : x;
 }
@@ -354,6 +370,10 @@ template <class T> struct FilteredSlope {
   Tensor<T> forward(Tensor<T> const& x) const {
     Tensor<T> y;
     if (detail::filter_by_tiles(name, x, Tensor<T>(), up, down, detail::SlopeTile<T>{codes.data(), rising, falling}, y)) return y;
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (detail::filter_by_strips(name, x, Tensor<T>(), up, down, detail::SlopeStrip{codes.data(), rising, falling}, y)) return y;
+#endif
     Tensor<T> u = up.forward(x);
     for_each(u.device(), u.size(), detail::CodeSlopeKernel<T>{u.mutate(), codes.data(), rising, falling});
     return down.forward(u);
@@ -385,6 +405,10 @@ template <class T> struct FilteredLrelu {
     check(up.o.up.x > 0 && down.o.down.x > 0, name, ": factors must be positive, got up ", up.o.up.x, " down ", down.o.down.x);
     Tensor<T> y;
     if (detail::filter_by_tiles(name, x, bias, up, down, detail::ActivateTile<T>{f}, y)) return y;
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (detail::filter_by_strips(name, x, bias, up, down, detail::ActivateStrip<detail::LreluInPlace<T>>{f}, y)) return y;
+#endif
     Tensor<T> u = up.forward(detail::with_bias(x, bias));
     for_each(u.device(), u.size(), detail::LreluKernel<T>{u.mutate(), f});
     return down.forward(u);
@@ -400,6 +424,12 @@ template <class T> struct FilteredLrelu {
     std::int64_t const line = cols.out * x.dim(3), most = std::max<std::int64_t>(1, (std::int64_t(1) << 22) / line);
     Tensor<signed char> codes({x.dim(0), rows.out, cols.out, x.dim(3)}, x.device());
     signed char* to = codes.mutate();
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (x.device().is_cuda() && detail::filter_fits_gpu(x.dim(0), x.dim(3), rows) && detail::filter_fits_gpu(x.dim(0), x.dim(3), cols) &&
+          detail::cuda_filter_codes(x, bias.data(), up.on_gpu(), detail::on_gpu(rows), detail::on_gpu(cols), f, to))
+        return codes;
+#endif
     for (std::int64_t n = 0; n < x.dim(0); ++n)
       for (std::int64_t q = 0; q < rows.out; q += most) {
         std::int64_t const count = std::min(most, rows.out - q);

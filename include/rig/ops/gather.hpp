@@ -11,7 +11,7 @@ template <class T> struct GatherKernel {
   int const* index;
   std::int64_t count, mid, inner;
   RIG_HD void operator()(std::int64_t row, std::int64_t i) const {
-    std::int64_t const o = row / count, k = row % count;
+    std::int64_t const o = quotient(row, count), k = row - o * count;
     y[row * inner + i] = x[(o * mid + index[k]) * inner + i];
   }
 };
@@ -24,6 +24,24 @@ template <class T> struct ScatterKernel {
   RIG_HD void operator()(std::int64_t column) const {
     std::int64_t const o = column / inner, i = column % inner;
     for (std::int64_t k = 0; k < count; ++k) y[(o * mid + index[k]) * inner + i] += x[(o * count + k) * inner + i];
+  }
+};
+// The same additions in the same order, one call a number of x: the first of those that name a row adds them all. y starts at zero.
+template <class T> struct ScatterFirstKernel {
+  T* y;
+  T const* x;
+  int const* index;
+  std::int64_t count, mid, inner;
+  static constexpr std::int64_t most = 4096;  // indices; each call reads all of them
+  RIG_HD void operator()(std::int64_t row, std::int64_t i) const {
+    std::int64_t const o = quotient(row, count), k = row - o * count;
+    int const to = index[k];
+    for (std::int64_t before = 0; before < k; ++before)
+      if (index[before] == to) return;
+    T sum = x[row * inner + i];
+    for (std::int64_t after = k + 1; after < count; ++after)
+      if (index[after] == to) sum += x[(o * count + after) * inner + i];
+    y[(o * mid + to) * inner + i] = sum;
   }
 };
 inline void check_indices(char const* op, Tensor<int> const& index, std::int64_t extent, Device const& device) {
@@ -65,7 +83,11 @@ template <class T> struct ScatterAdd {
     detail::check_indices(name, index, extent, x.device());
     check(index.size() == a.mid, name, ": ", index.size(), " indices for axis ", axis, " of ", x.shape());
     Tensor<T> y = zeros<T>(x.shape().with(a.axis, extent), x.device());
-    for_each(y.device(), a.outer * a.inner, detail::ScatterKernel<T>{y.mutate(), x.data(), index.data(), index.size(), extent, a.inner});
+    if (y.device().is_cuda() && index.size() <= detail::ScatterFirstKernel<T>::most)
+      for_each(y.device(), a.outer * index.size(), a.inner,
+               detail::ScatterFirstKernel<T>{y.mutate(), x.data(), index.data(), index.size(), extent, a.inner});
+    else
+      for_each(y.device(), a.outer * a.inner, detail::ScatterKernel<T>{y.mutate(), x.data(), index.data(), index.size(), extent, a.inner});
     return y;
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T>, Var<T>) const { return gather(gy, index, axis); }

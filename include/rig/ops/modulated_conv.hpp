@@ -115,6 +115,13 @@ template <class T> struct ScaleChannels {
     detail::check_channels(name, x.shape(), s.shape());
     Tensor<T> y = like(x);
     std::int64_t const pixels = x.dim(1) * x.dim(2);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (y.device().is_cuda() &&
+          detail::each_channel(y.device(), x.dim(0), pixels, x.dim(3), detail::aligned_for_packs(x.data(), s.data()),
+                               detail::ScaleChannelsBody{x.data(), s.data(), y.mutate(), x.dim(3)}))
+        return y;
+#endif
     for_each(y.device(), x.dim(0) * pixels, x.dim(3), detail::ScaleChannelsKernel<T>{x.data(), s.data(), y.mutate(), pixels, x.dim(3)});
     return y;
   }
@@ -122,13 +129,22 @@ template <class T> struct ScaleChannels {
   Var<T> vjp(wrt<1>, Var<T> gy, Var<T> /*y*/, Var<T> x, Var<T> /*s*/) const { return channel_dot(gy, x); }
 };
 
-/// Sums over leaves of 512 pixels and then over the leaves, in order: the same bits for any number of threads.
+/// On the CPU sums over leaves of 512 pixels and then over the leaves, in order: the same bits for any number of threads.
 template <class T> struct ChannelDot {
   using scalar = T;
   static constexpr char const* name = "channel_dot";
   Tensor<T> forward(Tensor<T> const& a, Tensor<T> const& b) const {
     check(a.rank() == 4 && a.shape() == b.shape(), name, ": both must be the same [n, h, w, c], got ", a.shape(), " and ", b.shape());
     std::int64_t const n = a.dim(0), c = a.dim(3), pixels = a.dim(1) * a.dim(2);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>) {
+      Tensor<T> y;
+      if (a.device().is_cuda() && a.size() > 0 &&
+          detail::cuda_sum_columns(a.device(), detail::SumOfProducts{a.data(), b.data()}, detail::aligned_for_packs(a.data(), b.data()), n,
+                                   pixels, c, y))
+        return y.reshape({n, c});
+    }
+#endif
     std::int64_t const leaves = std::max<std::int64_t>(1, (pixels + detail::channel_dot_leaf - 1) / detail::channel_dot_leaf);
     Tensor<T> part({n, leaves, c}, a.device());
     detail::ChannelDotKernel<T> const k{a.data(), b.data(), part.mutate(), pixels, leaves, c};
@@ -425,8 +441,19 @@ template <class T> struct NoiseBiasAct {
     check_shapes(name, x.shape(), noise, strength, b);
     std::int64_t const c = x.dim(3);
     Tensor<T> y = like(x);
-    Tensor<T> const bias = b ? b : zeros<T>({c}, x.device());
     detail::with_activation<T>(act.activation, 0, act.alpha, [&](auto f) {
+#if RIG_GPU
+      if constexpr (std::is_same_v<T, float>) {
+        std::int64_t const pixels = x.dim(1) * x.dim(2);
+        detail::NoiseBiasActBody<decltype(f)> const body{
+            x.data(), noise.data(), strength.data(), b.data(), y.mutate(), noise && noise.dim(0) > 1 ? pixels : 0, strength.size() > 1,
+            f,        act.gain,     act.limit};
+        if (y.device().is_cuda() &&
+            detail::each_channel(y.device(), x.dim(0), pixels, c, detail::aligned_for_packs(x.data(), b.data()), body))
+          return;
+      }
+#endif
+      Tensor<T> const bias = b ? b : zeros<T>({c}, x.device());
       detail::NoiseBiasActKernel<T, decltype(f)> const k{
           x.data(), noise.data(), strength.data(), bias.data(), y.mutate(), noise ? noise.size() : 1, c, strength.size() > 1,
           f,        act.gain,     act.limit};

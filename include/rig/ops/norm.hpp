@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rig/ops/cuda/norm.hpp"
 #include "rig/ops/modulated_conv.hpp"
 
 namespace rig::inline RIG_ABI {
@@ -106,8 +107,12 @@ template <class T> struct Moments { Tensor<T> mean, scale; };
 template <class T> Moments<T> moments(char const* op, Tensor<T> const& x, T epsilon) {
   check(x.rank() == 4 && x.size() > 0, op, ": x must be [n, h, w, c] and not empty, got ", x.shape());
   std::int64_t const n = x.dim(0), c = x.dim(3), pixels = x.dim(1) * x.dim(2), leaves = (pixels + moments_leaf - 1) / moments_leaf;
-  Tensor<T> part({n, leaves, 2, c}, x.device());
   Moments<T> m{Tensor<T>({n, c}, x.device()), Tensor<T>({n, c}, x.device())};
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>)
+    if (x.device().is_cuda() && cuda_moments(x, n, pixels, c, epsilon, m.mean, m.scale)) return m;
+#endif
+  Tensor<T> part({n, leaves, 2, c}, x.device());
   MomentsLeafKernel<T> const leaf{x.data(), part.mutate(), pixels, leaves, c};
   if (x.device().is_cpu())
     for_each_heavy(x.device(), n * leaves, leaf);
@@ -122,6 +127,12 @@ template <class T> Tensor<T> normalize_instances(char const* op, Tensor<T> const
   Moments<T> const m = moments(op, x, epsilon);
   Tensor<T> y = like(x);
   std::int64_t const n = x.dim(0), c = x.dim(3), pixels = x.dim(1) * x.dim(2);
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>)
+    if (y.device().is_cuda() && each_channel(y.device(), n, pixels, c, aligned_for_packs(x.data(), style.data()),
+                                             InstanceNormBody{x.data(), m.mean.data(), m.scale.data(), style.data(), y.mutate(), c}))
+      return y;
+#endif
   InstanceNormKernel<T> const k{x.data(), m.mean.data(), m.scale.data(), style.data(), y.mutate(), pixels, c};
   if (y.device().is_cpu()) {
     std::int64_t const leaves = (pixels + moments_leaf - 1) / moments_leaf;
@@ -153,6 +164,14 @@ template <class T> struct MixChannels {
     check(a.shape() == b.shape(), name, ": both pictures must have one shape, got ", a.shape(), " and ", b.shape());
     Tensor<T> y = like(a);
     std::int64_t const pixels = a.dim(1) * a.dim(2);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (y.device().is_cuda() &&
+          detail::each_channel(y.device(), a.dim(0), pixels, a.dim(3),
+                               detail::aligned_for_packs(a.data(), p.data(), b.data(), q.data(), t.data()),
+                               detail::MixChannelsBody{a.data(), p.data(), b.data(), q.data(), t.data(), y.mutate(), a.dim(3)}))
+        return y;
+#endif
     for_each(y.device(), a.dim(0) * pixels, a.dim(3),
              detail::MixChannelsKernel<T>{a.data(), p.data(), b.data(), q.data(), t.data(), y.mutate(), pixels, a.dim(3)});
     return y;

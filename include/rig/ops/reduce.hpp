@@ -1,9 +1,10 @@
 // Sums, and their partner, stretching. sum_to and broadcast_to are each other's derivative, so both are differentiable
 // to any order. Sums run over leaves of 1,024 elements and then over the leaves, always in the same order: the same bits
-// for any number of threads, and on CUDA as on the CPU.
+// for any number of threads. On CUDA float sums have an order of their own, as fixed; see cuda/reduce.hpp.
 #pragma once
 #include "rig/autodiff/op.hpp"
 #include "rig/ops/broadcast.hpp"
+#include "rig/ops/cuda/reduce.hpp"
 
 namespace rig::inline RIG_ABI {
 
@@ -63,6 +64,12 @@ template <class T> struct SumContiguousKernel {
 
 /// [outer, mid, inner] -> [outer, inner]
 template <class T> Tensor<T> sum_middle(Tensor<T> x, std::int64_t outer, std::int64_t mid, std::int64_t inner) {
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>) {
+    Tensor<T> y;
+    if (x.device().is_cuda() && cuda_sum_middle(x, outer, mid, inner, y)) return y;
+  }
+#endif
   do {
     std::int64_t const leaves = mid ? (mid + sum_leaf - 1) / sum_leaf : 1;
     Tensor<T> y({outer, leaves, inner}, x.device());

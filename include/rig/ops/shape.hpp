@@ -39,7 +39,7 @@ template <class T> struct PermuteKernel {
   RIG_HD void operator()(std::int64_t r, std::int64_t c) const {
     std::int64_t rest = r, k = c * stride[rank - 1];
     for (int i = rank - 2; i >= 0; --i) {
-      std::int64_t const q = rest / extent[i];
+      std::int64_t const q = quotient(rest, extent[i]);
       k += (rest - q * extent[i]) * stride[i];
       rest = q;
     }

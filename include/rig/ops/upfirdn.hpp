@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rig/ops/conv.hpp"
+#include "rig/ops/cuda/upfirdn.hpp"
 
 namespace rig::inline RIG_ABI {
 
@@ -275,6 +276,14 @@ template <class T> struct Upfirdn2d {
     check(height >= fh && width >= fw, name, ": x ", x.shape(), " up-sampled and padded is ", height, " by ", width,
           ", smaller than the filter of ", fh, " by ", fw);
     rows.out = (height - fh) / rows.down + 1, cols.out = (width - fw) / cols.down + 1;
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>) {
+      Tensor<T> y;
+      if (x.device().is_cuda() && detail::filter_fits_gpu(x.dim(0), x.dim(3), rows) && detail::filter_fits_gpu(x.dim(0), x.dim(3), cols) &&
+          detail::cuda_upfirdn(x, on_gpu(), detail::on_gpu(rows), detail::on_gpu(cols), y))
+        return y;
+    }
+#endif
     if (!filter) return detail::upfirdn_pass(x, full<T>({1, 1}, T(o.gain), x.device()), rows, cols);
     bool const line = filter.rank() == 1;
     Tensor<T> taps = like(filter);
@@ -293,6 +302,14 @@ template <class T> struct Upfirdn2d {
     std::int64_t const h = detail::filter_height(filter), w = detail::filter_width(filter);
     return apply(Upfirdn2d{filter, detail::adjoint(o, h, w, x.shape(), y.shape())}, gy);
   }
+#if RIG_GPU
+  /// The filter as kernels take it.
+  detail::FilterOnGpu on_gpu() const {
+    bool const line = !filter || filter.rank() == 1;
+    return {filter.data(), int(line ? 1 : detail::filter_height(filter)), int(detail::filter_width(filter)), line,
+            !o.flip,       float(line ? std::sqrt(o.gain) : o.gain)};
+  }
+#endif
 };
 
 /// Every channel of x [n, h, w, c] on its own: zeros inserted (up), padded or cropped, filtered, decimated (down).
@@ -331,6 +348,16 @@ template <class T> Var<T> downsample2d(Var<T> const& x, Tensor<T> const& filter,
   return upfirdn2d(x, filter, o);
 }
 
+namespace detail {
+/// A few numbers that reach a device with the kernel, without a copy.
+template <class T> struct FewNumbersKernel {
+  static constexpr std::size_t most = 256;
+  T* y;
+  T values[most];
+  RIG_HD void operator()(std::int64_t i) const { y[i] = values[i]; }
+};
+}  // namespace detail
+
 /// A filter ready for upfirdn2d. Eight taps or more stay a row, applied along each axis; fewer become their outer product.
 template <class T> Tensor<T> setup_filter(std::vector<double> const& taps, FilterOptions const& o = {}, Device const& device = {}) {
   std::vector<double> f;
@@ -351,7 +378,13 @@ template <class T> Tensor<T> setup_filter(std::vector<double> const& taps, Filte
   std::vector<T> values;
   for (double v : f) values.push_back(T(v * scale));
   if (o.flip) std::reverse(values.begin(), values.end());
-  return Tensor<T>(row ? Shape{n} : Shape{n, n}, values, device);
+  Shape const shape = row ? Shape{n} : Shape{n, n};
+  if (device.is_cpu() || values.size() > detail::FewNumbersKernel<T>::most) return Tensor<T>(shape, values, device);
+  Tensor<T> taps(shape, device);
+  detail::FewNumbersKernel<T> k{taps.mutate(), {}};
+  std::copy(values.begin(), values.end(), k.values);
+  for_each(device, taps.size(), k);
+  return taps;
 }
 
 struct ConvResampleOptions {

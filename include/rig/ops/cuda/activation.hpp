@@ -1,0 +1,86 @@
+// bias_act with noise, gain and clamp, its slope, and the maps of a sample's channels, four channels a thread: one read and one
+// write a number; what is one a channel, a pixel or a sample comes out of the caches. See channels.hpp.
+// Not yet measured on a GPU; see bench/results/PENDING.md.
+#pragma once
+#include "rig/ops/cuda/arithmetic.hpp"
+
+#if RIG_GPU
+namespace rig::inline RIG_ABI::detail {
+
+/// y = clamp(gain f(x + strength noise + bias)). Noise (one number a pixel, of one sample or of all) and bias may be null;
+/// strength is one number (strength_step 0) or one a channel (1).
+template <class F> struct NoiseBiasActBody {
+  float const *x, *noise, *strength, *bias;
+  float* y;
+  std::int64_t noise_step, strength_step;  // from sample to sample, from channel to channel
+  F f;
+  float gain, limit;
+  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t sample, std::int64_t row, std::int64_t channel) const {
+    Pack<V> v = load_pack<V>(x + at);
+    Pack<V> const b = load_pack_or_zero<V>(bias, channel);
+    float const n = noise ? noise[sample * noise_step + row] : 0.f;
+    for (int i = 0; i < V; ++i) {
+      float const s = noise ? strength[(channel + i) * strength_step] * n : 0.f;
+      float const a = gain * f(v[i] + s + b[i]);
+      v[i] = a > limit ? limit : (a < -limit ? -limit : a);
+    }
+    store_pack<V>(y + at, v);
+  }
+};
+/// gx = gy slope, read off the output y.
+struct BiasActSlopeBody {
+  float* gx;
+  float const *gy, *y;
+  float positive, negative, limit;
+  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t, std::int64_t, std::int64_t) const {
+    Pack<V> g = load_pack<V>(gy + at);
+    Pack<V> const o = load_pack<V>(y + at);
+    for (int i = 0; i < V; ++i) {
+      float const a = o[i] < 0 ? -o[i] : o[i];
+      g[i] = a < limit ? g[i] * (o[i] > 0 ? positive : negative) : 0.f;
+    }
+    store_pack<V>(gx + at, g);
+  }
+};
+/// y = x s, s one number a channel and sample.
+struct ScaleChannelsBody {
+  float const *x, *s;
+  float* y;
+  std::int64_t c;
+  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t sample, std::int64_t, std::int64_t channel) const {
+    Pack<V> v = load_pack<V>(x + at);
+    Pack<V> const k = load_pack<V>(s + sample * c + channel);
+    for (int i = 0; i < V; ++i) v[i] *= k[i];
+    store_pack<V>(y + at, v);
+  }
+};
+/// y = a p + b q + t, with p, q, t one number a channel and sample.
+struct MixChannelsBody {
+  float const *a, *p, *b, *q, *t;
+  float* y;
+  std::int64_t c;
+  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t sample, std::int64_t, std::int64_t channel) const {
+    std::int64_t const k = sample * c + channel;
+    Pack<V> const va = load_pack<V>(a + at), vb = load_pack<V>(b + at), vp = load_pack<V>(p + k), vq = load_pack<V>(q + k);
+    Pack<V> v = load_pack<V>(t + k);
+    for (int i = 0; i < V; ++i) v[i] = va[i] * vp[i] + vb[i] * vq[i] + v[i];
+    store_pack<V>(y + at, v);
+  }
+};
+/// y = (x - mean) scale (1 + style scale) + style offset, as InstanceNormKernel; style [n, 2 c] may be null.
+struct InstanceNormBody {
+  float const *x, *mean, *scale, *style;
+  float* y;
+  std::int64_t c;
+  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t sample, std::int64_t, std::int64_t channel) const {
+    std::int64_t const k = sample * c + channel, of_style = k + sample * c;
+    Pack<V> v = load_pack<V>(x + at);
+    Pack<V> const m = load_pack<V>(mean + k), s = load_pack<V>(scale + k), grow = load_pack_or_zero<V>(style, of_style),
+                  offset = load_pack_or_zero<V>(style, of_style + c);
+    for (int i = 0; i < V; ++i) v[i] = (v[i] - m[i]) * (s[i] * (1.f + grow[i])) + offset[i];
+    store_pack<V>(y + at, v);
+  }
+};
+
+}  // namespace rig::inline RIG_ABI::detail
+#endif
