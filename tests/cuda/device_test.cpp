@@ -185,6 +185,22 @@ TEST_CASE("cuda: a kernel that is given the host's or another device's memory is
   for_each(first, 16, AddKernel{there.mutate(), there.data()});
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+TEST_CASE("cuda: the host cannot read the device's memory, handed out or idle") {
+  Device const device = cuda();
+  Tensor<float> x = zeros<float>({64}, device);
+  float const* const p = x.data();
+  CHECK(__asan_address_is_poisoned(p));
+  CHECK(__asan_address_is_poisoned(p + 63));
+  x = {};
+  CHECK(__asan_address_is_poisoned(p));
+  x = Tensor<float>({50}, device);  // the same block
+  CHECK(x.data() == p);
+  device.queue().trim();
+  CHECK(__asan_address_is_poisoned(p));
+}
+#endif
+
 TEST_CASE("cuda: a fault in a kernel names the op") {
   Device const device = cuda();
   square(numbers({4}, device));
