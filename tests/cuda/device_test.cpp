@@ -6,9 +6,9 @@
 #include "cuda/device.hpp"
 #include "rig/core/random.hpp"
 #include "rig/core/repeated.hpp"
+#include "rig/ops/arithmetic.hpp"
 #include "rig/ops/gather.hpp"
 #include "rig/ops/matmul.hpp"
-#include "rig/ops/reduce.hpp"
 
 using namespace rig;
 
@@ -64,7 +64,7 @@ TEST_CASE("cuda: blocks come back in the order of the queue, and the counters sa
   Var<float> const x = numbers({1000}, device);
   CHECK(queue.work().uploads == 1);
   CHECK(queue.work().waits == 0);  // nobody waits to send
-  auto work = [&] { return sum(square(x * 2.f) + x); };
+  auto work = [&] { return sum(square(2.f * x) + x); };
   float const before = work().item();
   CHECK(queue.work().waits == 1);
   auto const asked = queue.memory().system_allocations;
@@ -107,7 +107,7 @@ TEST_CASE("cuda: captured work runs again with what lies in its inputs, on memor
     input.assign(Tensor<float>({64}, values));
     repeated([&] {
       ++rounds;
-      result = square(Var<float>(input)) * 0.5f + Var<float>(input);
+      result = 0.5f * square(Var<float>(input)) + Var<float>(input);
       for_each(device, 64, AddKernel{total.mutate(), result.value().data()});
     });
     // What others take and fill between two rounds is not the capture's.
@@ -130,9 +130,13 @@ TEST_CASE("cuda: captured work runs again with what lies in its inputs, on memor
 
   // What cannot be captured is an error that names the op, and the device works on.
   Repeated sends(device, true, 0), waits(device, true, 0);
-  CHECK_THROWS_WITH_AS(sends([&] { square(Var<float>(input)) + Var<float>(Tensor<float>({64}, std::vector<float>(64, 1), device)); }),
+  CHECK_THROWS_WITH_AS(sends([&] {
+                         Var<float> const y = square(Var<float>(input));
+                         y + Var<float>(Tensor<float>({64}, std::vector<float>(64, 1), device));
+                       }),
                        "cuda:0: square: values were sent from the host in a step that is captured", Error);
-  CHECK_THROWS_WITH_AS(waits([&] { sum(Var<float>(input)).item(); }), doctest::Contains("the host waited in a step that is captured"), Error);
+  CHECK_THROWS_WITH_AS(waits([&] { sum(Var<float>(input)).item(); }), doctest::Contains("the host waited in a step that is captured"),
+                       Error);
   CHECK((kept + 1.f).value().host()[0] == 41);
 }
 
@@ -150,7 +154,8 @@ TEST_CASE("cuda: normal numbers on the device have the CPU's bits") {
     double const u = i < 4 ? (i + 0.5) / 4294967296.0 : i < 8 ? 1 - (i - 3.5) / 4294967296.0 : c.uniform(), turn = 6.283185307179586 * u;
     double const l = detail::portable_log(u);
     detail::PointOnCircle const p = detail::point_on_circle(u);
-    worst = std::max({worst, std::abs(l - std::log(u)) / std::abs(std::log(u)), std::abs(p.x - std::cos(turn)), std::abs(p.y - std::sin(turn))});
+    worst = std::max(
+        {worst, std::abs(l - std::log(u)) / std::abs(std::log(u)), std::abs(p.x - std::cos(turn)), std::abs(p.y - std::sin(turn))});
   }
   CHECK(worst < 1.5e-15);
 }
@@ -173,15 +178,33 @@ TEST_CASE("cuda: a kernel that is given the host's or another device's memory is
   Device const first = cuda(0), second = cuda(1);
   Tensor<float> here({16}), there = zeros<float>({16}, first), other = zeros<float>({16}, second);
   first.queue().enter("add");
-  CHECK_THROWS_WITH_AS(for_each(first, 16, AddKernel{there.mutate(), here.data()}), "add: a kernel on cuda:0 was given memory of the cpu", Error);
+  CHECK_THROWS_WITH_AS(for_each(first, 16, AddKernel{there.mutate(), here.data()}), "add: a kernel on cuda:0 was given memory of the cpu",
+                       Error);
   CHECK_THROWS_WITH_AS(for_each(first, 16, AddKernel{there.mutate(), other.data()}), "add: a kernel on cuda:0 was given memory of cuda:1",
                        Error);
   for_each(first, 16, AddKernel{there.mutate(), there.data()});
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+TEST_CASE("cuda: the host cannot read the device's memory, handed out or idle") {
+  Device const device = cuda();
+  Tensor<float> x = zeros<float>({64}, device);
+  float const* const p = x.data();
+  CHECK(__asan_address_is_poisoned(p));
+  CHECK(__asan_address_is_poisoned(p + 63));
+  x = {};
+  CHECK(__asan_address_is_poisoned(p));
+  x = Tensor<float>({50}, device);  // the same block
+  CHECK(x.data() == p);
+  device.queue().trim();
+  CHECK(__asan_address_is_poisoned(p));
+}
+#endif
+
 TEST_CASE("cuda: a fault in a kernel names the op") {
   Device const device = cuda();
   square(numbers({4}, device));
-  CHECK_THROWS_WITH_AS(launch(device, {1, 1, 1}, LostThread{}), doctest::Contains("square: block (0, 0, 0): 1 of 32 threads are done"), Error);
+  CHECK_THROWS_WITH_AS(launch(device, {1, 1, 1}, LostThread{}), doctest::Contains("square: block (0, 0, 0): 1 of 32 threads are done"),
+                       Error);
 }
 #endif

@@ -13,7 +13,9 @@ namespace {
 /// y = x reversed in each run of 256, through shared memory.
 struct Reverse {
   static constexpr int threads = 256;
-  struct Shared { float part[256]; };
+  struct Shared {
+    float part[256];
+  };
   float const* x;
   float* y;
   RIG_DEVICE void operator()(Shared& shared) const {
@@ -43,7 +45,9 @@ struct LostThread : Reverse {
 #endif
 struct Warps {
   static constexpr int threads = 96;
-  struct Shared { float part[3]; };
+  struct Shared {
+    float part[3];
+  };
   float const* x;
   float* y;  // sums of blocks, then of warps, then votes
   RIG_DEVICE void operator()(Shared& shared) const {
@@ -57,7 +61,9 @@ struct Warps {
 };
 struct AsyncCopy {
   static constexpr int threads = 32;
-  struct Shared { alignas(16) float part[2][128]; };
+  struct Shared {
+    alignas(16) float part[2][128];
+  };
   float const* x;
   float* y;
   RIG_DEVICE void operator()(Shared& shared) const {

@@ -13,7 +13,8 @@ using namespace rig;
 namespace {
 /// The largest difference to the sum in double, over the largest sum of absolute products.
 template <class T>
-double error_of(Device const& device, std::int64_t g, std::int64_t n, std::int64_t k, std::int64_t m, bool ta, bool tb, std::uint64_t seed) {
+double error_of(Device const& device, std::int64_t g, std::int64_t n, std::int64_t k, std::int64_t m, bool ta, bool tb,
+                std::uint64_t seed) {
   Rng rng(seed);
   Tensor<T> const a = randn<T>(ta ? Shape{g, k, n} : Shape{g, n, k}, rng), b = randn<T>(tb ? Shape{g, m, k} : Shape{g, k, m}, rng);
   std::vector<T> const y = batched_matmul(Var<T>(a.to(device)), Var<T>(b.to(device)), {.a = ta, .b = tb}).value().host();
@@ -23,7 +24,8 @@ double error_of(Device const& device, std::int64_t g, std::int64_t n, std::int64
       for (std::int64_t c = 0; c < m; ++c) {
         double sum = 0, total = 0;
         for (std::int64_t q = 0; q < k; ++q) {
-          double const p = double(a.data()[i * n * k + (ta ? q * n + r : r * k + q)]) * double(b.data()[i * k * m + (tb ? c * k + q : q * m + c)]);
+          double const p =
+              double(a.data()[i * n * k + (ta ? q * n + r : r * k + q)]) * double(b.data()[i * k * m + (tb ? c * k + q : q * m + c)]);
           sum += p, total += std::abs(p);
         }
         error = std::max(error, std::abs(double(y[std::size_t((i * n + r) * m + c)]) - sum));
@@ -46,7 +48,8 @@ TEST_CASE("cuda: products agree with the CPU's in every form") {
         CHECK(error_of<float>(device, s.g, s.n, s.k, s.m, ta, tb, 3) < 1e-6);
         CHECK(error_of<double>(device, s.g, s.n, s.k, s.m, ta, tb, 3) < 1e-14);
       }
-  Tensor<float> const none = batched_matmul(Var<float>(Tensor<float>({2, 3, 0}, device)), Var<float>(Tensor<float>({2, 0, 4}, device))).value();
+  Tensor<float> const none =
+      batched_matmul(Var<float>(Tensor<float>({2, 3, 0}, device)), Var<float>(Tensor<float>({2, 0, 4}, device))).value();
   CHECK(none.host() == std::vector<float>(24, 0));
 }
 

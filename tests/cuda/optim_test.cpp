@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cuda/device.hpp"
+#include "rig/core/random.hpp"
 #include "rig/nn/optim/adadelta.hpp"
 #include "rig/nn/optim/adam.hpp"
 #include "rig/nn/optim/ema.hpp"

@@ -139,7 +139,8 @@ TEST_CASE("cuda: train-rig, wishes, transfers, evaluation and files on the devic
       watched.check_steady(4);
       if (c == Control::all && !adadelta) here_rigs = {a}, there_rigs = {b};
     }
-  CHECK_THROWS_WITH_AS(train_rig(w.corpus, F, p, s, face, rig_training(Control::pose, 2)), doctest::Contains("must be on one device"), Error);
+  CHECK_THROWS_WITH_AS(train_rig(w.corpus, F, p, s, face, rig_training(Control::pose, 2)), doctest::Contains("must be on one device"),
+                       Error);
 
   Rig rig = make_rig(G, there_rigs, q);
   std::vector<int> const items{1, 2, 3, 4, 5, 6};

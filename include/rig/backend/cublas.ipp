@@ -51,16 +51,16 @@ void cublas_product(Device const& device, std::int64_t g, std::int64_t n, std::i
   constexpr bool single = std::is_same_v<T, float>;
   cudaDataType_t const type = single ? CUDA_R_32F : CUDA_R_64F;
   MatrixPrecision const p = device.precision();
-  cublasComputeType_t const compute = !single                        ? CUBLAS_COMPUTE_64F
+  cublasComputeType_t const compute = !single                      ? CUBLAS_COMPUTE_64F
                                       : p == MatrixPrecision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                       : p == MatrixPrecision::bf16 ? CUBLAS_COMPUTE_32F_FAST_16BF
                                                                    : CUBLAS_COMPUTE_32F;
   T const one = 1, zero = 0;
-  cublas_check(cublasGemmStridedBatchedEx_64(CublasHandle::of(queue), b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                             a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &one, b, type, b_transposed ? k : m, k * m,
-                                             a, type, a_transposed ? n : k, n * k, &zero, y, type, m, n * m, g, compute,
-                                             CUBLAS_GEMM_DEFAULT),
-               queue, queue.op());
+  cublas_check(
+      cublasGemmStridedBatchedEx_64(CublasHandle::of(queue), b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                    a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &one, b, type, b_transposed ? k : m, k * m, a, type,
+                                    a_transposed ? n : k, n * k, &zero, y, type, m, n * m, g, compute, CUBLAS_GEMM_DEFAULT),
+      queue, queue.op());
   queue.launched("cuBLAS");
 }
 

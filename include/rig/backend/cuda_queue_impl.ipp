@@ -26,14 +26,16 @@ struct CudaSystem {
 /// piece is used again once the device has passed the event behind its copy.
 class CudaStaging {
  public:
-  static constexpr std::size_t largest = std::size_t(8) << 20, total = std::size_t(256) << 20;
+  static constexpr std::size_t smallest = std::size_t(64) << 10, largest = std::size_t(4) << 20, total = std::size_t(256) << 20;
 
   /// Returns how often it had to wait because all pieces were on their way.
   int upload(char* to, char const* from, std::size_t bytes, cudaStream_t stream) {
     int waits = 0;
     for (std::size_t at = 0; at < bytes; at += largest) {
       std::size_t const n = std::min(largest, bytes - at);
-      Piece& piece = idle(BlockCache::rounded(n), waits);
+      std::size_t size = smallest;
+      while (size < n) size *= 4;
+      Piece& piece = idle(size, waits);
       std::memcpy(piece.p, from + at, n);
       cuda_check(cudaMemcpyAsync(to + at, piece.p, n, cudaMemcpyHostToDevice, stream), "upload");
       cuda_check(cudaEventRecord(piece.passed, stream), "upload");
@@ -103,8 +105,8 @@ class CudaQueue final : public Queue {
     if (!p) {
       std::size_t free_bytes = 0, total = 0;
       cudaMemGetInfo(&free_bytes, &total);
-      throw Error(str("cuda:", index_, ": out of memory in ", op(), ": ", bytes, " bytes asked for, ", free_bytes, " of ", total,
-                      " free, ", pool_.statistics().in_use, " in use by rig"));
+      throw Error(str("cuda:", index_, ": out of memory in ", op(), ": ", bytes, " bytes asked for, ", free_bytes, " of ", total, " free, ",
+                      pool_.statistics().in_use, " in use by rig"));
     }
     return p;
   }

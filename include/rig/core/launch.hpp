@@ -108,8 +108,8 @@ template <class K> void launch(Device const& device, gpu::Index3 grid, K const& 
   constexpr int bytes = int(sizeof(typename K::Shared));
   if constexpr (bytes > 48 * 1024)
     detail::cuda_check(cudaFuncSetAttribute(detail::launch_kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "launch");
-  detail::launch_kernel<K><<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, detail::cuda_stream(device)>>>(
-      kernel);
+  detail::launch_kernel<K>
+      <<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, detail::cuda_stream(device)>>>(kernel);
   detail::cuda_launched(device, "launch");
 #else
   detail::emulated_launch<K>(device, {grid.x, grid.y, grid.z}, kernel);

@@ -25,6 +25,7 @@ class Repeated {
       return work();
     }
     if (!captured_) {
+      queue.trim();  // captured work has memory of its own: what the first rounds used is there for it
       queue.begin_capture();
       try {
         work();

@@ -208,7 +208,9 @@ RIG_INLINE Tensor<float> Corpus::codes_on_host(std::vector<int> const& items) co
   for_each(cpu(), y.dim(0) * rows, w_dim, detail::AssembleCodesKernel{y.mutate(), sources.data(), which.data(), rows, w_dim});
   return y;
 }
-RIG_INLINE Tensor<float> Corpus::codes(std::vector<int> const& items, Device const& device) const { return codes_on_host(items).to(device); }
+RIG_INLINE Tensor<float> Corpus::codes(std::vector<int> const& items, Device const& device) const {
+  return codes_on_host(items).to(device);
+}
 RIG_INLINE void Corpus::load(std::vector<int> const& items, Tensor<float>& codes) const { codes.assign(codes_on_host(items)); }
 
 RIG_INLINE Observation Corpus::observe(std::vector<int> const& items, Device const& device) const {

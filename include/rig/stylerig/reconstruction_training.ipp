@@ -245,9 +245,8 @@ RIG_INLINE Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation
     tape.watch(v);
     Var<float> const p = v.x * Var<float>(unit);
     // The mean over images times n: every image is then fitted as if it were alone.
-    tape.backward(
-        n * (render_loss(face(seen, p, {true, landmarks}), landmark) +
-             regulariser(face.layout(), p, prior, face.named_expressions(), light)));
+    tape.backward(n * (render_loss(face(seen, p, {true, landmarks}), landmark) +
+                       regulariser(face.layout(), p, prior, face.named_expressions(), light)));
     adam.rate = nn::cosine_rate(step, steps, rate, rate * 0.05);
     adam.step(v);
   }
@@ -364,7 +363,8 @@ RIG_INLINE std::vector<int> landmark_outliers(Corpus const& corpus, Reconstructi
   std::vector<float> errors;
   for (std::size_t i = 0; i < all.size(); i += 64) {
     std::vector<int> const part(all.begin() + std::ptrdiff_t(i), all.begin() + std::ptrdiff_t(std::min(all.size(), i + 64)));
-    RenderLoss<float> const loss = face(corpus.observe(part, face.device()), Var<float>(F.evaluate(corpus.codes(part, face.device()))), {false, true});
+    RenderLoss<float> const loss =
+        face(corpus.observe(part, face.device()), Var<float>(F.evaluate(corpus.codes(part, face.device()))), {false, true});
     std::vector<float> const values = loss.landmark.value().host();
     Tensor<float> const marks = corpus.landmarks_of(part);
     for (std::size_t k = 0; k < values.size(); ++k) {

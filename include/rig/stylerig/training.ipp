@@ -198,8 +198,8 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   check(r.generator == corpus.generator, "train_rig: F was trained for the generator ", r.generator, ", the corpus is of ",
         corpus.generator);
   check(r.face == face.identity(), "train_rig: F was trained for the face '", r.face, "', the one given is '", face.identity(), "'");
-  check(p.device() == face.device() && r.F.scale.device() == face.device(), "train_rig: F is on ", r.F.scale.device(), ", p on ", p.device(),
-        ", the face on ", face.device(), "; all must be on one device");
+  check(p.device() == face.device() && r.F.scale.device() == face.device(), "train_rig: F is on ", r.F.scale.device(), ", p on ",
+        p.device(), ", the face on ", face.device(), "; all must be on one device");
   check(r.layout == face.layout(), "train_rig: F has the layout ", r.layout.text(), ", the face ", face.layout().text());
   check(p.shape() == (Shape{corpus.size(), r.layout.size()}), "train_rig: p must be [", corpus.size(), ", ", r.layout.size(), "], got ",
         p.shape());

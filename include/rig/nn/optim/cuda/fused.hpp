@@ -16,7 +16,8 @@ template <class T> struct TensorArrays {
   T *a, *b, *c;
   T const* g;
   std::int64_t n;
-  int index;  ///< in the caller's order
+  int index;      ///< in the caller's order
+  int first = 0;  ///< block, of a launch's
 };
 
 template <class T, class Step> struct FusedKernel {
@@ -25,11 +26,7 @@ template <class T, class Step> struct FusedKernel {
   struct Shared {
     typename Step::Shared of_step;
   };
-  struct Entry {
-    TensorArrays<T> x;
-    int first;  // block
-  };
-  Entry list[capacity];
+  TensorArrays<T> list[capacity];
   int count;
   Step step;
 
@@ -38,8 +35,8 @@ template <class T, class Step> struct FusedKernel {
     int k = 0;  // the last entry that does not begin after this block
     for (int half = capacity / 2; half > 0; half /= 2)
       if (k + half < count && list[k + half].first <= block) k += half;
-    std::int64_t const begin = (block - list[k].first) * chunk, n = list[k].x.n;
-    step(list[k].x, begin, begin + chunk < n ? begin + chunk : n, shared.of_step);
+    std::int64_t const begin = (block - list[k].first) * chunk, n = list[k].n;
+    step(list[k], begin, begin + chunk < n ? begin + chunk : n, shared.of_step);
   }
 };
 
@@ -57,7 +54,8 @@ template <class T, class Step> int fused(Device const& device, std::vector<Tenso
   for (auto const& t : tensors) {
     if (t.n == 0) continue;
     if (kernel.count == Kernel::capacity) flush();
-    kernel.list[kernel.count++] = {t, blocks};
+    kernel.list[kernel.count] = t;
+    kernel.list[kernel.count++].first = blocks;
     blocks += int((t.n + Kernel::chunk - 1) / Kernel::chunk);
   }
   flush();
