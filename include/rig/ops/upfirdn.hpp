@@ -380,11 +380,11 @@ template <class T> Tensor<T> setup_filter(std::vector<double> const& taps, Filte
   if (o.flip) std::reverse(values.begin(), values.end());
   Shape const shape = row ? Shape{n} : Shape{n, n};
   if (device.is_cpu() || values.size() > detail::FewNumbersKernel<T>::most) return Tensor<T>(shape, values, device);
-  Tensor<T> taps(shape, device);
-  detail::FewNumbersKernel<T> k{taps.mutate(), {}};
+  Tensor<T> filter(shape, device);
+  detail::FewNumbersKernel<T> k{filter.mutate(), {}};
   std::copy(values.begin(), values.end(), k.values);
-  for_each(device, taps.size(), k);
-  return taps;
+  for_each(device, filter.size(), k);
+  return filter;
 }
 
 struct ConvResampleOptions {
