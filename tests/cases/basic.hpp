@@ -120,6 +120,14 @@ inline void add_activation(Table& t) {
             x[0]);
       },
       {normal({2, 3})});
+  add(t, "bias_act_slope_sum",
+      [](auto const& x) {
+        using T = ScalarOf<decltype(x)>;
+        BiasActSlope<T> const slope{Tensor<T>({2, 3}, {T(0.3), T(-0.2), T(0.9), T(-0.9), T(1), T(-0.1)}, x[0].device()), T(1.3), T(0.4),
+                                    T(0.8)};
+        return apply(BiasActSlopeSum<T>{slope}, x[0]);
+      },
+      {normal({2, 3})});
   for (int a = 0; a <= int(Activation::swish); ++a) {
     Activation const act = Activation(a);
     std::string const name = to_string(act);

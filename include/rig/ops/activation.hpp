@@ -147,13 +147,36 @@ template <class T> struct BiasActSlope {
     if constexpr (std::is_same_v<T, float>)
       if (gx.device().is_cuda() &&
           detail::each_number(gx.device(), gx.size(), detail::aligned_for_packs(gy.data(), y.data()),
-                              detail::BiasActSlopeBody{gx.mutate(), gy.data(), y.data(), positive, negative, limit}))
+                              detail::BiasActSlopeBody{gx.mutate(), {gy.data(), y.data(), positive, negative, limit}}))
         return gx;
 #endif
     for_each(gx.device(), gx.size(), detail::BiasActSlopeKernel<T>{gx.mutate(), gy.data(), y.data(), positive, negative, limit});
     return gx;
   }
   Var<T> vjp(wrt<0>, Var<T> g, Var<T>, Var<T>) const { return apply(*this, g); }
+};
+
+/// The same summed to the last axis [c]: the gradient of the bias. Linear in gy.
+template <class T> struct BiasActSlopeSum {
+  using scalar = T;
+  static constexpr char const* name = "bias_act_slope_sum";
+  BiasActSlope<T> slope;
+
+  Tensor<T> forward(Tensor<T> const& gy) const {
+    std::int64_t const c = gy.dim(-1);
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>) {
+      Tensor<T> sum;
+      if (gy.device().is_cuda() && gy.size() > 0 &&
+          detail::cuda_sum_columns(gy.device(),
+                                   detail::SlopeTimesGradient{gy.data(), slope.y.data(), slope.positive, slope.negative, slope.limit},
+                                   detail::aligned_for_packs(gy.data(), slope.y.data()), 1, gy.size() / c, c, sum))
+        return sum.reshape({c});
+    }
+#endif
+    return SumTo<T>{{c}}.forward(slope.forward(gy));
+  }
+  Var<T> vjp(wrt<0>, Var<T> g, Var<T>, Var<T> gy) const { return apply(slope, broadcast_to(g, gy.shape())); }
 };
 
 struct BiasActOptions {
@@ -188,18 +211,23 @@ template <class T> struct BiasAct {
     return y;
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x, Var<T> b) const {
-    if (piecewise_linear(activation) && gain > 0 && alpha >= 0) {
-      T const negative = activation == Activation::linear ? T(1) : activation == Activation::relu ? T(0) : alpha;
-      return apply(BiasActSlope<T>{y.value(), gain, gain * negative, limit}, gy);
-    }
+    if (slope_shows()) return apply(slope(y), gy);
     Var<T> const z = b ? x + b : x;
     Var<T> const gx = gain * (gy * apply(Activate<T>{activation, alpha, 1}, z));
     return limit < unlimited()
                ? gx * apply(Unary<T, Inside<T>>{{-limit, limit}}, gain * apply(Activate<T>{activation, alpha, 0}, z.detach()))
                : gx;
   }
-  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> b) const { return sum_to(vjp(wrt<0>{}, gy, y, x, b), b.shape()); }
+  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> b) const {
+    return slope_shows() ? apply(BiasActSlopeSum<T>{slope(y)}, gy) : sum_to(vjp(wrt<0>{}, gy, y, x, b), b.shape());
+  }
 
+  /// The output tells the slope.
+  bool slope_shows() const { return piecewise_linear(activation) && gain > 0 && alpha >= 0; }
+  BiasActSlope<T> slope(Var<T> const& y) const {
+    T const negative = activation == Activation::linear ? T(1) : activation == Activation::relu ? T(0) : alpha;
+    return {y.value(), gain, gain * negative, limit};
+  }
   static constexpr T unlimited() { return std::numeric_limits<T>::infinity(); }
 };
 
@@ -233,6 +261,7 @@ template <class T> Var<T> swish(Var<T> const& x) { return activate(x, Activation
 #if RIG_EXTERN_TEMPLATES
 RIG_OP(Activate)
 RIG_OP(BiasActSlope)
+RIG_OP(BiasActSlopeSum)
 RIG_OP(BiasAct)
 #endif
 

@@ -458,7 +458,7 @@ Var<T> filtered_lrelu(Var<T> const& x, Var<T> const& b, Tensor<T> const& up_filt
                       {down_filter, {.down = o.down, .flip = o.flip}},
                       {T(o.gain), T(o.slope), limit},
                       {}};
-  if (b && !x.tracked() && !b.tracked()) {
+  if (b && !b.tracked()) {
     op.bias = b.value();
     return apply(op, x);
   }

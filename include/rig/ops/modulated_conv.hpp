@@ -465,9 +465,7 @@ template <class T> struct NoiseBiasAct {
     return y;
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    // A piecewise linear activation reads its slope off y.
-    bool const with_noise = noise && !(piecewise_linear(act.activation) && act.gain > 0 && act.alpha >= 0);
-    return act.vjp(wrt<0>{}, gy, y, with_noise ? x + noise * strength : x, b);
+    return act.vjp(wrt<0>{}, gy, y, before(x, noise, strength), b);
   }
   Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
     Var<T> const gx = vjp(wrt<0>{}, gy, y, x, noise, strength, b);
@@ -478,7 +476,13 @@ template <class T> struct NoiseBiasAct {
     return sum_to((strength.size() == 1 ? sum_to(gx, noise.shape()) : gx) * noise, strength.shape());
   }
   Var<T> vjp(wrt<3>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    return sum_to(vjp(wrt<0>{}, gy, y, x, noise, strength, b), b.shape());
+    return act.vjp(wrt<1>{}, gy, y, before(x, noise, strength), b);
+  }
+
+ private:
+  /// What the bias is added to; x where only y is asked for the slope.
+  Var<T> before(Var<T> const& x, Var<T> const& noise, Var<T> const& strength) const {
+    return noise && !act.slope_shows() ? x + noise * strength : x;
   }
 };
 

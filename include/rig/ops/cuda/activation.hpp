@@ -3,6 +3,7 @@
 // Not yet measured on a GPU; see bench/results/PENDING.md.
 #pragma once
 #include "rig/ops/cuda/arithmetic.hpp"
+#include "rig/ops/cuda/reduce.hpp"
 
 #if RIG_GPU
 namespace rig::inline RIG_ABI::detail {
@@ -27,19 +28,27 @@ template <class F> struct NoiseBiasActBody {
     store_pack<V>(y + at, v);
   }
 };
-/// gx = gy slope, read off the output y.
-struct BiasActSlopeBody {
-  float* gx;
+/// gy slope, read off the output y,
+struct SlopeTimesGradient {
   float const *gy, *y;
   float positive, negative, limit;
-  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t, std::int64_t, std::int64_t) const {
-    Pack<V> g = load_pack<V>(gy + at);
-    Pack<V> const o = load_pack<V>(y + at);
+  template <int V> RIG_DEVICE Pack<V> at(std::int64_t k) const {
+    Pack<V> g = load_pack<V>(gy + k);
+    Pack<V> const o = load_pack<V>(y + k);
     for (int i = 0; i < V; ++i) {
       float const a = o[i] < 0 ? -o[i] : o[i];
       g[i] = a < limit ? g[i] * (o[i] > 0 ? positive : negative) : 0.f;
     }
-    store_pack<V>(gx + at, g);
+    return g;
+  }
+  /// in sums over rows, the gradient of the bias, it is never written.
+  template <int V> RIG_DEVICE void add(Pack<V>& sum, std::int64_t k) const { sum += at<V>(k); }
+};
+struct BiasActSlopeBody {
+  float* gx;
+  SlopeTimesGradient g;
+  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t, std::int64_t, std::int64_t) const {
+    store_pack<V>(gx + at, g.at<V>(at));
   }
 };
 /// y = x s, s one number a channel and sample.

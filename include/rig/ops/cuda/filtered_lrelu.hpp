@@ -1,5 +1,5 @@
 // Filtered leaky relu on a GPU: what lies between the filters of a strip (see upfirdn.hpp). The large picture is never in memory:
-// forward, 36 multiplications and 8 bytes a result at factors of 2 and 12 taps; the gradient reads one code byte a number of
+// forward, about 80 multiplications and 8 bytes a result at factors of 2 and 12 taps; the gradient reads one code byte a number of
 // the large picture, and these are made by the first half of the same strip. Factors up 2 and 4, down 2 and 4 (not 4 and 4),
 // taps up to six times the factor, the same along both axes; other filters go through upfirdn2d, also on the device.
 // Not yet measured on a GPU; see bench/results/PENDING.md.
@@ -11,26 +11,26 @@ namespace rig::inline RIG_ABI::detail {
 
 /// The activation, F as LreluInPlace,
 template <class F> struct ActivateStrip {
-  static constexpr bool result = true;
+  static constexpr bool result = true, reads = false;
   F f;
-  RIG_DEVICE float operator()(float u, std::int64_t) const { return f(u); }
+  RIG_DEVICE int read(std::int64_t) const { return 0; }
+  RIG_DEVICE float operator()(float u, int, std::int64_t) const { return f(u); }
 };
 /// or its slope by code,
 struct SlopeStrip {
-  static constexpr bool result = true;
+  static constexpr bool result = true, reads = true;
   signed char const* codes;
   float rising, falling;
-  RIG_DEVICE float operator()(float u, std::int64_t at) const {
-    signed char const code = codes[at];
-    return u * (code == 0 ? 0.f : code == 1 ? rising : falling);
-  }
+  RIG_DEVICE int read(std::int64_t at) const { return codes[at]; }
+  RIG_DEVICE float operator()(float u, int code, std::int64_t) const { return u * (code == 0 ? 0.f : code == 1 ? rising : falling); }
 };
 /// or the codes themselves.
 template <class F> struct CodeStrip {
-  static constexpr bool result = false;
+  static constexpr bool result = false, reads = false;
   signed char* codes;
   F f;
-  RIG_DEVICE float operator()(float u, std::int64_t at) const {
+  RIG_DEVICE int read(std::int64_t) const { return 0; }
+  RIG_DEVICE float operator()(float u, int, std::int64_t at) const {
     codes[at] = f.code(u);
     return u;
   }

@@ -209,18 +209,19 @@ template <int V> struct AnyFilterKernel {
 
 /// Nothing between the filters of a strip.
 struct FilterAlone {
-  static constexpr bool result = true;
-  RIG_DEVICE float operator()(float u, std::int64_t) const { return u; }
+  static constexpr bool result = true, reads = false;
+  RIG_DEVICE int read(std::int64_t) const { return 0; }
+  RIG_DEVICE float operator()(float u, int, std::int64_t) const { return u; }
 };
 
 /// Up by U with up to UT taps along each axis, `middle` at every number of the large picture, down by D with up to DT taps; see
-/// the top. middle(u, at) with the number's place in the large picture; Middle::result: false if there is none but what middle
-/// itself keeps, and then D is 1.
+/// the top. middle(u, read, at) with the number's place in the large picture and what middle.read(at) said there, which is asked a
+/// step ahead if Middle::reads; Middle::result: false if there is none but what middle itself keeps, and then D is 1.
 template <int U, int D, int UT, int DT, class Middle> struct FilterStripKernel {
   static_assert((U % D == 0 || D % U == 0) && DT % D == 0);
   static constexpr int channels = 8, columns_a_thread = 2, depth = 2;
   static_assert(U == 1 || U % columns_a_thread == 0);
-  static constexpr int groups = D > U ? 64 : 32;                                           // of columns of the large picture
+  static constexpr int groups = U == D || U * D == 2 ? 32 : 64;                            // of columns of the large picture
   static constexpr int large = groups * columns_a_thread, wide = (large - DT) / D + 1;     // columns of both pictures
   static constexpr int threads = groups * channels, window = (UT + 2 * U - 2) / U;         // samples that meet a column's taps
   static constexpr int step = U > D ? U : D, in_a_step = step / U, out_a_step = step / D;  // large rows, rows of x, of the result
@@ -304,6 +305,24 @@ template <int U, int D, int UT, int DT, class Middle> struct FilterStripKernel {
       }
       gpu::copy_commit();
     };
+    struct Place {
+      bool inside;
+      std::int64_t at;
+    };
+    auto place = [&](int large_row, int q) {
+      int const row = rows.a + large_row, column = cols.a + first + q;
+      bool const inside = row >= 0 && row < up_rows.out && column >= 0 && column < up_cols.out && my_channel < c;
+      return Place{inside, ((sample * up_rows.out + row) * up_cols.out + column) * c + my_channel};
+    };
+    int read[step][columns_a_thread] = {};
+    auto read_step = [&](int m) {
+      RIG_UNROLL
+      for (int r = 0; r < step; ++r) RIG_UNROLL
+      for (int q = 0; q < columns_a_thread; ++q) {
+        Place const p = place(m * step + r, q);
+        read[r][q] = p.inside ? middle.read(p.at) : 0;
+      }
+    };
     for (int d = 0; d < depth; ++d) copy_step(d - lead);
     for (int m = -lead; m < steps; ++m) {
       gpu::copy_wait<depth - 1>();
@@ -326,15 +345,14 @@ template <int U, int D, int UT, int DT, class Middle> struct FilterStripKernel {
         if (m < 0) continue;
         RIG_UNROLL
         for (int r = 0; r < U; ++r) {
-          int const row = rows.a + m * step + s * U + r;
           RIG_UNROLL
           for (int q = 0; q < columns_a_thread; ++q) {
-            int const column = cols.a + first + q;
+            Place const here = place(m * step + s * U + r, q);
             float u = 0;
-            if (row >= 0 && row < up_rows.out && column >= 0 && column < up_cols.out && my_channel < c) {
+            if (here.inside) {
               RIG_UNROLL
               for (int i = 0; i < window; ++i) u += along[r][i] * seen[q][i];
-              u = middle(u, ((sample * up_rows.out + row) * up_cols.out + column) * c + my_channel);
+              u = middle(u, read[s * U + r][q], here.at);
             }
             RIG_UNROLL
             for (int p = 0; p < pending; ++p) {
@@ -344,6 +362,7 @@ template <int U, int D, int UT, int DT, class Middle> struct FilterStripKernel {
           }
         }
       }
+      if (Middle::reads && m >= -1) read_step(m + 1);
       if (m < 0 || !Middle::result) continue;
       // Rows out_a_step m - DT / D + 1 ... of the strip are complete.
       int const done = m * out_a_step - DT / D + 1;
@@ -376,7 +395,7 @@ template <int U, int D, int UT, int DT, class Middle> struct FilterStripKernel {
 
 /// True if a grid can hold n samples of c channels, and these rows or columns, a Resampling, stay far below 32 bits.
 template <class R> bool filter_fits_gpu(std::int64_t n, std::int64_t c, R const& axis) {
-  std::int64_t const most = std::int64_t(1) << 20, pad = axis.pad < 0 ? -axis.pad : axis.pad;
+  std::int64_t const most = std::int64_t(1) << 19, pad = axis.pad < 0 ? -axis.pad : axis.pad;
   return n <= 65535 && c < most && axis.in * axis.up < most && axis.out * axis.down < most && pad < most && axis.taps < most;
 }
 template <class R> AxisOnGpu on_gpu(R const& r) { return {int(r.in), int(r.out), int(r.up), int(r.down), int(r.pad), int(r.taps)}; }
@@ -443,7 +462,7 @@ inline bool cuda_upfirdn(Tensor<float> const& x, FilterOnGpu const& filter, Axis
     }
   }
   auto any = [&](auto kernel, Tensor<float>& to) {
-    if (!kernel.plan()) return false;
+    if (!kernel.plan() || kernel.grid(n).y > 65535) return false;
     kernel.y = (to = make(kernel.rows.out, kernel.cols.out)).mutate();
     launch(x.device(), kernel.grid(n), kernel);
     return true;
