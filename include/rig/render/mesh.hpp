@@ -70,4 +70,16 @@ struct Mesh {
   }
 };
 
+namespace detail {
+
+/// What kernels see of a mesh.
+template <class T> struct MeshView {
+  int const *triangle, *offset, *list;
+  std::int64_t vertices, faces;
+  explicit MeshView(Mesh const& m)
+      : triangle(m.triangles.data()), offset(m.around.offsets.data()), list(m.around.list.data()), vertices(m.vertices), faces(m.faces()) {}
+};
+
+}  // namespace detail
+
 }  // namespace rig::inline RIG_ABI::render

@@ -1,0 +1,96 @@
+// How a hand-written kernel is held against its plain reference: the same op on the CPU, values and gradients, on a GPU or in
+// the emulator in every order of threads, where the bits must not depend on it.
+#pragma once
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "rig/autodiff/tape.hpp"
+#include "rig/core/random.hpp"
+#include "rig/ops/arithmetic.hpp"
+
+namespace agree {
+
+using namespace rig;
+
+/// A device, or a message why there is none.
+inline bool device_for(Device& device) {
+  try {
+    device = cuda();
+    return true;
+  } catch (Error const& e) {
+    std::string const why = e.what();
+    MESSAGE("skipped: ", why);
+    return false;
+  }
+}
+
+using Function = std::function<Var<float>(std::vector<Var<float>> const&)>;
+using Results = std::vector<std::vector<float>>;
+
+/// f's value and the gradients of sum(weights f) with respect to every input; empty tensors stay empty.
+inline Results results(Function const& f, std::vector<Tensor<float>> const& inputs, Device const& device, bool gradients) {
+  Tape tape;
+  std::vector<Var<float>> x, watched;
+  for (auto const& t : inputs) {
+    if (!t) {
+      x.push_back({});
+      continue;
+    }
+    x.push_back(gradients ? tape.watch(t.to(device)) : Var<float>(t.to(device)));
+    watched.push_back(x.back());
+  }
+  Var<float> const y = f(x);
+  Results all{y.value().host()};
+  if (!gradients) return all;
+  Rng rng(77);
+  Var<float> const gy(randn<float>(y.shape(), rng).to(device));
+  for (auto const& g : tape.grad(y, watched, gy, true)) all.push_back(g ? g.value().host() : std::vector<float>{});
+  return all;
+}
+
+inline void check_close(Results const& a, Results const& b, double tolerance = 1e-4) {
+  REQUIRE(a.size() == b.size());
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    REQUIRE(a[k].size() == b[k].size());
+    double largest = 0, error = 0;
+    bool finite = true;
+    for (std::size_t i = 0; i < a[k].size(); ++i) {
+      finite = finite && std::isfinite(b[k][i]);
+      largest = std::max(largest, std::abs(double(a[k][i]))), error = std::max(error, std::abs(double(a[k][i]) - double(b[k][i])));
+    }
+    INFO("result ", k, ": largest ", largest, ", error ", error);
+    CHECK(finite);
+    CHECK(error <= tolerance * largest + 1e-7);
+  }
+}
+
+/// f on the device agrees with f on the CPU and, in the emulator, has the same bits in every order of threads.
+inline void check_on_device(Function const& f, std::vector<Tensor<float>> const& inputs, bool gradients = true, double tolerance = 1e-4) {
+  Device device;
+  if (!device_for(device)) return;
+  Results const expected = results(f, inputs, cpu(), gradients), once = results(f, inputs, device, gradients);
+  check_close(expected, once, tolerance);
+#if RIG_EMULATED
+  for (auto order : {emulator::Order::backward, emulator::Order::shuffled}) {
+    emulator::order() = order;
+    bool const same = results(f, inputs, device, gradients) == once;
+    emulator::order() = emulator::Order::forward;
+    CHECK(same);
+  }
+#else
+  CHECK(results(f, inputs, device, gradients) == once);
+#endif
+}
+
+inline Tensor<float> random(Shape const& s, int seed = 1, float scale = 1, float shift = 0) {
+  Rng rng{std::uint64_t(seed)};
+  auto v = randn<float>(s, rng).host();
+  for (float& e : v) e = shift + scale * e;
+  return Tensor<float>(s, v);
+}
+
+}  // namespace agree
