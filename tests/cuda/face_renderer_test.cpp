@@ -39,6 +39,9 @@ TEST_CASE("cuda: a face, its pictures and its losses") {
   check([&](Face const& face, Parts const& p, Tensor<float> const& picture, Tensor<float> const&) {
     return face.photometric(face.render(face(p, size), picture, {.shading = Shading::pixel}), picture, {.distance = Distance::l21});
   });
+  check([&](Face const& face, Parts const& p, Tensor<float> const& picture, Tensor<float> const&) {
+    return face.drawn_photometric(face(p, size), picture, {.distance = Distance::l21});
+  });
   check([&](Face const& face, Parts const& p, Tensor<float> const&, Tensor<float> const& points) {
     return landmark_loss(face.landmarks(p, size), points, ones<float>({n, 68}, points.device()));
   });

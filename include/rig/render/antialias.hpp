@@ -83,26 +83,6 @@ template <class T> struct MotionTerms {
     }
   }
 };
-template <class T> struct MotionTriangleKernel {
-  T* sum;
-  unsigned char* owns;
-  MotionTerms<T> terms;
-  RIG_HD void operator()(std::int64_t image, std::int64_t f) const {
-    auto const& m = terms.mesh;
-    int const *seen = terms.triangle + image * terms.size.height * terms.size.width, *corners = m.triangle + 3 * f;
-    ScreenTriangle<T> s;
-    T total[9] = {};
-    bool const any =
-        screen_triangle(s, terms.projected + 3 * image * m.vertices, corners, terms.size) &&
-        for_each_owned(s, seen, int(f), terms.size, [&](std::int64_t i, std::int64_t j) { terms.add(image, s, corners, i, j, total); });
-    owns[image * m.faces + f] = any ? 1 : 0;
-    if (!any) return;
-    T* const out = sum + (image * m.faces + f) * 9;
-    for (int k = 0; k < 3; ++k)
-      for (int c = 0; c < 3; ++c) out[3 * s.order[k] + c] = total[3 * k + c];
-  }
-};
-
 template <class T>
 void check_finished(char const* name, Tensor<T> const& image, Tensor<T> const& projected, Visibility const& visibility, Mesh const& mesh) {
   check_projected(name, projected, mesh);
@@ -122,7 +102,6 @@ Tensor<T> pair_gradient(Tensor<T> const& gy, Tensor<T> const& image, Tensor<T> c
   std::int64_t const step = images_at_once(n, (m.faces * 9 + pixels * 2) * std::int64_t(sizeof(T)));
   Tensor<T> force({step, pixels, 2}, projected.device()), sum({step, m.faces, 9}, projected.device());
   Tensor<unsigned char> owns({step, m.faces}, projected.device());
-  bool const hand_written = std::is_same_v<T, float> && !gy.device().is_cpu();
   for (std::int64_t b = 0; b < n; b += step) {
     std::int64_t const count = std::min(step, n - b), v = 3 * b * m.vertices;
     int const* triangle = visibility.triangle.data() + b * pixels;
@@ -131,13 +110,7 @@ Tensor<T> pair_gradient(Tensor<T> const& gy, Tensor<T> const& image, Tensor<T> c
         MotionForceKernel<T>{force.mutate(), gy.data() + b * pixels * channels, image.data() + b * pixels * channels, projected.data() + v,
                              triangle, m, size, channels, T(camera.focal_pixels(size.height)), joined});
     MotionTerms<T> const terms{force.data(), projected.data() + v, triangle, m, size};
-    if (hand_written) {
-#if RIG_GPU
-      if constexpr (std::is_same_v<T, float>) sum_owned_pixels(gy.device(), sum.mutate(), owns.mutate(), count, terms);
-#endif
-    } else {
-      for_each_in_images(gy.device(), count, m.faces, MotionTriangleKernel<T>{sum.mutate(), owns.mutate(), terms});
-    }
+    sum_over_triangles(gy.device(), sum.mutate(), owns.mutate(), count, terms);
     for_each_in_images(gy.device(), count, m.vertices, GatherCornersKernel<T>{gp.mutate() + v, sum.data(), owns.data(), m, 3, 0, 3});
   }
   return gp;

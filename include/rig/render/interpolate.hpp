@@ -150,6 +150,36 @@ template <int Channels> struct InterpolateTerms {
     }
   }
 };
+/// What cuda/owned_pixels.hpp does, one thread a triangle.
+template <class T, class Terms> struct OwnedPixelKernel {
+  T* sum;
+  unsigned char* owns;
+  Terms terms;
+  RIG_HD void operator()(std::int64_t image, std::int64_t f) const {
+    constexpr int row = Terms::width / 3;
+    auto const& m = terms.mesh;
+    int const *seen = terms.triangle + image * terms.size.height * terms.size.width, *corners = m.triangle + 3 * f;
+    ScreenTriangle<T> s;
+    T total[Terms::width] = {};
+    bool const any =
+        screen_triangle(s, terms.projected + 3 * image * m.vertices, corners, terms.size) &&
+        for_each_owned(s, seen, int(f), terms.size, [&](std::int64_t i, std::int64_t j) { terms.add(image, s, corners, i, j, total); });
+    owns[image * m.faces + f] = any ? 1 : 0;
+    if (!any) return;
+    T* const out = sum + (image * m.faces + f) * Terms::width;
+    for (int k = 0; k < 3; ++k)
+      for (int c = 0; c < row; ++c) out[s.order[k] * row + c] = total[k * row + c];
+  }
+};
+/// Sums of terms over the pixels of every triangle: [images, F, Terms::width], written where `owns` [images, F] says 1.
+template <class T, class Terms>
+void sum_over_triangles(Device const& device, T* sum, unsigned char* owns, std::int64_t images, Terms const& terms) {
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>)
+    if (!device.is_cpu()) return sum_owned_pixels(device, sum, owns, images, terms);
+#endif
+  for_each_in_images(device, images, terms.mesh.faces, OwnedPixelKernel<T, Terms>{sum, owns, terms});
+}
 /// y[vertex, c] = sum over its triangles that own pixels, ascending, of numbers begin + c of its corner.
 template <class T> struct GatherCornersKernel {
   T* y;
