@@ -97,9 +97,13 @@ template <class T> struct ProjectKernel {
   PixelCamera<T> c;
   RIG_HD void operator()(std::int64_t image, std::int64_t i) const {
     std::int64_t const k = 3 * (image * vertices + i);
-    auto const x = Mat3<T>::load(r + 9 * image) * Vec3<T>::load(v + k) + Vec3<T>::load(t + 3 * image);
-    T const d = c.distance - x.z, s = c.f / d;
-    T const u = x.x * s + c.cx, w = c.cy - x.y * s;
+    auto const p = Vec3<T>::load(v + k);
+    auto turned = [&](int row) {
+      T const* m = r + 9 * image + 3 * row;
+      return product(m[0], p.x) + product(m[1], p.y) + product(m[2], p.z) + t[3 * image + row];
+    };
+    T const d = c.distance - turned(2), s = c.f / d;
+    T const u = product(turned(0), s) + c.cx, w = c.cy - product(turned(1), s);
     bool const valid = d >= c.near && finite(d) && finite(u) && finite(w);
     y[k] = valid ? u : T(0), y[k + 1] = valid ? w : T(0), y[k + 2] = valid ? d : T(0);
   }

@@ -24,6 +24,18 @@ template <class T> RIG_HD T mul_add(T a, T b, T c) {
 #endif
 }
 
+/// a * b, rounded: nvcc may not join it with the addition that follows. For geometry, which has the same bits on every machine.
+template <class T> RIG_HD T product(T a, T b) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 4)
+    return __fmul_rn(a, b);
+  else
+    return __dmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+
 template <class T> RIG_HD bool finite(T v) { return v - v == T(0); }
 /// Gradients that are not finite are dropped where they arise: bad input must not spread over a whole batch.
 template <class T> RIG_HD T or_zero(T v) { return finite(v) ? v : T(0); }
