@@ -162,6 +162,17 @@ inline void add_render(Table& t) {
       {.order = 1,
        .wrong = {{{1, 3, 5}, {1, 4, 3}}, {{2, 4, 5}, {1, 4, 3}}, {{1, 4, 5}, {2, 4, 3}}},
        .bench = {normal({1, 3000, 3}), normal({1, 3000, 3}, 0)}});
+  add(t, "rendered_photometric",
+      [](auto const& x) {
+        using T = ScalarOf<decltype(x)>;
+        auto const s = scene::scene_for(x[0]);
+        bool const large = x[0].dim(1) == 3000;
+        return rendered_photometric(x[0], Var<T>(s.projected) + x[1],
+                                    scene::constant<T>(large ? Shape{1, 224, 224, 3} : Shape{1, 6, 7, 3}, 5, x[0].device()), s.visibility,
+                                    s.mesh, {}, Distance::l21);
+      },
+      {normal({1, 4, 3}), normal({1, 4, 3}, 0)},
+      {.order = 1, .wrong = {{{1, 3, 3}, {1, 4, 3}}, {{2, 4, 3}, {1, 4, 3}}}, .bench = {normal({1, 3000, 3}), normal({1, 3000, 3}, 0)}});
   add(t, "shade_pixels",
       [](auto const& x) {
         auto const s = scene::scene_for(x[0]);

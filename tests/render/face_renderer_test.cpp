@@ -119,6 +119,28 @@ TEST_CASE("FaceRenderer: pictures, masks, both shadings, and the mean face place
   for (std::int64_t i = 34; i < 136; ++i) CHECK(std::abs(landed.data()[i] - rest.data()[i]) < 1e-5f);
 }
 
+TEST_CASE("FaceRenderer: the loss of a picture that is not kept is the loss of the picture") {
+  FaceRenderer<double> const face(small_face(), Camera::stylerig(10));
+  Rng rng(44);
+  Drawn const p = draw(2, rng);
+  auto const photo = rand<double>({2, 40, 56, 3}, rng);
+  for (auto d : {Distance::l2, Distance::l21}) {
+    auto run = [&](bool kept) {
+      Tape tape;
+      std::vector<Var<double>> x;
+      for (auto const& t : {p.identity, p.reflectance, p.expression, p.light, p.rotation, p.translation}) x.push_back(tape.watch(t));
+      auto const f = face(parts<double>(x), {40, 56});
+      auto const loss = kept ? face.photometric(face.render(f, photo, {.gradient = VisibilityGradient::none}), photo, {.distance = d})
+                             : face.drawn_photometric(f, photo, {.distance = d});
+      std::vector<Tensor<double>> all{loss.value()};
+      for (auto const& g : tape.grad(loss, x, Var<double>(Tensor<double>({2}, {1.0, -0.5})))) all.push_back(g.value());
+      return all;
+    };
+    auto const a = run(true), b = run(false);
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(scene::largest_difference(a[i], b[i]) < 1e-9);
+  }
+}
+
 TEST_CASE("FaceRenderer: wrong parts are refused by name") {
   FaceRenderer<float> const face(small_face(), Camera::stylerig(10));
   CHECK_THROWS_WITH_AS(face(FaceParts<float>{}, {8, 8}), doctest::Contains("at least one part"), Error);

@@ -64,38 +64,25 @@ template <class T> struct MotionForceKernel {
   }
 };
 
-/// A fragment as a material point of its surface: dL/dp_k = lambda_k G, dL/dd_k = lambda_k ((p_k - P) . G) q_k.
-template <class T> struct MotionTriangleKernel {
-  T* sum;
-  unsigned char* owns;
+/// A fragment as a material point of its surface: dL/dp_k = lambda_k G, dL/dd_k = lambda_k ((p_k - P) . G) q_k. Nine numbers a
+/// triangle, as terms of cuda/owned_pixels.hpp: corner by corner of the screen triangle.
+template <class T> struct MotionTerms {
+  static constexpr int width = 9;
   T const *force, *projected;
   int const* triangle;
   MeshView<T> mesh;
   ImageSize size;
-  RIG_HD void operator()(std::int64_t image, std::int64_t f) const {
-    std::int64_t const pixels = size.height * size.width;
-    unsigned char& flag = owns[image * mesh.faces + f];
-    flag = 0;
-    ScreenTriangle<T> s;
-    if (!screen_triangle(s, projected + 3 * image * mesh.vertices, mesh.triangle + 3 * f, size)) return;
-    T* const out = sum + (image * mesh.faces + f) * 9;
-    T const *g = force + 2 * image * pixels, unit = T(1) / T(Raster<T>::unit);
-    bool first = true;
-    for_each_owned(s, triangle + image * pixels, int(f), size, [&](Fragment<T> const& p, std::int64_t i, std::int64_t j) {
-      if (first)
-        for (int k = 0; k < 9; ++k) out[k] = T(0);
-      first = false;
-      T const gu = g[2 * (i * size.width + j)], gw = g[2 * (i * size.width + j) + 1];
-      for (int k = 0; k < 3; ++k) {
-        T* o = out + 3 * p.order[k];
-        T const du = T(s.v[k].u) * unit - (T(j) + T(0.5)), dw = T(s.v[k].w) * unit - (T(i) + T(0.5));
-        o[0] += p.lambda[k] * gu, o[1] += p.lambda[k] * gw, o[2] += p.lambda[k] * (du * gu + dw * gw) * p.q[k];
-      }
-    });
-    flag = first ? 0 : 1;
+  RIG_HD void add(std::int64_t image, ScreenTriangle<T> const& s, int const*, std::int64_t row, std::int64_t column, T* sum) const {
+    Fragment<T> const p(s, row, column);
+    T const *g = force + 2 * ((image * size.height + row) * size.width + column), unit = T(1) / T(Raster<T>::unit);
+    T const gu = g[0], gw = g[1];
+    for (int k = 0; k < 3; ++k) {
+      T const du = T(s.v[k].u) * unit - (T(column) + T(0.5)), dw = T(s.v[k].w) * unit - (T(row) + T(0.5));
+      sum[3 * k] += p.lambda[k] * gu, sum[3 * k + 1] += p.lambda[k] * gw;
+      sum[3 * k + 2] += p.lambda[k] * (du * gu + dw * gw) * p.q[k];
+    }
   }
 };
-
 template <class T>
 void check_finished(char const* name, Tensor<T> const& image, Tensor<T> const& projected, Visibility const& visibility, Mesh const& mesh) {
   check_projected(name, projected, mesh);
@@ -122,8 +109,8 @@ Tensor<T> pair_gradient(Tensor<T> const& gy, Tensor<T> const& image, Tensor<T> c
         gy.device(), count, pixels,
         MotionForceKernel<T>{force.mutate(), gy.data() + b * pixels * channels, image.data() + b * pixels * channels, projected.data() + v,
                              triangle, m, size, channels, T(camera.focal_pixels(size.height)), joined});
-    for_each_in_images(gy.device(), count, m.faces,
-                       MotionTriangleKernel<T>{sum.mutate(), owns.mutate(), force.data(), projected.data() + v, triangle, m, size});
+    MotionTerms<T> const terms{force.data(), projected.data() + v, triangle, m, size};
+    sum_over_triangles(gy.device(), sum.mutate(), owns.mutate(), count, terms);
     for_each_in_images(gy.device(), count, m.vertices, GatherCornersKernel<T>{gp.mutate() + v, sum.data(), owns.data(), m, 3, 0, 3});
   }
   return gp;

@@ -97,9 +97,13 @@ template <class T> struct ProjectKernel {
   PixelCamera<T> c;
   RIG_HD void operator()(std::int64_t image, std::int64_t i) const {
     std::int64_t const k = 3 * (image * vertices + i);
-    auto const x = Mat3<T>::load(r + 9 * image) * Vec3<T>::load(v + k) + Vec3<T>::load(t + 3 * image);
-    T const d = c.distance - x.z, s = c.f / d;
-    T const u = x.x * s + c.cx, w = c.cy - x.y * s;
+    auto const p = Vec3<T>::load(v + k);
+    auto turned = [&](int row) {
+      T const* m = r + 9 * image + 3 * row;
+      return product(m[0], p.x) + product(m[1], p.y) + product(m[2], p.z) + t[3 * image + row];
+    };
+    T const d = c.distance - turned(2), s = c.f / d;
+    T const u = product(turned(0), s) + c.cx, w = c.cy - product(turned(1), s);
     bool const valid = d >= c.near && finite(d) && finite(u) && finite(w);
     y[k] = valid ? u : T(0), y[k + 1] = valid ? w : T(0), y[k + 2] = valid ? d : T(0);
   }
@@ -128,18 +132,15 @@ template <class T> struct ProjectVertexBackwardKernel {
 };
 /// Sums of force x vertex^T (9) and force (3).
 template <class T, class Force> struct PoseSumLeaf {
+  static constexpr int width = 12;
   T const* v;
   Force force;
-  RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, T* out) const {
-    T s[12] = {};
-    for (std::int64_t i = begin; i < end; ++i) {
-      Vec3<T> const h = or_zero(force(image, i)), p = or_zero(Vec3<T>::load(v + 3 * (image * force.vertices + i)));
-      s[0] += h.x * p.x, s[1] += h.x * p.y, s[2] += h.x * p.z;
-      s[3] += h.y * p.x, s[4] += h.y * p.y, s[5] += h.y * p.z;
-      s[6] += h.z * p.x, s[7] += h.z * p.y, s[8] += h.z * p.z;
-      s[9] += h.x, s[10] += h.y, s[11] += h.z;
-    }
-    for (int k = 0; k < 12; ++k) out[k] = s[k];
+  RIG_HD void add(std::int64_t image, std::int64_t i, T* s) const {
+    Vec3<T> const h = or_zero(force(image, i)), p = or_zero(Vec3<T>::load(v + 3 * (image * force.vertices + i)));
+    s[0] += h.x * p.x, s[1] += h.x * p.y, s[2] += h.x * p.z;
+    s[3] += h.y * p.x, s[4] += h.y * p.y, s[5] += h.y * p.z;
+    s[6] += h.z * p.x, s[7] += h.z * p.y, s[8] += h.z * p.z;
+    s[9] += h.x, s[10] += h.y, s[11] += h.z;
   }
 };
 /// Splits [n, 12] into [n, 9] and [n, 3].
@@ -181,8 +182,9 @@ template <class T> struct Project {
     std::int64_t const n = v.dim(0), count = v.dim(1);
     ProjectForce<T> const force{gy.data(), y.data(), count, PixelCamera<T>(camera, size)};
     Tensor<T> gv(v.shape(), v.device()), gr(r.shape(), v.device()), gt(t.shape(), v.device());
-    for_each_in_images(v.device(), n, count, ProjectVertexBackwardKernel<T>{gv.mutate(), r.data(), force});
-    Tensor<T> const sum = sum_images<T>(v.device(), n, count, 12, PoseSumLeaf<T, ProjectForce<T>>{v.data(), force});
+    Tensor<T> const sum = sum_images<T>(
+        v.device(), n, count,
+        WithSum<ProjectVertexBackwardKernel<T>, PoseSumLeaf<T, ProjectForce<T>>>{{gv.mutate(), r.data(), force}, {v.data(), force}});
     for_each(v.device(), n, SplitPoseKernel<T>{gr.mutate(), gt.mutate(), sum.data()});
     return {gv, gr, gt};
   }
@@ -224,8 +226,9 @@ template <class T> struct Rotate {
   std::tuple<Tensor<T>, Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const&, Tensor<T> const& v, Tensor<T> const& r) const {
     std::int64_t const n = v.dim(0), count = v.dim(1);
     Tensor<T> gv(v.shape(), v.device()), gr(r.shape(), v.device()), unused({n, 3}, v.device());
-    for_each_in_images(v.device(), n, count, RotateVertexBackwardKernel<T>{gv.mutate(), gy.data(), r.data(), count});
-    Tensor<T> const sum = sum_images<T>(v.device(), n, count, 12, PoseSumLeaf<T, RotateForce<T>>{v.data(), {gy.data(), count}});
+    Tensor<T> const sum = sum_images<T>(v.device(), n, count,
+                                        WithSum<RotateVertexBackwardKernel<T>, PoseSumLeaf<T, RotateForce<T>>>{
+                                            {gv.mutate(), gy.data(), r.data(), count}, {v.data(), {gy.data(), count}}});
     for_each(v.device(), n, SplitPoseKernel<T>{gr.mutate(), unused.mutate(), sum.data()});
     return {gv, gr};
   }
@@ -293,8 +296,9 @@ template <class T> struct ProjectOrthographic {
     std::int64_t const n = v.dim(0), count = v.dim(1);
     OrthographicForce<T> const force{gy.data(), count, T(size.width) / 2, T(size.height) / 2};
     Tensor<T> gv(v.shape(), v.device()), gr(r.shape(), v.device()), gc(stt.shape(), v.device());
-    for_each_in_images(v.device(), n, count, OrthographicVertexBackwardKernel<T>{gv.mutate(), r.data(), stt.data(), force});
-    Tensor<T> const sum = sum_images<T>(v.device(), n, count, 12, PoseSumLeaf<T, OrthographicForce<T>>{v.data(), force});
+    Tensor<T> const sum = sum_images<T>(v.device(), n, count,
+                                        WithSum<OrthographicVertexBackwardKernel<T>, PoseSumLeaf<T, OrthographicForce<T>>>{
+                                            {gv.mutate(), r.data(), stt.data(), force}, {v.data(), force}});
     for_each(v.device(), n, OrthographicCameraBackwardKernel<T>{gr.mutate(), gc.mutate(), sum.data(), r.data(), stt.data()});
     return {gv, gr, gc};
   }

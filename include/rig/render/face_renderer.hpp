@@ -15,6 +15,7 @@
 #include "rig/render/morphable.hpp"
 #include "rig/render/normals.hpp"
 #include "rig/render/photometric.hpp"
+#include "rig/render/rendered_photometric.hpp"
 #include "rig/render/rotation.hpp"
 #include "rig/render/shade.hpp"
 
@@ -154,6 +155,11 @@ template <class T> class FaceRenderer {
   /// with VisibilityGradient::none, or over the photograph as background.
   Var<T> photometric(Picture<T> const& p, Tensor<T> const& photograph, PhotometricOptions const& o = {}) const {
     return pixel_photometric(p.image, photograph, normalized_weights(p.mask), o.distance);
+  }
+  /// photometric() of a picture drawn over the photograph with VisibilityGradient::none, in fewer passes: the picture is not
+  /// kept.
+  Var<T> drawn_photometric(Face<T> const& f, Tensor<T> const& photograph, PhotometricOptions const& o = {}) const {
+    return rendered_photometric(f.colors, f.projected, photograph, rasterize(f.projected.value(), mesh, f.size), mesh, region, o.distance);
   }
   /// 1 for the vertices that photometric() compares: [n, V].
   Tensor<T> seen(Face<T> const& f, PhotometricOptions const& o = {}) const {

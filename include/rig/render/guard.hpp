@@ -15,13 +15,10 @@ template <class T> struct ZeroBadKernel {
   RIG_HD void operator()(std::int64_t image, std::int64_t i) const { y[image * count + i] = or_zero(gy[image * count + i]); }
 };
 template <class T> struct CountBadLeaf {
+  static constexpr int width = 1;
   T const* gy;
   std::int64_t count;
-  RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, int* out) const {
-    int bad = 0;
-    for (std::int64_t i = begin; i < end; ++i) bad += !finite(gy[image * count + i]);
-    out[0] = bad;
-  }
+  RIG_HD void add(std::int64_t image, std::int64_t i, int* s) const { s[0] += !finite(gy[image * count + i]); }
 };
 struct AddCountKernel {
   int* y;
@@ -42,8 +39,8 @@ template <class T> struct GuardGradient {
   std::tuple<Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const&, Tensor<T> const& x) const {
     std::int64_t const n = x.dim(0), count = n ? x.size() / n : 0;
     Tensor<T> g(gy.shape(), gy.device());
-    for_each_in_images(gy.device(), n, count, ZeroBadKernel<T>{g.mutate(), gy.data(), count});
-    Tensor<int> const bad = sum_images<int>(gy.device(), n, count, 1, CountBadLeaf<T>{gy.data(), count});
+    Tensor<int> const bad = sum_images<int>(gy.device(), n, count,
+                                            WithSum<ZeroBadKernel<T>, CountBadLeaf<T>>{{g.mutate(), gy.data(), count}, {gy.data(), count}});
     if (counts) {
       Tensor<int> total = counts;
       for_each(gy.device(), n, AddCountKernel{total.mutate(), bad.data()});

@@ -3,6 +3,7 @@
 // then every vertex gathers its triangles in ascending order. No atomics, so the same bits on every run and thread count.
 #pragma once
 #include "rig/autodiff/op.hpp"
+#include "rig/render/cuda/owned_pixels.hpp"
 #include "rig/render/visibility.hpp"
 
 namespace rig::inline RIG_ABI::render {
@@ -33,8 +34,7 @@ template <class T> struct Fragment {
 
 /// The triangle that owns a pixel, set up again from projected positions.
 template <class T> RIG_HD bool screen_triangle(ScreenTriangle<T>& s, T const* projected, int const* t, ImageSize size) {
-  using S = ScreenVertexKernel<T>;
-  return s.set(S::load(projected + 3 * t[0]), S::load(projected + 3 * t[1]), S::load(projected + 3 * t[2]), size, false);
+  return set_screen_triangle(s, projected, t, size, false);
 }
 
 template <class T> struct InterpolateKernel {
@@ -63,19 +63,31 @@ template <class T> struct InterpolateKernel {
   }
 };
 
-/// Calls body(fragment, pixel) for every pixel a triangle owns, in row order; true if there was one.
+/// Calls body(row, column) for every pixel a triangle owns, in row order; true if there was one.
 template <class T, class Body>
 RIG_HD bool for_each_owned(ScreenTriangle<T> const& s, int const* triangle, int f, ImageSize size, Body const& body) {
   bool any = false;
   for (std::int64_t i = s.top; i <= s.bottom; ++i)
     for (std::int64_t j = s.left; j <= s.right; ++j) {
       if (triangle[i * size.width + j] != f) continue;
-      body(Fragment<T>(s, i, j), i, j);
+      body(i, j);
       any = true;
     }
   return any;
 }
 
+/// What gradients gb of a pixel's three weights say of the corners: the slope (du, dw) of the value that the loss sees, and depths.
+template <class T> struct WeightGradient {
+  T du = 0, dw = 0, depth[3];
+  RIG_HD WeightGradient(Fragment<T> const& p, T const (&gb)[3]) {
+    T const mean = p.beta[0] * gb[0] + p.beta[1] * gb[1] + p.beta[2] * gb[2];
+    for (int k = 0; k < 3; ++k) {
+      T const h = (gb[k] - mean) / p.s;
+      du += p.q[k] * h * p.gu[k], dw += p.q[k] * h * p.gw[k];
+      depth[k] = -p.q[k] * p.q[k] * p.lambda[k] * h;
+    }
+  }
+};
 /// Sums of one triangle: for each of its corners (du, dv, ddepth, then attributes): [3, 3 + channels].
 template <class T> struct InterpolateTriangleKernel {
   T* sum;
@@ -95,31 +107,79 @@ template <class T> struct InterpolateTriangleKernel {
     T* const out = sum + (image * mesh.faces + f) * 3 * row;
     T const *a = attribute + image * mesh.vertices * channels, *g = gy + image * pixels * channels;
     bool first = true;
-    for_each_owned(s, triangle + image * pixels, int(f), size, [&](Fragment<T> const& p, std::int64_t i, std::int64_t j) {
+    for_each_owned(s, triangle + image * pixels, int(f), size, [&](std::int64_t i, std::int64_t j) {
+      Fragment<T> const p(s, i, j);
       if (first)
         for (std::int64_t k = 0; k < 3 * row; ++k) out[k] = T(0);
       first = false;
       T const* gp = g + (i * size.width + j) * channels;
-      T gb[3], mean = 0;
+      T gb[3];
       for (int k = 0; k < 3; ++k) {
         gb[k] = T(0);
         for (std::int64_t c = 0; c < channels; ++c) gb[k] += gp[c] * a[t[p.order[k]] * channels + c];
-        mean += p.beta[k] * gb[k];
       }
-      T du = 0, dw = 0;  // slope of the value seen by the loss
-      for (int k = 0; k < 3; ++k) {
-        gb[k] = (gb[k] - mean) / p.s;
-        du += p.q[k] * gb[k] * p.gu[k], dw += p.q[k] * gb[k] * p.gw[k];
-      }
+      WeightGradient<T> const d(p, gb);
       for (int k = 0; k < 3; ++k) {
         T* o = out + p.order[k] * row;
-        o[0] -= p.lambda[k] * du, o[1] -= p.lambda[k] * dw, o[2] -= p.q[k] * p.q[k] * p.lambda[k] * gb[k];
+        o[0] -= p.lambda[k] * d.du, o[1] -= p.lambda[k] * d.dw, o[2] += d.depth[k];
         for (std::int64_t c = 0; c < channels; ++c) o[3 + c] += p.beta[k] * gp[c];
       }
     });
     flag = first ? 0 : 1;
   }
 };
+/// The same for a number of channels that the compiler knows, as terms of cuda/owned_pixels.hpp.
+template <int Channels> struct InterpolateTerms {
+  static constexpr int width = 3 * (3 + Channels);
+  float const *gy, *attribute, *projected;
+  int const* triangle;
+  MeshView<float> mesh;
+  ImageSize size;
+  RIG_HD void add(std::int64_t image, ScreenTriangle<float> const& s, int const* corners, int row, int column, float* sum) const {
+    Fragment<float> const p(s, row, column);
+    float const *g = gy + ((image * size.height + row) * size.width + column) * Channels, *a = attribute + image * mesh.vertices * Channels;
+    float gp[Channels], gb[3] = {};
+    for (int c = 0; c < Channels; ++c) gp[c] = g[c];
+    for (int k = 0; k < 3; ++k)
+      for (int c = 0; c < Channels; ++c) gb[k] += gp[c] * a[std::int64_t(corners[s.order[k]]) * Channels + c];
+    WeightGradient<float> const d(p, gb);
+    for (int k = 0; k < 3; ++k) {
+      float* const o = sum + k * (3 + Channels);
+      o[0] -= p.lambda[k] * d.du, o[1] -= p.lambda[k] * d.dw, o[2] += d.depth[k];
+      for (int c = 0; c < Channels; ++c) o[3 + c] += p.beta[k] * gp[c];
+    }
+  }
+};
+/// What cuda/owned_pixels.hpp does, one thread a triangle.
+template <class T, class Terms> struct OwnedPixelKernel {
+  T* sum;
+  unsigned char* owns;
+  Terms terms;
+  RIG_HD void operator()(std::int64_t image, std::int64_t f) const {
+    constexpr int row = Terms::width / 3;
+    auto const& m = terms.mesh;
+    int const *seen = terms.triangle + image * terms.size.height * terms.size.width, *corners = m.triangle + 3 * f;
+    ScreenTriangle<T> s;
+    T total[Terms::width] = {};
+    bool const any =
+        screen_triangle(s, terms.projected + 3 * image * m.vertices, corners, terms.size) &&
+        for_each_owned(s, seen, int(f), terms.size, [&](std::int64_t i, std::int64_t j) { terms.add(image, s, corners, i, j, total); });
+    owns[image * m.faces + f] = any ? 1 : 0;
+    if (!any) return;
+    T* const out = sum + (image * m.faces + f) * Terms::width;
+    for (int k = 0; k < 3; ++k)
+      for (int c = 0; c < row; ++c) out[s.order[k] * row + c] = total[k * row + c];
+  }
+};
+/// Sums of terms over the pixels of every triangle: [images, F, Terms::width], written where `owns` [images, F] says 1.
+template <class T, class Terms>
+void sum_over_triangles(Device const& device, T* sum, unsigned char* owns, std::int64_t images, Terms const& terms) {
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>)
+    if (!device.is_cpu()) return sum_owned_pixels(device, sum, owns, images, terms);
+#endif
+  for_each_in_images(device, images, terms.mesh.faces, OwnedPixelKernel<T, Terms>{sum, owns, terms});
+}
 /// y[vertex, c] = sum over its triangles that own pixels, ascending, of numbers begin + c of its corner.
 template <class T> struct GatherCornersKernel {
   T* y;
@@ -173,16 +233,31 @@ template <class T> struct Interpolate {
     Tensor<unsigned char> owns({step, m.faces}, projected.device());
     for (std::int64_t b = 0; b < n; b += step) {
       std::int64_t const count = std::min(step, n - b), v = b * m.vertices;
-      for_each_in_images(
-          gy.device(), count, m.faces,
-          InterpolateTriangleKernel<T>{sum.mutate(), owns.mutate(), gy.data() + b * pixels * channels, attribute.data() + v * channels,
-                                       projected.data() + 3 * v, visibility.triangle.data() + b * pixels, m, visibility.size, channels});
+      sum_triangles(sum.mutate(), owns.mutate(), gy.data() + b * pixels * channels, attribute.data() + v * channels,
+                    projected.data() + 3 * v, visibility.triangle.data() + b * pixels, gy.device(), count, channels);
       for_each_in_images(gy.device(), count, m.vertices,
                          GatherCornersKernel<T>{gp.mutate() + 3 * v, sum.data(), owns.data(), m, row, 0, 3});
       for_each_in_images(gy.device(), count, m.vertices,
                          GatherCornersKernel<T>{ga.mutate() + v * channels, sum.data(), owns.data(), m, row, 3, channels});
     }
     return {ga, gp};
+  }
+  /// [3, 3 + channels] numbers of every triangle that owns a pixel.
+  void sum_triangles(T* sum, unsigned char* owns, T const* gy, T const* attribute, T const* projected, int const* triangle,
+                     Device const& device, std::int64_t images, std::int64_t channels) const {
+    MeshView<T> const m(mesh);
+    ImageSize const size = visibility.size;
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      if (!device.is_cpu()) {
+        if (channels == 3)
+          return sum_owned_pixels(device, sum, owns, images, InterpolateTerms<3>{gy, attribute, projected, triangle, m, size});
+        if (channels == 6)
+          return sum_owned_pixels(device, sum, owns, images, InterpolateTerms<6>{gy, attribute, projected, triangle, m, size});
+      }
+#endif
+    for_each_in_images(device, images, m.faces,
+                       InterpolateTriangleKernel<T>{sum, owns, gy, attribute, projected, triangle, m, size, channels});
   }
 };
 

@@ -77,18 +77,22 @@ template <class T> struct LandmarkPointsKernel {
     y[2 * k] = scale * p[0], y[2 * k + 1] = scale * p[1];
   }
 };
-/// One call an image, landmarks in order: several may name one vertex.
+/// The first landmark that names a vertex adds up all that do, in order, into gradients that were zero.
 template <class T> struct LandmarkPointsBackwardKernel {
   T* g;
   T const* gy;
   int const* index;
   std::int64_t landmarks, vertices;
   T scale;
-  RIG_HD void operator()(std::int64_t image) const {
-    for (std::int64_t k = image * landmarks; k < (image + 1) * landmarks; ++k) {
-      T* p = g + 3 * (image * vertices + index[k]);
-      p[0] += scale * gy[2 * k], p[1] += scale * gy[2 * k + 1];
-    }
+  RIG_HD void operator()(std::int64_t image, std::int64_t l) const {
+    int const* names = index + image * landmarks;
+    for (std::int64_t k = 0; k < l; ++k)
+      if (names[k] == names[l]) return;
+    T u = 0, v = 0;
+    for (std::int64_t k = l; k < landmarks; ++k)
+      if (names[k] == names[l]) u += scale * gy[2 * (image * landmarks + k)], v += scale * gy[2 * (image * landmarks + k) + 1];
+    T* p = g + 3 * (image * vertices + names[l]);
+    p[0] = u, p[1] = v;
   }
 };
 template <class T> struct LandmarkPoints {
@@ -110,39 +114,38 @@ template <class T> struct LandmarkPoints {
   }
   std::tuple<Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const&, Tensor<T> const& projected) const {
     Tensor<T> g = zeros<T>(projected.shape(), projected.device());
-    for_each(g.device(), g.dim(0),
+    for_each(g.device(), index.dim(0), index.dim(1),
              LandmarkPointsBackwardKernel<T>{g.mutate(), gy.data(), index.data(), index.dim(1), projected.dim(1), scale});
     return {g};
   }
 };
 
-template <class T> struct LandmarkLossKernel {
-  T* y;
+/// Terms of sum w |p - s|^2 and of sum w.
+template <class T> struct LandmarkLossLeaf {
+  static constexpr int width = 2;
   T const *p, *target, *weight;
   std::int64_t landmarks;
-  RIG_HD void operator()(std::int64_t image) const {
-    T s = 0, total = 0;
-    for (std::int64_t k = image * landmarks; k < (image + 1) * landmarks; ++k) {
-      if (!(weight[k] > T(0))) continue;
-      T const a = p[2 * k] - target[2 * k], b = p[2 * k + 1] - target[2 * k + 1];
-      s += weight[k] * (a * a + b * b), total += weight[k];
-    }
-    y[image] = total > T(0) ? s / total : T(0);
+  RIG_HD void add(std::int64_t image, std::int64_t l, T* s) const {
+    std::int64_t const k = image * landmarks + l;
+    if (!(weight[k] > T(0))) return;
+    T const a = p[2 * k] - target[2 * k], b = p[2 * k + 1] - target[2 * k + 1];
+    s[0] += weight[k] * (a * a + b * b), s[1] += weight[k];
   }
+};
+template <class T> struct LandmarkLossKernel {
+  T* y;
+  T const* sum;
+  RIG_HD void operator()(std::int64_t image) const { y[image] = sum[2 * image + 1] > T(0) ? sum[2 * image] / sum[2 * image + 1] : T(0); }
 };
 template <class T> struct LandmarkLossBackwardKernel {
   T* g;
-  T const *gy, *p, *target, *weight;
+  T const *gy, *p, *target, *weight, *sum;
   std::int64_t landmarks;
-  RIG_HD void operator()(std::int64_t image) const {
-    T total = 0;
-    for (std::int64_t k = image * landmarks; k < (image + 1) * landmarks; ++k)
-      if (weight[k] > T(0)) total += weight[k];
-    for (std::int64_t k = image * landmarks; k < (image + 1) * landmarks; ++k) {
-      bool const counts = weight[k] > T(0);
-      T const f = counts ? 2 * gy[image] * weight[k] / total : T(0);
-      g[2 * k] = counts ? f * (p[2 * k] - target[2 * k]) : T(0), g[2 * k + 1] = counts ? f * (p[2 * k + 1] - target[2 * k + 1]) : T(0);
-    }
+  RIG_HD void operator()(std::int64_t image, std::int64_t l) const {
+    std::int64_t const k = image * landmarks + l;
+    bool const counts = weight[k] > T(0);
+    T const f = counts ? 2 * gy[image] * weight[k] / sum[2 * image + 1] : T(0);
+    g[2 * k] = counts ? f * (p[2 * k] - target[2 * k]) : T(0), g[2 * k + 1] = counts ? f * (p[2 * k + 1] - target[2 * k + 1]) : T(0);
   }
 };
 template <class T> struct LandmarkLoss {
@@ -154,12 +157,18 @@ template <class T> struct LandmarkLoss {
     check(target.shape() == p.shape(), name, ": targets must be ", p.shape(), " as the points, got ", target.shape());
     check(weight.shape() == Shape({p.dim(0), p.dim(1)}), name, ": weights must be [", p.dim(0), ", ", p.dim(1), "], got ", weight.shape());
     Tensor<T> y({p.dim(0)}, p.device());
-    for_each(y.device(), y.size(), LandmarkLossKernel<T>{y.mutate(), p.data(), target.data(), weight.data(), p.dim(1)});
+    Tensor<T> const s = sums(p);
+    for_each(y.device(), y.size(), LandmarkLossKernel<T>{y.mutate(), s.data()});
     return y;
+  }
+  Tensor<T> sums(Tensor<T> const& p) const {
+    return sum_images<T>(p.device(), p.dim(0), p.dim(1), LandmarkLossLeaf<T>{p.data(), target.data(), weight.data(), p.dim(1)});
   }
   std::tuple<Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const&, Tensor<T> const& p) const {
     Tensor<T> g(p.shape(), p.device());
-    for_each(g.device(), p.dim(0), LandmarkLossBackwardKernel<T>{g.mutate(), gy.data(), p.data(), target.data(), weight.data(), p.dim(1)});
+    Tensor<T> const s = sums(p);
+    for_each(g.device(), p.dim(0), p.dim(1),
+             LandmarkLossBackwardKernel<T>{g.mutate(), gy.data(), p.data(), target.data(), weight.data(), s.data(), p.dim(1)});
     return {g};
   }
 };

@@ -70,4 +70,21 @@ struct Mesh {
   }
 };
 
+namespace detail {
+
+/// What kernels see of a mesh.
+template <class T> struct MeshView {
+  int const *triangle, *offset, *list;
+  std::int64_t vertices, faces;
+  explicit MeshView(Mesh const& m)
+      : triangle(m.triangles.data()), offset(m.around.offsets.data()), list(m.around.list.data()), vertices(m.vertices), faces(m.faces()) {}
+};
+
+/// True if all corners of a triangle lie in a region [V], or there is no region.
+RIG_HD inline bool in_region(unsigned char const* region, int const* corners) {
+  return !region || (region[corners[0]] && region[corners[1]] && region[corners[2]]);
+}
+
+}  // namespace detail
+
 }  // namespace rig::inline RIG_ABI::render

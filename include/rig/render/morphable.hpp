@@ -9,6 +9,7 @@
 
 #include "rig/autodiff/op.hpp"
 #include "rig/ops/shape.hpp"
+#include "rig/render/cuda/morphable.hpp"
 #include "rig/render/morphable_model.hpp"
 #include "rig/render/per_image.hpp"
 
@@ -150,21 +151,35 @@ template <class T> struct InnerBlock {
 #endif
 
 template <class T> void combine(Device const& device, CombineKernel<T> const& k) {
+  if (!device.is_cpu()) {
+#if RIG_GPU
+    if constexpr (std::is_same_v<T, float>)
+      combine_on_device(device, {k.y, k.c, k.b, k.mean, k.images, k.modes, k.columns});
+    else
+      for_each(device, (k.images + 7) / 8, k.columns, k);
+#endif
+    return;
+  }
 #if defined(__GNUC__) && !RIG_CUDA
-  for_each_heavy(device, (k.columns + combine_columns - 1) / combine_columns, CombineBlock<T>{k});
+  for_each_on_cpu((k.columns + combine_columns - 1) / combine_columns, CombineBlock<T>{k});
 #else
   for_each(device, (k.images + 7) / 8, k.columns, k);
 #endif
 }
 template <class T> Tensor<T> inner(Tensor<T> const& g, Tensor<T> const& b, std::int64_t images, std::int64_t modes, std::int64_t columns) {
+#if RIG_GPU
+  if constexpr (std::is_same_v<T, float>)
+    if (!g.device().is_cpu()) return inner_on_device(g, b, images, modes, columns);
+#endif
   std::int64_t const blocks = (columns + inner_columns - 1) / inner_columns;
   Tensor<T> partial({blocks, images, modes}, g.device()), y({images, modes}, g.device());
   InnerKernel<T> const k{partial.mutate(), g.data(), b.data(), images, modes, columns};
 #if defined(__GNUC__) && !RIG_CUDA
-  for_each_heavy(g.device(), blocks, InnerBlock<T>{k});
-#else
-  for_each(g.device(), blocks, images * modes, k);
+  if (g.device().is_cpu())
+    for_each_on_cpu(blocks, InnerBlock<T>{k});
+  else
 #endif
+    for_each(g.device(), blocks, images * modes, k);
   for_each(g.device(), 1, images * modes, AddLeavesKernel<T>{y.mutate(), partial.data(), blocks, images * modes});
   return y;
 }

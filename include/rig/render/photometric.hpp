@@ -58,18 +58,15 @@ template <class T> struct Bilinear {
 };
 
 template <class T> struct VertexPhotometricLeaf {
+  static constexpr int width = 1;
   T const *color, *projected, *photo, *weight;
   std::int64_t vertices, h, w;
   Rho<T> rho;
-  RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, T* out) const {
+  RIG_HD void add(std::int64_t image, std::int64_t i, T* s) const {
+    std::int64_t const k = image * vertices + i;
+    if (!(weight[k] > T(0))) return;
     Bilinear<T> const picture{photo + image * h * w * 3, h, w};
-    T s = 0;
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::int64_t const k = image * vertices + i;
-      if (!(weight[k] > T(0))) continue;
-      s += weight[k] * rho.value(picture.value(projected[3 * k], projected[3 * k + 1]) - Vec3<T>::load(color + 3 * k));
-    }
-    out[0] = s;
+    s[0] += weight[k] * rho.value(picture.value(projected[3 * k], projected[3 * k + 1]) - Vec3<T>::load(color + 3 * k));
   }
 };
 template <class T> struct VertexPhotometricBackwardKernel {
@@ -105,7 +102,7 @@ template <class T> struct VertexPhotometric {
           ": photograph must be [", color.dim(0), ", h, w, 3], got ", photo.shape());
     check(weight.shape() == Shape({color.dim(0), color.dim(1)}), name, ": weights must be [", color.dim(0), ", ", color.dim(1), "], got ",
           weight.shape());
-    return sum_images<T>(color.device(), color.dim(0), color.dim(1), 1,
+    return sum_images<T>(color.device(), color.dim(0), color.dim(1),
                          VertexPhotometricLeaf<T>{color.data(), projected.data(), photo.data(), weight.data(), color.dim(1), photo.dim(1),
                                                   photo.dim(2), rho})
         .reshape({color.dim(0)});
@@ -121,16 +118,13 @@ template <class T> struct VertexPhotometric {
 };
 
 template <class T> struct PixelPhotometricLeaf {
+  static constexpr int width = 1;
   T const *image, *photo, *weight;
   std::int64_t pixels;
   Rho<T> rho;
-  RIG_HD void operator()(std::int64_t n, std::int64_t begin, std::int64_t end, T* out) const {
-    T s = 0;
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::int64_t const k = n * pixels + i;
-      if (weight[k] > T(0)) s += weight[k] * rho.value(Vec3<T>::load(image + 3 * k) - Vec3<T>::load(photo + 3 * k));
-    }
-    out[0] = s;
+  RIG_HD void add(std::int64_t n, std::int64_t i, T* s) const {
+    std::int64_t const k = n * pixels + i;
+    if (weight[k] > T(0)) s[0] += weight[k] * rho.value(Vec3<T>::load(image + 3 * k) - Vec3<T>::load(photo + 3 * k));
   }
 };
 template <class T> struct PixelPhotometricBackwardKernel {
@@ -156,7 +150,7 @@ template <class T> struct PixelPhotometric {
     check(weight.shape() == Shape({image.dim(0), image.dim(1), image.dim(2)}), name, ": weights must be [n, h, w] of ", image.shape(),
           ", got ", weight.shape());
     std::int64_t const pixels = image.dim(1) * image.dim(2);
-    return sum_images<T>(image.device(), image.dim(0), pixels, 1,
+    return sum_images<T>(image.device(), image.dim(0), pixels,
                          PixelPhotometricLeaf<T>{image.data(), photo.data(), weight.data(), pixels, rho})
         .reshape({image.dim(0)});
   }

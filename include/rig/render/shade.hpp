@@ -48,7 +48,7 @@ template <class T> struct RegionMaskKernel {
   unsigned char const* region;
   RIG_HD void operator()(std::int64_t i) const {
     int const f = triangle[i];
-    y[i] = f >= 0 && (!region || (region[vertex[3 * f]] && region[vertex[3 * f + 1]] && region[vertex[3 * f + 2]])) ? T(1) : T(0);
+    y[i] = f >= 0 && in_region(region, vertex + 3 * f) ? T(1) : T(0);
   }
 };
 

@@ -163,22 +163,26 @@ template <class T> struct ShadeBackwardKernel {
 };
 /// The 27 sums of gy A H(n), with the extension of H off the sphere that the quadratic form has.
 template <class T> struct LightSumLeaf {
+  static constexpr int width = 27;
   T const *gy, *albedo, *normal;
   std::int64_t points;
-  RIG_HD void operator()(std::int64_t image, std::int64_t begin, std::int64_t end, T* out) const {
-    T s[27] = {};
-    for (std::int64_t i = begin; i < end; ++i) {
-      std::int64_t const k = 3 * (image * points + i);
-      auto const n = or_zero(Vec3<T>::load(normal + k));
-      T const h[9] = {T(1), n.y, n.z, n.x, n.x * n.y, n.y * n.z, 2 * n.z * n.z - n.x * n.x - n.y * n.y, n.x * n.z, n.x * n.x - n.y * n.y};
-      for (int ch = 0; ch < 3; ++ch) {
-        T const g = or_zero(gy[k + ch] * albedo[k + ch]);
-        for (int b = 0; b < 9; ++b) s[9 * ch + b] += g * h[b];
-      }
-    }
+  RIG_HD void add(std::int64_t image, std::int64_t i, T* s) const {
     using B = LightBasis;
-    T const scale[9] = {T(B::h0), T(-B::k1), T(B::k1), T(-B::k1), T(B::k2), T(-B::k2), T(B::k0), T(-B::k2), T(B::k2 / 2)};
-    for (int e = 0; e < 27; ++e) out[e] = s[e] * scale[e % 9];
+    std::int64_t const k = 3 * (image * points + i);
+    auto const n = or_zero(Vec3<T>::load(normal + k));
+    T const h[9] = {T(B::h0),
+                    T(-B::k1) * n.y,
+                    T(B::k1) * n.z,
+                    T(-B::k1) * n.x,
+                    T(B::k2) * n.x * n.y,
+                    T(-B::k2) * n.y * n.z,
+                    T(B::k0) * (2 * n.z * n.z - n.x * n.x - n.y * n.y),
+                    T(-B::k2) * n.x * n.z,
+                    T(B::k2 / 2) * (n.x * n.x - n.y * n.y)};
+    for (int ch = 0; ch < 3; ++ch) {
+      T const g = or_zero(gy[k + ch] * albedo[k + ch]);
+      for (int b = 0; b < 9; ++b) s[9 * ch + b] += g * h[b];
+    }
   }
 };
 
@@ -201,9 +205,10 @@ template <class T> struct Shade {
     Tensor<T> ga(albedo.shape(), albedo.device()), gn(albedo.shape(), albedo.device());
     auto const light = quadratic_light(gamma);
     std::int64_t const n = albedo.dim(0), count = points(albedo);
-    for_each_in_images(gy.device(), n, count,
-                       ShadeBackwardKernel<T>{ga.mutate(), gn.mutate(), gy.data(), albedo.data(), normal.data(), light.data(), count});
-    Tensor<T> const gg = sum_images<T>(gy.device(), n, count, 27, LightSumLeaf<T>{gy.data(), albedo.data(), normal.data(), count});
+    Tensor<T> const gg = sum_images<T>(gy.device(), n, count,
+                                       WithSum<ShadeBackwardKernel<T>, LightSumLeaf<T>>{
+                                           {ga.mutate(), gn.mutate(), gy.data(), albedo.data(), normal.data(), light.data(), count},
+                                           {gy.data(), albedo.data(), normal.data(), count}});
     return {ga, gn, gg};
   }
   static std::int64_t points(Tensor<T> const& x) { return x.dim(0) ? x.size() / x.dim(0) / 3 : 0; }

@@ -64,10 +64,8 @@ template <class T> class RenderedFaceLoss final : public FaceLoss<T> {
       Tensor<T> const photograph = std::is_same_v<T, float> ? same(seen.pictures) : cast<T>(seen.pictures);
       render::Face<T> const face = renderer(parts, size_);
       render::PhotometricOptions const o{.distance = photometric_.distance};
-      loss.photo =
-          photometric_.form == PhotometricForm::vertex
-              ? renderer.photometric(face, photograph, o)
-              : renderer.photometric(renderer.render(face, photograph, {.gradient = render::VisibilityGradient::none}), photograph, o);
+      loss.photo = photometric_.form == PhotometricForm::vertex ? renderer.photometric(face, photograph, o)
+                                                                : renderer.drawn_photometric(face, photograph, o);
       if (photometric_.distance == render::Distance::l21) loss.photo = T(0.1) * loss.photo;
     }
     return loss;
