@@ -17,14 +17,17 @@ inline Table const& all() {
   return table;
 }
 
-/// f's value and the gradients of sum(f) with respect to every input.
+/// f's value and the gradients of sum(weights f) with respect to every input; the weights are random, as the sum of what
+/// is normalised has no gradient.
 inline std::vector<std::vector<float>> value_and_gradients(Case const& c, std::vector<Tensor<float>> const& inputs) {
   Tape tape;
   std::vector<Var<float>> x;
   for (auto const& t : inputs) x.push_back(tape.watch(t));
   Var<float> const y = c.in_float(x);
   std::vector<std::vector<float>> all{y.value().host()};
-  for (auto const& g : tape.grad(y, x, {}, true)) all.push_back(g ? g.value().host() : std::vector<float>{});
+  Rng rng(21);
+  Var<float> const weights(randn<float>(y.shape(), rng).to(y.value().device()));
+  for (auto const& g : tape.grad(y, x, weights, true)) all.push_back(g ? g.value().host() : std::vector<float>{});
   return all;
 }
 

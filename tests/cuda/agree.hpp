@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/device.hpp"
 #include "rig/autodiff/tape.hpp"
 #include "rig/core/random.hpp"
 #include "rig/ops/arithmetic.hpp"
@@ -16,17 +17,7 @@ namespace agree {
 
 using namespace rig;
 
-/// A device, or a message why there is none.
-inline bool device_for(Device& device) {
-  try {
-    device = cuda();
-    return true;
-  } catch (Error const& e) {
-    std::string const why = e.what();
-    MESSAGE("skipped: ", why);
-    return false;
-  }
-}
+using test::device_for;
 
 using Function = std::function<Var<float>(std::vector<Var<float>> const&)>;
 using Results = std::vector<std::vector<float>>;

@@ -51,10 +51,13 @@ template <class F, int StepA, int StepB, class Plan> struct BroadcastBody {
 
  private:
   template <int Step, int V> RIG_DEVICE static Pack<V> take(float const* p, std::int64_t column) {
-    if constexpr (Step == 1) return load_pack<V>(p + column);
-    Pack<V> v;
-    for (int i = 0; i < V; ++i) v[i] = *p;
-    return v;
+    if constexpr (Step == 1) {
+      return load_pack<V>(p + column);
+    } else {
+      Pack<V> v;
+      for (int i = 0; i < V; ++i) v[i] = *p;
+      return v;
+    }
   }
 };
 
