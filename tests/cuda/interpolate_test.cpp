@@ -24,7 +24,7 @@ template <class F> void check_pictures(F const& f, std::int64_t channels, bool p
     for (std::size_t i = 0; i < p.size(); ++i)
       if (i % 3 < 2) p[i] = std::floor(p[i] / 2) * 2 + 0.25f * float(i % 5);
     if (c.images == 1) {  // a triangle across more pixels than a warp takes
-      float const large[9] = {-5.25f, -3.5f, 2.f, 75.5f, 2.25f, 3.f, 3.75f, 90.5f, 2.5f};
+      float const large[9] = {-5.25f, -3.5f, 2.f, 3.75f, 90.5f, 2.5f, 75.5f, 2.25f, 3.f};
       std::copy(large, large + 9, p.begin());
     }
     Tensor<float> const projected(soup.projected.shape(), p);
