@@ -177,6 +177,17 @@ TEST_CASE("cuda conv: a layer in one kernel") {
     CHECK(difference(run(cpu()), in_every_order([&] { return run(device); })) < 2e-6);
   }
 }
+TEST_CASE("cuda conv: a layer refuses what is elsewhere or of another shape") {
+  Device const device = cuda();
+  auto some = [&](Shape const& s) { return Var<float>(ones<float>(s, device)); };
+  auto const x = some({1, 4, 4, 3}), w = some({5, 3, 3, 3}), s = some({1, 3}), b = some({5}), strength = some({});
+  auto layer = [&](Var<float> const& noise) {
+    return modulated_conv2d_noise_bias_act(x, w, s, noise, strength, b, ModulatedConvOptions<float>{.padding = 1});
+  };
+  CHECK_NOTHROW(layer(some({1, 4, 4, 1})));
+  CHECK_THROWS_WITH_AS(layer(Var<float>(ones<float>({1, 4, 4, 1}))), doctest::Contains("different devices"), Error);
+  CHECK_THROWS_WITH_AS(layer(some({1, 3, 4, 1})), doctest::Contains("noise must be [1 or n, h, w, 1]"), Error);
+}
 TEST_CASE("cuda conv: how a convolution is cut") {
   using detail::ConvTiles;
   auto const many = detail::plan_conv(8 * 256 * 256, 128, 1, 72, false), few = detail::plan_conv(16, 512, 1, 288, false),
