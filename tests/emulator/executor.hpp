@@ -2,6 +2,7 @@
 // until it has to wait for others, at a barrier or a warp's exchange. Threads that wait for one that never comes end the kernel
 // with an error that says where everyone stands. The order in which threads run can be turned round, to find results that
 // depend on it: a missing barrier.
+// What kernels call is not inlined into them, which under the sanitizers would take minutes to compile.
 // Test-only: rig/core/gpu.hpp includes it in builds with RIG_EMULATED.
 #pragma once
 #include <boost/context/fiber.hpp>
@@ -120,13 +121,13 @@ inline void yield() {
   arrived(self->fake_stack, &s.scheduler_bottom, &s.scheduler_size);
   if (s.given_up) throw GivenUp{};
 }
-inline void wait_for(long const& generation, long seen, char const* where) {
+[[gnu::noinline]] inline void wait_for(long const& generation, long seen, char const* where) {
   Thread* const self = state().thread;
   self->awaited = &generation, self->seen = seen, self->where = where;
   while (generation == seen) yield();
   self->awaited = nullptr;
 }
-inline void meet(int& arrived_count, int live, long& generation, char const* where) {
+[[gnu::noinline]] inline void meet(int& arrived_count, int live, long& generation, char const* where) {
   long const seen = generation;
   if (++arrived_count == live) {
     arrived_count = 0;
@@ -140,11 +141,11 @@ inline void meet(int& arrived_count, int live, long& generation, char const* whe
 
 inline Place const& current() { return detail::state().thread->place; }
 
-inline void barrier() {
+[[gnu::noinline]] inline void barrier() {
   auto& s = detail::state();
   detail::meet(s.block_arrived, int(s.threads.size()), s.block_generation, "barrier");
 }
-inline void warp_barrier() {
+[[gnu::noinline]] inline void warp_barrier() {
   auto& s = detail::state();
   auto& w = s.warps[std::size_t(s.thread->place.thread / 32)];
   detail::meet(w.arrived, w.live, w.generation, "warp_barrier");
@@ -164,7 +165,7 @@ template <class T, class From> T exchange(T value, From from) {
   std::memcpy(&result, w.slot[side][other], sizeof result);
   return result;
 }
-inline unsigned ballot(bool vote) {
+[[gnu::noinline]] inline unsigned ballot(bool vote) {
   auto& s = detail::state();
   auto& w = s.warps[std::size_t(s.thread->place.thread / 32)];
   int const lane = s.thread->place.thread % 32, side = int(w.generation % 2);
@@ -175,17 +176,17 @@ inline unsigned ballot(bool vote) {
   return bits;
 }
 
-inline void copy_async(void* to, void const* from, int bytes, bool valid) {
+[[gnu::noinline]] inline void copy_async(void* to, void const* from, int bytes, bool valid) {
   if (reinterpret_cast<std::uintptr_t>(to) % unsigned(bytes) || (valid && reinterpret_cast<std::uintptr_t>(from) % unsigned(bytes)))
     throw KernelFault("copy_async of " + std::to_string(bytes) + " bytes from or to an address that is not aligned to them");
   detail::state().thread->open.push_back({to, from, bytes, valid});
 }
-inline void copy_commit() {
+[[gnu::noinline]] inline void copy_commit() {
   auto& t = *detail::state().thread;
   t.groups.push_back(std::move(t.open));
   t.open.clear();
 }
-inline void copy_wait(int pending) {
+[[gnu::noinline]] inline void copy_wait(int pending) {
   auto& groups = detail::state().thread->groups;
   while (int(groups.size()) > pending) {
     for (auto const& c : groups.front()) {
@@ -236,16 +237,14 @@ struct Tf32Element {
 };
 struct Bf16Element {
   static float half(std::uint32_t pair, int k) { return bits_to_float(k % 2 ? pair & 0xffff0000u : pair << 16); }
-  template <class Of> static float a(Of const& of, int row, int k) {
-    return half(of(row % 8 * 4 + k % 8 / 2).a[row / 8 + 2 * (k / 8)], k);
-  }
+  template <class Of> static float a(Of const& of, int row, int k) { return half(of(row % 8 * 4 + k % 8 / 2).a[row / 8 + 2 * (k / 8)], k); }
   template <class Of> static float b(Of const& of, int k, int column) { return half(of(column * 4 + k % 8 / 2).b[k / 8], k); }
 };
 }  // namespace detail
-inline void mma_tf32(float (&d)[4], std::uint32_t const (&a)[4], std::uint32_t const (&b)[2]) {
+[[gnu::noinline]] inline void mma_tf32(float (&d)[4], std::uint32_t const (&a)[4], std::uint32_t const (&b)[2]) {
   detail::mma<8>(d, a, b, detail::Tf32Element{});
 }
-inline void mma_bf16(float (&d)[4], std::uint32_t const (&a)[4], std::uint32_t const (&b)[2]) {
+[[gnu::noinline]] inline void mma_bf16(float (&d)[4], std::uint32_t const (&a)[4], std::uint32_t const (&b)[2]) {
   detail::mma<16>(d, a, b, detail::Bf16Element{});
 }
 

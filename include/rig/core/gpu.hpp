@@ -173,6 +173,15 @@ RIG_DEVICE std::uint32_t to_tf32(float v) {
 #endif
   return bits;
 }
+RIG_DEVICE std::uint32_t to_bits(float v) {
+#if RIG_CUDA
+  return __float_as_uint(v);
+#else
+  std::uint32_t bits;
+  std::memcpy(&bits, &v, 4);
+  return bits;
+#endif
+}
 RIG_DEVICE float from_bits(std::uint32_t bits) {
 #if RIG_CUDA
   return __uint_as_float(bits);

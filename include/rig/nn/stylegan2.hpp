@@ -117,8 +117,8 @@ template <class T> struct ToRgb {
   Param<T> weight, bias;  ///< [colours, 1, 1, in], [colours]
 
   Var<T> operator()(Var<T> const& x, Var<T> const& style) const {
-    Var<T> const y = modulated_conv2d(x, weight, T(weight_gain) * style, {.demodulate = false});
-    return bias_act(y, bias, {.activation = Activation::linear, .clamp = conv_clamp});
+    return modulated_conv2d_noise_bias_act(x, weight, T(weight_gain) * style, {}, {}, bias, {.demodulate = false},
+                                           {.activation = Activation::linear, .clamp = conv_clamp});
   }
   void visit(auto&& f) { f("affine", affine), f("weight", weight), f("bias", bias); }
 };

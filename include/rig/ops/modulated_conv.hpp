@@ -504,6 +504,8 @@ Var<T> modulated_conv2d_noise_bias_act(Var<T> const& x, Var<T> const& w, Var<T> 
     if (!x.device().is_cpu() && o.up == 1 && o.down == 1 && o.flip_weight && piecewise_linear(act.activation) &&
         detail::untracked(x, w, s, noise, strength, b)) {
       char const* const name = "modulated_conv2d_noise_bias_act";
+      detail::Company<T> company{name, {}, false, {}};
+      for (auto const* v : {&x, &w, &s, &noise, &strength, &b}) company.meet(*v);
       detail::check_modulated(name, x, w, s);
       auto const size = detail::conv_size(name, x.shape(), w.shape(), {.padding = o.padding});
       Tensor<T> y({size.n, size.oh, size.ow, size.o}, x.device());

@@ -11,11 +11,14 @@
 // sum does not run along memory the columns are exchanged in groups of eight (swizzled). Per stage a 128 by 128 tile moves
 // 16 KB and does 0.5 million multiply-adds. Full float precision comes from two TF32 parts an operand and three products (the
 // small ones first), added outside of the tensor cores every 16 summands, since these round towards zero; an infinite operand
-// gives NaN. Too few tiles for the machine: the sum is split over blocks, whose parts are added in order by a second kernel.
-// A 1 by 1 window to at most 16 outputs is bound by memory and has kernels of its own, which read x once.
-// The same bits on every run and on every device. Not yet measured on a GPU; see bench/results/PENDING.md.
+// gives NaN. In bf16 the operands of forward and input are first laid out as pairs of bf16, scaled, with what is summed next to
+// one another, in a pass of their own: half the bytes from then on, and no conversion in the loop. Too few tiles for the machine: the sum
+// is split over blocks, whose parts are added in order by a second kernel. A 1 by 1 window to at most 16 outputs is bound by memory and has
+// kernels of its own, which read x once. The same bits on every run and on every device. Not yet measured on a GPU; see
+// bench/results/PENDING.md.
 #pragma once
 #include <algorithm>
+#include <type_traits>
 
 #include "rig/ops/conv.hpp"
 
@@ -35,6 +38,7 @@ using SlimTile = ConvTile<128, 32, 32>;
 /// One convolution as the kernels see it. a and b: forward x and weight, input y and weight, weight y and x.
 struct ConvTask {
   int n, h, w, c, oh, ow, o, kh, kw, stride, top, left;
+  int summed;  // numbers in memory that a pixel of a and the sum have, each a float or two bf16
   float const *a, *b;
   float const *a_scale, *b_scale;  // [n, channels of it] or null; b's for the weight only
   float* out;                      // [splits, out_size]
@@ -51,26 +55,30 @@ RIG_DEVICE void copy_quad(float* to, float const* from, int valid, bool quads) {
   for (int e = 0; e < 4; ++e) gpu::copy_async<4>(to + e, e < valid ? from + e : from, e < valid);
 }
 
-/// Four summands of one row or column, as the matrix instructions want them.
-template <MatrixPrecision P> struct ConvQuad {
-  std::uint32_t high[P == MatrixPrecision::bf16 ? 2 : 4], low[P == MatrixPrecision::float32 ? 4 : 1];
+/// Four numbers from memory of one row or column, as the matrix instructions want them: floats, or pairs of bf16 if Packed.
+template <MatrixPrecision P, bool Packed> struct ConvQuad {
+  static constexpr int words = P == MatrixPrecision::bf16 && !Packed ? 2 : 4;
+  std::uint32_t high[words], low[P == MatrixPrecision::float32 ? 4 : 1];
+
   RIG_DEVICE void set(float const (&v)[4]) {
-    if constexpr (P == MatrixPrecision::bf16) {
+    if constexpr (P == MatrixPrecision::bf16 && !Packed) {
       high[0] = gpu::pack_bf16(v[0], v[1]), high[1] = gpu::pack_bf16(v[2], v[3]);
     } else {
       RIG_UNROLL
       for (int e = 0; e < 4; ++e) {
-        high[e] = gpu::to_tf32(v[e]);
+        high[e] = Packed ? gpu::to_bits(v[e]) : gpu::to_tf32(v[e]);
         if constexpr (P == MatrixPrecision::float32) low[e] = gpu::to_tf32(v[e] - gpu::from_bits(high[e]));
       }
     }
   }
 };
-/// sum [16, 8] += 16 summands; a: rows g and g + 8.
-template <MatrixPrecision P>
-RIG_DEVICE void conv_multiply(float (&sum)[4], ConvQuad<P> const& a0, ConvQuad<P> const& a1, ConvQuad<P> const& b) {
+/// sum [16, 8] += the products of what the quads of a warp hold; a: rows g and g + 8.
+template <MatrixPrecision P, bool Packed>
+RIG_DEVICE void conv_multiply(float (&sum)[4], ConvQuad<P, Packed> const& a0, ConvQuad<P, Packed> const& a1, ConvQuad<P, Packed> const& b) {
   if constexpr (P == MatrixPrecision::bf16) {
-    gpu::mma_bf16(sum, {a0.high[0], a1.high[0], a0.high[1], a1.high[1]}, {b.high[0], b.high[1]});
+    RIG_UNROLL
+    for (int e = 0; e < a0.words; e += 2)
+      gpu::mma_bf16(sum, {a0.high[e], a1.high[e], a0.high[e + 1], a1.high[e + 1]}, {b.high[e], b.high[e + 1]});
   } else if constexpr (P == MatrixPrecision::tf32) {
     RIG_UNROLL
     for (int e = 0; e < 4; e += 2) gpu::mma_tf32(sum, {a0.high[e], a1.high[e], a0.high[e + 1], a1.high[e + 1]}, {b.high[e], b.high[e + 1]});
@@ -88,6 +96,63 @@ RIG_DEVICE void conv_multiply(float (&sum)[4], ConvQuad<P> const& a0, ConvQuad<P
     for (int e = 0; e < 4; ++e) sum[e] += part[e];
   }
 }
+
+/// y [rows, 8 groups] in bf16 from x [rows, channels], times scale [samples, channels] if there is one; zeros behind.
+struct ConvPack {
+  static constexpr int threads = 256;
+  struct Shared {};
+  float const *x, *scale;
+  float* y;
+  std::int64_t rows, rows_of_sample;
+  int channels, groups;
+  bool quads;
+
+  RIG_DEVICE void operator()(Shared&) const {
+    std::int64_t const i = std::int64_t(gpu::block().x) * threads + gpu::thread();
+    if (i >= rows * groups) return;
+    std::int64_t const row = i / groups;
+    int const first = int(i % groups) * 8;
+    float v[8];
+    if (quads) {
+      RIG_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        gpu::Float4 const q = first + 4 * half < channels ? gpu::load4(x + row * channels + first + 4 * half) : gpu::Float4{0, 0, 0, 0};
+        v[4 * half] = q.x, v[4 * half + 1] = q.y, v[4 * half + 2] = q.z, v[4 * half + 3] = q.w;
+      }
+    } else {
+      RIG_UNROLL
+      for (int e = 0; e < 8; ++e) v[e] = first + e < channels ? x[row * channels + first + e] : 0.f;
+    }
+    if (scale) {
+      float const* s = scale + row / rows_of_sample * channels + first;
+      RIG_UNROLL
+      for (int e = 0; e < 8; ++e) v[e] *= first + e < channels ? s[e] : 0.f;
+    }
+    put(y + i * 4, v);
+  }
+  static RIG_DEVICE void put(float* to, float const (&v)[8]) {
+    auto pair = [&](int e) { return gpu::from_bits(gpu::pack_bf16(v[e], v[e + 1])); };
+    gpu::store4(to, {pair(0), pair(2), pair(4), pair(6)});
+  }
+};
+/// y [c, taps, 8 groups] in bf16 from a weight [o, taps, c]; zeros behind.
+struct ConvPackTurned {
+  static constexpr int threads = 256;
+  struct Shared {};
+  float const* w;
+  float* y;
+  int o, taps, c, groups;
+
+  RIG_DEVICE void operator()(Shared&) const {
+    std::int64_t const i = std::int64_t(gpu::block().x) * threads + gpu::thread();
+    if (i >= std::int64_t(groups) * taps * c) return;
+    int const channel = int(i % c), tap = int(i / c % taps), group = int(i / c / taps);
+    float v[8];
+    RIG_UNROLL
+    for (int e = 0; e < 8; ++e) v[e] = 8 * group + e < o ? w[(std::int64_t(8 * group + e) * taps + tap) * c + channel] : 0.f;
+    ConvPack::put(y + ((std::int64_t(channel) * taps + tap) * groups + group) * 4, v);
+  }
+};
 
 /// The pixels of one parity class and the taps they meet; for the forward role there is one class with everything.
 struct ConvClass {
@@ -114,12 +179,14 @@ struct ConvClass {
 template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
   static constexpr int threads = Tile::threads, depth = 16, stages = 4;
   static constexpr bool forward = Role == ConvRole::forward, weight = Role == ConvRole::weight;
+  static constexpr bool packed = P == MatrixPrecision::bf16 && !weight, b_along = forward || packed;
   // How many pieces of 16 bytes of a stage a thread copies.
   static constexpr int a_pieces = Tile::rows * depth / 4 / threads, b_pieces = Tile::columns * depth / 4 / threads;
   static constexpr int row_tiles = Tile::warp_rows / 16, column_tiles = 4;  // of 16 by 8, a warp
   static_assert(a_pieces * threads * 4 == Tile::rows * depth && b_pieces * threads * 4 == Tile::columns * depth);
 
-  /// Along the sum: [row][16]. Across it: [16][row], rows in groups of eight exchanged by bits 2 and 3 of the summand.
+  /// What lies in memory along the sum, a for pixels and b if b_along: [row][16]. Across it: [16][row], rows in groups of eight
+  /// exchanged by bits 2 and 3 of the summand.
   struct Shared {
     alignas(16) float a[stages][Tile::rows * depth], b[stages][Tile::columns * depth], scale[stages][depth];
   };
@@ -158,16 +225,16 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
   template <class ScaleA, class ScaleB>
   static RIG_DEVICE void add_products(float const* a, float const* b, Sums& sum, ScaleA const& scale_a, ScaleB const& scale_b) {
     int const g = gpu::lane() / 4, t = gpu::lane() % 4, m0 = warp_row(), n0 = warp_column();
-    ConvQuad<P> right[column_tiles];
+    ConvQuad<P, packed> right[column_tiles];
     {
       float raw[column_tiles][4];
       RIG_UNROLL
       for (int i = 0; i < 4; ++i) {
         gpu::Float4 const v =
-            gpu::load4(forward ? b + (n0 + i * 8 + g) * depth + 4 * t : b + (4 * t + i) * Tile::columns + exchanged(4 * t, n0 + 4 * g));
+            gpu::load4(b_along ? b + (n0 + i * 8 + g) * depth + 4 * t : b + (4 * t + i) * Tile::columns + exchanged(4 * t, n0 + 4 * g));
         float const four[4] = {v.x, v.y, v.z, v.w};
         RIG_UNROLL
-        for (int e = 0; e < 4; ++e) (forward ? raw[i][e] : raw[e][i]) = four[e];
+        for (int e = 0; e < 4; ++e) (b_along ? raw[i][e] : raw[e][i]) = four[e];
       }
       RIG_UNROLL
       for (int i = 0; i < column_tiles; ++i) scale_b(raw[i], i), right[i].set(raw[i]);
@@ -185,11 +252,11 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
       }
       RIG_UNROLL
       for (int i = 0; i < 2; ++i) {
-        ConvQuad<P> upper, lower;
+        ConvQuad<P, packed> upper, lower;
         scale_a(raw[2 * i], pair + i, 0), scale_a(raw[2 * i + 1], pair + i, 1);
         upper.set(raw[2 * i]), lower.set(raw[2 * i + 1]);
         RIG_UNROLL
-        for (int j = 0; j < column_tiles; ++j) conv_multiply<P>(sum[pair + i][j], upper, lower, right[j]);
+        for (int j = 0; j < column_tiles; ++j) conv_multiply(sum[pair + i][j], upper, lower, right[j]);
       }
     }
   }
@@ -198,12 +265,12 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
     int const g = gpu::lane() / 4;
     return warp_row() + (weight ? tile / 2 * 32 + 4 * g + tile % 2 * 2 + half : tile * 16 + half * 8 + g);
   }
-  static RIG_DEVICE int first_column() { return warp_column() + (forward ? 2 : 8) * (gpu::lane() % 4); }
+  static RIG_DEVICE int first_column() { return warp_column() + (b_along ? 2 : 8) * (gpu::lane() % 4); }
 
   /// Writes this thread's results of one row to `to`, which is the row's column `column` of `columns`.
   template <class Finish>
   RIG_DEVICE void put_row(Sums const& sum, int tile, int half, float* to, int column, int columns, Finish const& finish) const {
-    if constexpr (forward) {  // column tile j: two neighbours, 8 j further
+    if constexpr (b_along) {  // column tile j: two neighbours, 8 j further
       RIG_UNROLL
       for (int j = 0; j < column_tiles; ++j) {
         float const v0 = sum[tile][j][2 * half], v1 = sum[tile][j][2 * half + 1];
@@ -234,7 +301,7 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
 
   /// Forward and input: rows are pixels.
   RIG_DEVICE void pixel_tile(Shared& shared) const {
-    int const in_h = forward ? p.h : p.oh, in_w = forward ? p.w : p.ow, in_c = forward ? p.c : p.o, out_h = forward ? p.oh : p.h,
+    int const in_h = forward ? p.h : p.oh, in_w = forward ? p.w : p.ow, in_c = p.summed, out_h = forward ? p.oh : p.h,
               out_w = forward ? p.ow : p.w, columns = forward ? p.o : p.c, thread = gpu::thread();
     int const split = gpu::block().z % p.splits, tile = gpu::block().x / p.column_tiles,
               n0 = gpu::block().x % p.column_tiles * Tile::columns;
@@ -272,14 +339,15 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
       int const tap = (k.first_u + u * k.tap_step) * p.kw + k.first_v + v * k.tap_step;
       RIG_UNROLL
       for (int i = 0; i < b_pieces; ++i) {
-        if constexpr (forward) {
-          int const at = thread / 4 + i * (threads / 4), o = n0 + at;
-          bool const there = o < p.o && left > 0;
+        if constexpr (b_along) {
+          int const at = thread / 4 + i * (threads / 4);
+          bool const there = n0 + at < columns && left > 0;
           copy_quad(&shared.b[slot][at * depth + channel],
-                    there ? p.b + (std::int64_t(o) * (p.kh * p.kw) + tap) * p.c + first + channel : p.b, there ? left : 0, p.quads_b);
+                    there ? p.b + (std::int64_t(n0 + at) * (p.kh * p.kw) + tap) * in_c + first + channel : p.b, there ? left : 0,
+                    p.quads_b);
         } else {
           int const piece = thread + i * threads, s = piece / (Tile::columns / 4), at = piece % (Tile::columns / 4) * 4;
-          bool const there = first + s < p.o && n0 + at < p.c;
+          bool const there = first + s < in_c && n0 + at < p.c;
           copy_quad(&shared.b[slot][s * Tile::columns + exchanged(s, at)],
                     there ? p.b + (std::int64_t(first + s) * (p.kh * p.kw) + tap) * p.c + n0 + at : p.b, there ? p.c - n0 - at : 0,
                     p.quads_b);
@@ -299,13 +367,16 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
     pipeline(end - begin, load, [&](int slot) {
       // The scales of a's channels are as well those of b's, of which a warp has fewer.
       float scale[4] = {1, 1, 1, 1};
-      if (p.a_scale) {
-        gpu::Float4 const s = gpu::load4(&shared.scale[slot][gpu::lane() % 4 * 4]);
-        scale[0] = s.x, scale[1] = s.y, scale[2] = s.z, scale[3] = s.w;
-      }
+      if constexpr (!packed)
+        if (p.a_scale) {
+          gpu::Float4 const s = gpu::load4(&shared.scale[slot][gpu::lane() % 4 * 4]);
+          scale[0] = s.x, scale[1] = s.y, scale[2] = s.z, scale[3] = s.w;
+        }
       add_products(shared.a[slot], shared.b[slot], sum, as_is, [&](float(&raw)[4], int) {
-        RIG_UNROLL
-        for (int e = 0; e < 4; ++e) raw[e] *= scale[e];
+        if constexpr (!packed) {
+          RIG_UNROLL
+          for (int e = 0; e < 4; ++e) raw[e] *= scale[e];
+        }
       });
     });
 
@@ -417,6 +488,20 @@ struct ConvSumKernel {
   }
 };
 
+/// Where there are many parts of few numbers, a first step: runs of parts, added in order.
+struct ConvSumRunKernel {
+  static constexpr int run = 16;
+  float const* part;  // [splits, size]
+  float* y;           // [runs, size]
+  std::int64_t size;
+  int splits;
+  RIG_HD void operator()(std::int64_t first, std::int64_t i) const {
+    float sum = part[first * run * size + i];
+    for (std::int64_t s = first * run + 1; s < splits && s < (first + 1) * run; ++s) sum += part[s * size + i];
+    y[first * size + i] = sum;
+  }
+};
+
 // ---- a 1 by 1 window to at most 16 outputs ---------------------------------------------------------------------------
 
 /// What the three kernels share. Pixels of a sample are cut into `parts` runs of `run`, a block each.
@@ -516,7 +601,7 @@ template <int Most> struct ThinInput {
 };
 
 /// The weight: a thread sums the products of its four channels over every groups-th pixel of the run; the groups are then
-/// added in order, and the runs by ConvSumKernel.
+/// added in order, and the runs by the kernels above.
 template <int Most> struct ThinWeight {
   static constexpr int threads = 256;
   struct Shared {
@@ -540,15 +625,16 @@ template <int Most> struct ThinWeight {
     float* const out = p.out + (std::int64_t(sample) * p.parts + gpu::block().x) * p.o * p.c;
     RIG_UNROLL
     for (int o = 0; o < Most; ++o) {
-      if (o >= p.o) break;
-      gpu::barrier();
-      gpu::store4(&shared.part[4 * gpu::thread()], sum[o]);
-      gpu::barrier();
-      float const d = p.o_scale ? p.o_scale[std::int64_t(sample) * p.o + o] : 1.f;
-      for (int i = gpu::thread(); i < p.c; i += threads) {
-        float total = shared.part[i];
-        for (int g = 1; g < groups; ++g) total += shared.part[g * p.c + i];
-        out[o * p.c + i] = total * d * (p.c_scale ? p.c_scale[std::int64_t(sample) * p.c + i] : 1.f);
+      if (o < p.o) {  // of all threads alike
+        gpu::barrier();
+        gpu::store4(&shared.part[4 * gpu::thread()], sum[o]);
+        gpu::barrier();
+        float const d = p.o_scale ? p.o_scale[std::int64_t(sample) * p.o + o] : 1.f;
+        for (int i = gpu::thread(); i < p.c; i += threads) {
+          float total = shared.part[i];
+          for (int g = 1; g < groups; ++g) total += shared.part[g * p.c + i];
+          out[o * p.c + i] = total * d * (p.c_scale ? p.c_scale[std::int64_t(sample) * p.c + i] : 1.f);
+        }
       }
     }
   }
@@ -564,14 +650,14 @@ struct ConvPlan {
 };
 inline constexpr std::int64_t conv_multiprocessors = 132;
 
-/// `pieces` of 16 summands for each of `times` matrices of rows by columns.
-inline ConvPlan plan_conv(std::int64_t rows, std::int64_t columns, std::int64_t times, std::int64_t pieces) {
+/// `pieces` of 16 summands for each of `times` matrices of rows by columns. The weight has no slim tiles.
+inline ConvPlan plan_conv(std::int64_t rows, std::int64_t columns, std::int64_t times, std::int64_t pieces, bool weight) {
   auto blocks = [&](std::int64_t r, std::int64_t c) { return (rows + r - 1) / r * ((columns + c - 1) / c) * times; };
   ConvPlan plan;
   std::int64_t now = blocks(128, 128);
-  if (columns <= 32 && rows > 64)
+  if (columns <= 32 && rows > 64 && !weight)
     plan.tiles = ConvTiles::slim, now = blocks(128, 32);
-  else if (columns <= 64 || rows <= 64 || now < conv_multiprocessors)
+  else if (columns <= 64 || rows <= 64 || now < conv_multiprocessors * 3 / 4)  // nearly a wave of wide ones is better than more small ones
     plan.tiles = ConvTiles::small, now = blocks(64, 64);
   if (now < conv_multiprocessors)
     plan.splits = int(std::clamp<std::int64_t>(std::min(2 * conv_multiprocessors / std::max<std::int64_t>(now, 1), pieces / 8), 1, 64));
@@ -612,14 +698,30 @@ void launch_conv_as(Device const& device, ConvTask const& task, int groups, int 
 template <ConvRole Role>
 void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, float const* b, float* out, float const* a_scale,
                       float const* b_scale, ConvFinish const& finish, ConvPlan const* plan) {
-  bool const weight = Role == ConvRole::weight, forward = Role == ConvRole::forward;
+  constexpr bool weight = Role == ConvRole::weight, forward = Role == ConvRole::forward;
   std::int64_t const a_channels = forward ? s.c : s.o, b_channels = s.c, in_pixels = s.h * s.w, out_pixels = s.oh * s.ow;
   std::int64_t const columns = forward ? s.o : s.c, classes = Role == ConvRole::input ? s.stride * s.stride : 1;
   std::int64_t const result = weight ? s.o * s.kh * s.kw * s.c : forward ? s.n * out_pixels * s.o : s.n * in_pixels * s.c;
   if (result == 0) return;
-  // A tile that stays within a sample needs one sample's scales only; tiny pictures are scaled beforehand instead.
-  Tensor<float> scaled;
   std::int64_t const a_pixels = forward ? in_pixels : out_pixels;
+  std::int64_t summed = a_channels;
+  Tensor<float> scaled, turned;
+  bool const packed = !weight && device.precision() == MatrixPrecision::bf16;
+  if (packed) {
+    std::int64_t const groups = (a_channels + 7) / 8, taps = s.kh * s.kw;
+    summed = 4 * groups;
+    auto blocks = [](std::int64_t items) { return gpu::Index3{int((items + ConvPack::threads - 1) / ConvPack::threads), 1, 1}; };
+    scaled = Tensor<float>({s.n * a_pixels, summed}, device), turned = Tensor<float>({columns, taps, summed}, device);
+    launch(device, blocks(s.n * a_pixels * groups),
+           ConvPack{a, a_scale, scaled.mutate(), s.n * a_pixels, a_pixels, int(a_channels), int(groups), quad_rows(a, a_channels)});
+    if (forward)
+      launch(device, blocks(s.o * taps * groups),
+             ConvPack{b, nullptr, turned.mutate(), s.o * taps, s.o * taps, int(s.c), int(groups), quad_rows(b, s.c)});
+    else
+      launch(device, blocks(s.c * taps * groups), ConvPackTurned{b, turned.mutate(), int(s.o), int(taps), int(s.c), int(groups)});
+    a = scaled.data(), b = turned.data(), a_scale = nullptr;
+  }
+  // A tile that stays within a sample needs one sample's scales only; tiny pictures are scaled beforehand instead.
   if (!weight && a_scale && s.n > 1 && (forward ? out_pixels : in_pixels / classes) < 64) {
     scaled = Tensor<float>({s.n, a_pixels, a_channels}, device);
     for_each(device, s.n * a_pixels, a_channels, ScaleChannelsKernel<float>{a, a_scale, scaled.mutate(), a_pixels, a_channels});
@@ -630,9 +732,9 @@ void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, f
   // The largest class of pixels decides the grid.
   std::int64_t const along_h = (s.h + s.stride - 1) / s.stride, along_w = (s.w + s.stride - 1) / s.stride;
   std::int64_t const rows = weight ? s.o : (forward ? out_pixels : along_h * along_w) * (by_sample ? 1 : s.n), taps = s.kh * s.kw;
-  std::int64_t const pieces = weight ? s.n * ((out_pixels + 15) / 16) : (taps + classes - 1) / classes * ((a_channels + 15) / 16);
+  std::int64_t const pieces = weight ? s.n * ((out_pixels + 15) / 16) : (taps + classes - 1) / classes * ((summed + 15) / 16);
   std::int64_t const times = weight ? taps : classes;
-  ConvPlan const own = plan ? *plan : plan_conv(rows, columns, times * groups, pieces);
+  ConvPlan const own = plan ? *plan : plan_conv(rows, columns, times * groups, pieces, weight);
   Tensor<float> parts;
   if (own.splits > 1) parts = Tensor<float>({own.splits, result}, device);
   float* const to = own.splits > 1 ? parts.mutate() : out;
@@ -648,6 +750,7 @@ void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, f
                       int(s.stride),
                       int(s.top),
                       int(s.left),
+                      int(summed),
                       a,
                       b,
                       a_scale,
@@ -658,15 +761,17 @@ void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, f
                       0,
                       0,
                       by_sample,
-                      quad_rows(a, a_channels),
-                      quad_rows(b, b_channels),
+                      quad_rows(a, summed),
+                      quad_rows(b, packed ? summed : b_channels),
                       quad_rows(a_scale, a_channels),
                       quad_rows(to, columns) && result % 4 == 0,
                       finish};
   switch (own.tiles) {
     case ConvTiles::wide: launch_conv_as<Role, WideTile>(device, task, groups, int(rows), int(columns), int(times)); break;
     case ConvTiles::small: launch_conv_as<Role, SmallTile>(device, task, groups, int(rows), int(columns), int(times)); break;
-    case ConvTiles::slim: launch_conv_as<Role, SlimTile>(device, task, groups, int(rows), int(columns), int(times)); break;
+    case ConvTiles::slim:
+      launch_conv_as<Role, std::conditional_t<weight, SmallTile, SlimTile>>(device, task, groups, int(rows), int(columns), int(times));
+      break;
   }
   if (own.splits > 1)
     for_each(device, result / columns, columns,
@@ -690,10 +795,12 @@ void launch_thin_conv(Device const& device, ConvRole role, ConvSize const& s, fl
   gpu::Index3 const grid{int(parts), int(s.n), 1};
   if (role == ConvRole::forward) return launch(device, grid, ThinForward<Most>{task});
   if (role == ConvRole::input) return launch(device, grid, ThinInput<Most>{task});
-  Tensor<float> sums({s.n * parts, s.o * s.c}, device);
+  int const blocks = int(s.n * parts), runs = (blocks + ConvSumRunKernel::run - 1) / ConvSumRunKernel::run;
+  Tensor<float> sums({blocks, s.o * s.c}, device), fewer({runs, s.o * s.c}, device);
   task.out = sums.mutate();
   launch(device, grid, ThinWeight<Most>{task});
-  for_each(device, s.o, s.c, ConvSumKernel{sums.data(), out, s.o * s.c, s.o, s.c, int(s.n * parts), {}});
+  for_each(device, runs, s.o * s.c, ConvSumRunKernel{sums.data(), fewer.mutate(), s.o * s.c, blocks});
+  for_each(device, s.o, s.c, ConvSumKernel{fewer.data(), out, s.o * s.c, s.o, s.c, runs, {}});
 }
 inline bool launch_thin(Device const& device, ConvRole role, ConvSize const& s, float const* x, float const* y, float const* weight,
                         float* out, float const* c_scale, float const* o_scale, ConvFinish const& finish) {
@@ -706,6 +813,34 @@ inline bool launch_thin(Device const& device, ConvRole role, ConvSize const& s, 
     launch_thin_conv<16>(device, role, s, x, y, weight, out, c_scale, o_scale, finish);
   return true;
 }
+
+#if RIG_INCLUDE_IPP
+RIG_INLINE bool cuda_conv(Device const& device, ConvSize const& s, float const* x, float const* weight, float* y, ConvScales const& scales,
+                          ConvFinish const& finish) {
+  if (!conv_on_tensor_cores(s)) return false;
+  ConvFinish whole = finish;
+  whole.scale = scales.o;
+  if (!launch_thin(device, ConvRole::forward, s, x, nullptr, weight, y, scales.c, nullptr, whole))
+    launch_conv_gemm<ConvRole::forward>(device, s, x, weight, y, scales.c, nullptr, whole, nullptr);
+  return true;
+}
+RIG_INLINE bool cuda_conv_input(Device const& device, ConvSize const& s, float const* y, float const* weight, float* x,
+                                ConvScales const& scales) {
+  if (!conv_on_tensor_cores(s)) return false;
+  if (launch_thin(device, ConvRole::input, s, nullptr, y, weight, x, scales.c, scales.o, {})) return true;
+  ConvFinish finish;
+  finish.scale = scales.c;
+  launch_conv_gemm<ConvRole::input>(device, s, y, weight, x, scales.o, nullptr, finish, nullptr);
+  return true;
+}
+RIG_INLINE bool cuda_conv_weight(Device const& device, ConvSize const& s, float const* x, float const* y, float* weight,
+                                 ConvScales const& scales) {
+  if (!conv_on_tensor_cores(s)) return false;
+  if (!launch_thin(device, ConvRole::weight, s, x, y, nullptr, weight, scales.c, scales.o, {}))
+    launch_conv_gemm<ConvRole::weight>(device, s, y, x, weight, scales.o, scales.c, {}, nullptr);
+  return true;
+}
+#endif
 
 }  // namespace rig::inline RIG_ABI::detail
 #endif
