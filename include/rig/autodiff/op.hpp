@@ -68,10 +68,20 @@ template <class T> struct Company {
   void meet(Var<T> const& v) {
     if (!v) return;
     if (!any) device = v.device(), any = true;
-    check(device == v.device(), op, ": inputs are on different devices, ", device, " and ", v.device());
+    check(device == v.device(), op, ": inputs are on different devices, ", device, " and ",
+          device_names_agree(device, v.device()) ? "another queue of " : "", v.device());
     if (!v.tracked()) return;
     check(!record || record == v.record(), op, ": inputs belong to two different tapes");
     record = v.record();
+  }
+  /// Before the op runs: a fault of the device will name it.
+  void enter() const {
+    if (any) device.queue().enter(op);
+  }
+
+ private:
+  static bool device_names_agree(Device const& a, Device const& b) {
+    return a.is_cuda() == b.is_cuda() && a.queue().index() == b.queue().index();
   }
 };
 
@@ -95,6 +105,7 @@ template <class Op> class Call final : public Node {
   static Var<T> run(Op op, Inputs const& x) {
     Company<T> company{Op::name, {}, false, {}};
     for (auto* v : x) company.meet(*v);
+    company.enter();
     Tensor<T> y = forward(op, x, Index{});
     if (!company.record) return Var<T>(std::move(y));
     auto node = std::make_unique<Call>(std::move(op));
@@ -128,6 +139,7 @@ template <class Op> class Call final : public Node {
   }
   template <std::size_t... I> void pull(Pass& p, Var<T> const& gy, std::index_sequence<I...> index) {
     if constexpr (OnceDifferentiable<Op>) {
+      gy.device().queue().enter(Op::name);
       auto g = op_.backward(gy.value(), out_.value, in_[I].value...);
       std::vector<int> const ids{in_[I].id...};
       (put_once<T>(p, Op::name, gy.id(), ids, in_[I].id, std::get<I>(g)), ...);
@@ -156,6 +168,7 @@ template <class Op> class ListCall final : public Node {
     Company<T> company{Op::name, {}, false, {}};
     std::vector<Tensor<T>> values;
     for (auto const& v : x) company.meet(v), values.push_back(v.value());
+    company.enter();
     Tensor<T> y = op.forward(values);
     if (!company.record) return Var<T>(std::move(y));
     auto node = std::make_unique<ListCall>(std::move(op));

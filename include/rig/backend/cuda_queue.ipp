@@ -2,8 +2,6 @@
 #pragma once
 #include <cuda_runtime.h>
 
-#include <memory>
-
 #include "rig/core/device.hpp"
 
 namespace rig::inline RIG_ABI::detail {
@@ -12,8 +10,11 @@ inline void cuda_check(cudaError_t e, char const* what) {
   if (e != cudaSuccess) throw Error(str(what, ": ", cudaGetErrorString(e)));
 }
 
-/// Defined in device.ipp beside the CPU's queue, which shares its block cache.
+// Defined in cuda_queue_impl.ipp, beside the CPU's queue in device.ipp.
 cudaStream_t cuda_stream(Device const& device);
+/// After a kernel was given to the device: an error that is known by now names the op. Errors of kernels show later, at the next
+/// call that looks; with RIG_CUDA_SYNC=1 in the environment every launch is waited for, and the op named is the one.
+void cuda_launched(Device const& device, char const* what);
 Device make_cuda_device(int index);
 
 }  // namespace rig::inline RIG_ABI::detail

@@ -17,17 +17,57 @@ struct MemoryStatistics {
   std::int64_t system_allocations = 0;  ///< how often the system was asked
 };
 
+/// What a queue was asked to do so far.
+struct WorkStatistics {
+  std::int64_t launches = 0;  ///< kernels and products given to the device
+  std::int64_t uploads = 0;   ///< copies from the host
+  std::int64_t waits = 0;     ///< how often the host stood still until the device had caught up
+  std::int64_t replays = 0;   ///< captured work done again
+};
+
+/// How products and convolutions of float tensors are made on a GPU: float32 as the CPU does, or with operands rounded to
+/// TF32 or bf16 and sums in float32, several times as fast. double and the CPU are not affected.
+enum class MatrixPrecision { float32, tf32, bf16 };
+
+/// Work that a queue has captured instead of doing it, with the memory it needs. See core/repeated.hpp.
+struct CapturedWork {
+  virtual ~CapturedWork() = default;
+};
+
 /// The interface behind Device. Work and copies happen in the order they are given.
 struct Queue {
   virtual ~Queue() = default;
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* p, std::size_t bytes) noexcept = 0;
-  virtual void copy(void* to, void const* from, std::size_t bytes) = 0;  // host and device pointers alike
+  virtual void copy(void* to, void const* from, std::size_t bytes) = 0;      ///< within the device, or from another device's memory
+  virtual void upload(void* to, void const* from, std::size_t bytes) = 0;    ///< from the host, whose bytes may change once it returns
+  virtual void download(void* to, void const* from, std::size_t bytes) = 0;  ///< to the host; waits
   virtual void wait() = 0;
-  virtual void trim() noexcept = 0;  // gives idle blocks back to the system
+  virtual void trim() noexcept = 0;  ///< gives idle blocks back to the system
   virtual MemoryStatistics memory() const = 0;
   virtual bool is_cuda() const { return false; }
   virtual int index() const { return 0; }
+  /// Between the two, work is captured and not done; uploads and waiting are errors then.
+  virtual bool can_capture() const { return false; }
+  virtual void begin_capture() {}
+  virtual std::shared_ptr<CapturedWork> end_capture() { return {}; }
+  /// Does captured work in its turn, on the memory it was captured with.
+  virtual void replay(CapturedWork&) {}
+
+  WorkStatistics const& work() const { return work_; }
+  /// The op that is being run, for the message of a fault.
+  void enter(char const* op) { op_ = op; }
+  char const* op() const { return op_; }
+  void count_launch() { ++work_.launches; }
+  MatrixPrecision precision() const { return precision_; }
+  void set_precision(MatrixPrecision p) { precision_ = p; }
+
+ protected:
+  WorkStatistics work_;
+
+ private:
+  char const* op_ = "nothing yet";
+  MatrixPrecision precision_ = MatrixPrecision::float32;
 };
 
 class Device {
@@ -38,6 +78,8 @@ class Device {
   bool is_cuda() const { return queue_->is_cuda(); }
   Queue& queue() const { return *queue_; }
   void wait() const { queue_->wait(); }
+  MatrixPrecision precision() const { return queue_->precision(); }
+  void set_precision(MatrixPrecision p) const { queue_->set_precision(p); }
   friend bool operator==(Device const& a, Device const& b) { return a.queue_ == b.queue_; }
   friend std::ostream& operator<<(std::ostream& o, Device const& d) {
     if (d.is_cpu()) return o << "cpu";
@@ -50,7 +92,8 @@ class Device {
 
 /// The machine rig runs on: host memory, all its cores. Always the same device.
 Device cpu();
-/// The CUDA device of that number with a stream and a pool of its own. Throws when this build or machine has none.
+/// The CUDA device of that number with a stream and a pool of its own: two calls make two devices, which cannot be mixed.
+/// Throws when this build or machine has none.
 Device cuda(int index = 0);
 /// "cpu", "cuda", "cuda:1". Throws on anything else, naming what is possible.
 Device device_from_name(std::string_view name);

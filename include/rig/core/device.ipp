@@ -33,6 +33,9 @@ class CpuQueue final : public Queue {
       check(p != nullptr, "cpu: out of memory: ", bytes, " bytes asked for, ", statistics_.in_use, " in use");
       statistics_.reserved += size;
       ++statistics_.system_allocations;
+#if RIG_EMULATED
+      EmulatedMemory::get().of_host(p, size);
+#endif
     }
     statistics_.in_use += size;
     if (statistics_.in_use > statistics_.peak) statistics_.peak = statistics_.in_use;
@@ -45,13 +48,15 @@ class CpuQueue final : public Queue {
     try {
       cache_.give(size, p);
     } catch (...) {
-      std::free(p);
+      give_back(p);
       statistics_.reserved -= size;
     }
   }
   void copy(void* to, void const* from, std::size_t bytes) override {
     if (bytes) std::memcpy(to, from, bytes);
   }
+  void upload(void* to, void const* from, std::size_t bytes) override { copy(to, from, bytes); }
+  void download(void* to, void const* from, std::size_t bytes) override { copy(to, from, bytes); }
   void wait() override {}
   void trim() noexcept override {
     std::lock_guard lock(mutex_);
@@ -63,9 +68,13 @@ class CpuQueue final : public Queue {
   }
 
  private:
-  void drain() {
-    statistics_.reserved -= cache_.drain([](void* p) { std::free(p); });
+  static void give_back(void* p) {
+#if RIG_EMULATED
+    EmulatedMemory::get().forget_host(p);
+#endif
+    std::free(p);
   }
+  void drain() { statistics_.reserved -= cache_.drain(give_back); }
   mutable std::mutex mutex_;
   BlockCache cache_;
   MemoryStatistics statistics_;

@@ -98,7 +98,7 @@ template <class K> void launch(Device const& device, gpu::Index3 grid, K const& 
     detail::cuda_check(cudaFuncSetAttribute(detail::launch_kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "launch");
   detail::launch_kernel<K><<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, detail::cuda_stream(device)>>>(
       kernel);
-  detail::cuda_check(cudaGetLastError(), "launch");
+  detail::cuda_launched(device, "launch");
 #else
   detail::emulated_launch<K>(device, {grid.x, grid.y, grid.z}, kernel);
 #endif
@@ -121,10 +121,9 @@ template <class K> void for_each(Device const& device, std::int64_t n, K const& 
   }
 #if RIG_CUDA
   detail::for_each_kernel<<<detail::blocks_for(n, 256), 256, 0, detail::cuda_stream(device)>>>(n, kernel);
-  detail::cuda_check(cudaGetLastError(), "for_each");
+  detail::cuda_launched(device, "for_each");
 #elif RIG_EMULATED
-  detail::EmulatedKernel const running(device);
-  detail::run_range(kernel, 0, n);
+  detail::emulated_run(device, kernel, [=] { detail::run_range(kernel, 0, n); });
 #endif
 }
 
@@ -143,10 +142,11 @@ template <class K> void for_each(Device const& device, std::int64_t rows, std::i
   }
 #if RIG_CUDA
   detail::for_each_2d_kernel<<<detail::blocks_for(rows * cols, 256), 256, 0, detail::cuda_stream(device)>>>(rows * cols, cols, kernel);
-  detail::cuda_check(cudaGetLastError(), "for_each");
+  detail::cuda_launched(device, "for_each");
 #elif RIG_EMULATED
-  detail::EmulatedKernel const running(device);
-  for (std::int64_t r = 0; r < rows; ++r) detail::run_row(kernel, r, cols);
+  detail::emulated_run(device, kernel, [=] {
+    for (std::int64_t r = 0; r < rows; ++r) detail::run_row(kernel, r, cols);
+  });
 #endif
 }
 
@@ -168,10 +168,9 @@ template <class K> void for_each_heavy(Device const& device, std::int64_t n, K c
   if (device.is_cpu()) return for_each_on_cpu(n, kernel);
 #if RIG_CUDA
   detail::for_each_kernel<<<detail::blocks_for(n, 64), 64, 0, detail::cuda_stream(device)>>>(n, kernel);
-  detail::cuda_check(cudaGetLastError(), "for_each_heavy");
+  detail::cuda_launched(device, "for_each_heavy");
 #elif RIG_EMULATED
-  detail::EmulatedKernel const running(device);
-  detail::run_range(kernel, 0, n);
+  detail::emulated_run(device, kernel, [=] { detail::run_range(kernel, 0, n); });
 #endif
 }
 
@@ -190,13 +189,14 @@ template <class K> void for_each_block(Device const& device, std::int64_t blocks
 #if RIG_CUDA
   check(blocks <= 0x7fffffff, "for_each_block: at most 2^31 - 1 blocks, got ", blocks);
   detail::for_each_block_kernel<<<unsigned(blocks), K::threads, 0, detail::cuda_stream(device)>>>(kernel);
-  detail::cuda_check(cudaGetLastError(), "for_each_block");
+  detail::cuda_launched(device, "for_each_block");
 #elif RIG_EMULATED
-  detail::EmulatedKernel const running(device);
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    typename K::Shared shared;
-    kernel(Block<K::threads>{b}, shared);
-  }
+  detail::emulated_run(device, kernel, [=] {
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      typename K::Shared shared;
+      kernel(Block<K::threads>{b}, shared);
+    }
+  });
 #endif
 }
 

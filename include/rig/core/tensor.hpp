@@ -57,8 +57,7 @@ template <class T> class Tensor {
   /// Values in row-major order.
   Tensor(Shape shape, std::span<T const> values, Device device = {}) : Tensor(shape, std::move(device)) {
     check(std::int64_t(values.size()) == shape.size(), "Tensor: shape ", shape, " needs ", shape.size(), " values, got ", values.size());
-    storage_->device.queue().copy(storage_->p, values.data(), values.size() * sizeof(T));
-    storage_->device.wait();
+    storage_->device.queue().upload(storage_->p, values.data(), values.size() * sizeof(T));
   }
   Tensor(Shape shape, std::vector<T> const& values, Device device = {}) : Tensor(shape, std::span<T const>(values), std::move(device)) {}
   Tensor(Shape shape, std::initializer_list<T> values, Device device = {})
@@ -118,15 +117,30 @@ template <class T> class Tensor {
   template <int R> View<T, R> mutable_view() & { return make_view<T, R>(mutate()); }
   template <int R> View<T const, R> view() const&& = delete;  // name the tensor first: the view would outlive it
 
-  /// The same values on another device; the same handle if it is there already.
+  /// The same values on another device; the same handle if it is there already. To the CPU it waits, from the CPU it does not.
   Tensor to(Device const& d) const {
     if (!storage_ || d == device()) return *this;
     Tensor t(shape_, d);
-    Queue& q = d.is_cuda() ? d.queue() : device().queue();
-    if (d.is_cuda() && device().is_cuda()) device().wait();
-    q.copy(t.mutate(), data(), std::size_t(size()) * sizeof(T));
-    q.wait();
+    t.assign(*this);
     return t;
+  }
+  /// Overwrites the block with the values of a tensor of the same size, from any device.
+  void assign(Tensor const& from) {
+    check(from.size() == size(), "assign: ", shape_, " has ", size(), " elements, ", from.shape(), " has ", from.size());
+    if (size() == 0) return;
+    std::size_t const bytes = std::size_t(size()) * sizeof(T);
+    Device const here = device(), there = from.device();
+    if (here == there) {
+      here.queue().copy(mutate(), from.data(), bytes);
+    } else if (there.is_cpu()) {
+      here.queue().upload(mutate(), from.data(), bytes);
+    } else if (here.is_cpu()) {
+      there.queue().download(mutate(), from.data(), bytes);
+    } else {  // from one CUDA device to another: each waits for the other, so that neither block is used again too soon
+      there.wait();
+      here.queue().copy(mutate(), from.data(), bytes);
+      here.wait();
+    }
   }
   /// A block of its own with the same values.
   Tensor clone() const {

@@ -85,7 +85,7 @@ template <class T> struct Mapping {
     if (!w_avg) return;
     check(w.rank() == 2 && w.dim(1) == w_dim && w.dim(0) > 0, "mapping: w must be [n, ", w_dim, "], got ", w.shape());
     Var<T> const m = mean(Var<T>(w), 0), old(w_avg);
-    detail::copy_into(w_avg, (old - T(1 - average_decay) * (old - m)).value());
+    w_avg.assign((old - T(1 - average_decay) * (old - m)).value());
   }
   /// Codes [n, num_ws, w_dim] pulled towards w_avg.
   Var<T> truncate(Var<T> const& w, Truncation t) const {

@@ -19,11 +19,6 @@ template <class T> Tensor<T> const& tensor_of(Tensor<T>& t) { return t; }
 template <class T> void replace(Param<T>& p, Tensor<T> value) { p = Param<T>(std::move(value)); }
 template <class T> void replace(Tensor<T>& t, Tensor<T> value) { t = std::move(value); }
 
-template <class T> void copy_into(Tensor<T>& to, Tensor<T> const& from) {
-  if (to.size() == 0) return;
-  to.device().queue().copy(to.mutate(), from.to(to.device()).data(), std::size_t(to.size()) * sizeof(T));
-  to.device().wait();
-}
 }  // namespace detail
 
 /// f(dotted name, Param<T>&) for every parameter, in the order of the visit lines.
@@ -95,7 +90,7 @@ template <class M, class N> void copy_values(M& to, N& from) {
                                    typename std::remove_cvref_t<decltype(source)>::scalar>) {
         if (source_name != name || !detail::tensor_of(target)) return;
         Tensor<typename std::remove_cvref_t<decltype(target)>::scalar> t = detail::tensor_of(target);  // shares the block
-        detail::copy_into(t, detail::tensor_of(source));
+        t.assign(detail::tensor_of(source));
       }
     });
   });

@@ -45,7 +45,7 @@ template <class L> void add_target(std::vector<Target>& list, std::string const&
     Tensor<T> t = nn::detail::tensor_of(leaf);
     list.push_back({name, dtype_of<T>::value, bool(t), t ? t.shape() : Shape{}, [&leaf, t](AnyTensor const& x) mutable {
                       if (t)
-                        nn::detail::copy_into(t, x.as<T>());  // in place: whoever shares the block sees it
+                        t.assign(x.as<T>());  // in place: whoever shares the block sees it
                       else
                         nn::detail::replace(leaf, x.as<T>());
                     }});

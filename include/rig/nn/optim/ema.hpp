@@ -32,7 +32,7 @@ template <class M> void update_average(M& average, M& module, double decay) {
     if constexpr (detail::is_param<L>::value)
       for_each(t.device(), t.size(), detail::AverageKernel<T>{t.mutate(), detail::tensor_of(now).data(), T(1 - decay)});
     else
-      detail::copy_into(t, detail::tensor_of(now));
+      t.assign(detail::tensor_of(now));
   });
   check(i == current.size(), "update_average: the module has ", current.size(), " tensors, the average ", i);
 }
