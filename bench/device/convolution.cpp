@@ -58,9 +58,7 @@ void add_layer(List& list, std::int64_t n, std::int64_t r, std::int64_t c, int u
   list.add({what + "_gradients/" + at, 3 * x + 3 * y + 3 * weight, 3 * flops,
             [=](Rng& rng, Device const& d) -> Call {
               Layer const layer(n, r, in, c, up, rng, d);
-              return [=] {
-                return with_gradients({layer.x, layer.w, layer.s}, [&](auto const& v) { return layer(v[0], v[1], v[2]); });
-              };
+              return [=] { return with_gradients({layer.x, layer.w, layer.s}, [&](auto const& v) { return layer(v[0], v[1], v[2]); }); };
             },
             8 * (x + y) + 4 * weight});
 }
@@ -73,11 +71,9 @@ void add_colours(List& list, std::int64_t n, std::int64_t r, std::int64_t c) {
       Tensor<float> const in = randn<float>({n, r, r, c}, rng, d), w = randn<float>({3, 1, 1, c}, rng, d), s = randn<float>({n, c}, rng, d);
       Var<float> const bias(randn<float>({3}, rng, d));
       auto const layer = [=](Var<float> const& a, Var<float> const& weight, Var<float> const& style) {
-        return bias_act(modulated_conv2d(a, weight, style, {.demodulate = false}), bias,
-                        {.activation = Activation::linear, .clamp = 256});
+        return bias_act(modulated_conv2d(a, weight, style, {.demodulate = false}), bias, {.activation = Activation::linear, .clamp = 256});
       };
-      if (gradients)
-        return [=] { return with_gradients({in, w, s}, [&](auto const& v) { return layer(v[0], v[1], v[2]); }); };
+      if (gradients) return [=] { return with_gradients({in, w, s}, [&](auto const& v) { return layer(v[0], v[1], v[2]); }); };
       return [=] { return keep(layer(in, w, s)); };
     };
   };

@@ -35,7 +35,8 @@ struct Batch {
   Face<float> f;
   Tensor<float> photo;
 
-  Batch(FaceRenderer<float> const& renderer, std::int64_t n, std::int64_t side, Rng& rng, Device const& d) : face(renderer), size{side, side} {
+  Batch(FaceRenderer<float> const& renderer, std::int64_t n, std::int64_t side, Rng& rng, Device const& d)
+      : face(renderer), size{side, side} {
     p = {randn<float>({n, face.identities()}, rng, d),
          randn<float>({n, face.reflectances()}, rng, d),
          rand<float>({n, face.expressions()}, rng, d, 0.0f, 0.2f),
@@ -63,13 +64,13 @@ class Faces {
       Tensor<float> const c = concat<float>({b.p.identity, b.p.expression}, 1).value();
       return with_gradients({c}, [&](auto const& x) { return linear_model(x[0], Var<float>(b.face.basis), Var<float>(b.face.mean)); });
     });
-    add("vertex_normals", 24 * points + 12 * faces, 60 * points, [](Batch const& b) { return keep(vertex_normals(b.f.vertices, b.face.mesh)); });
+    add("vertex_normals", 24 * points + 12 * faces, 60 * points,
+        [](Batch const& b) { return keep(vertex_normals(b.f.vertices, b.face.mesh)); });
     add("vertex_normals_gradient", 72 * points + 24 * faces, 200 * points, [](Batch const& b) {
       return with_gradients({b.f.vertices.value()}, [&](auto const& x) { return vertex_normals(x[0], b.face.mesh); });
     });
-    add("project", 24 * points, 25 * points, [](Batch const& b) {
-      return keep(project(b.f.vertices, euler_to_matrix(b.p.rotation), b.p.translation, b.face.camera, b.size));
-    });
+    add("project", 24 * points, 25 * points,
+        [](Batch const& b) { return keep(project(b.f.vertices, euler_to_matrix(b.p.rotation), b.p.translation, b.face.camera, b.size)); });
     add("shade", 36 * points, 60 * points, [](Batch const& b) { return keep(shade(b.f.albedo, b.f.normals, b.p.light)); });
     add("shade_gradient", 96 * points, 250 * points, [](Batch const& b) {
       return with_gradients({b.f.albedo.value(), b.f.normals.value(), b.p.light.value()},
@@ -88,7 +89,8 @@ class Faces {
   /// Everything that a picture of that size has to do with.
   void add_pixel_work(std::int64_t n, std::int64_t side) {
     double const points = double(n * model_->vertices), pixels = double(n * side * side), v = double(model_->vertices);
-    double const raster = 12 * points + 12.0 * double(model_->faces) + 16 * pixels, bases = 12 * v * double(model_->modes + model_->reflectances);
+    double const raster = 12 * points + 12.0 * double(model_->faces) + 16 * pixels,
+                 bases = 12 * v * double(model_->modes + model_->reflectances);
     double const products = 6 * points * double(model_->modes + model_->reflectances);
     at_ = "/n" + std::to_string(n) + "/" + std::to_string(side) + "px", n_ = n, side_ = side;
     add("coverage", raster, 0, [](Batch const& b) {
@@ -153,7 +155,9 @@ class Faces {
     add(what + "_gradient", bytes, flops, [loss](Batch const& b) {
       return with_gradients({b.p.identity.value(), b.p.reflectance.value(), b.p.expression.value(), b.p.light.value(), b.p.rotation.value(),
                              b.p.translation.value()},
-                            [&](auto const& x) { return loss(b, b.face(FaceParts<float>{x[0], x[1], x[2], x[3], x[4], x[5]}, b.size)); });
+                            [&](auto const& x) {
+                              return loss(b, b.face(FaceParts<float>{x[0], x[1], x[2], x[3], x[4], x[5]}, b.size));
+                            });
     });
   }
 

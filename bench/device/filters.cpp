@@ -39,7 +39,8 @@ void add_resampling(List& list, std::int64_t n, std::int64_t r, std::int64_t c) 
   // What follows a transposed convolution: 2 products and sums a tap, 16 taps.
   add_unary(list, "upfirdn2d_blur", n, r + 1, c, area * double(c), 32 * area * double(c),
             with_filter([](auto const& x, auto const& f) { return upfirdn2d(x, f, {.padding = 1, .gain = 4}); }));
-  add_unary(list, "upsample2d", n, r / 2, 3, 3 * area, 8 * 3 * area, with_filter([](auto const& x, auto const& f) { return upsample2d(x, f); }));
+  add_unary(list, "upsample2d", n, r / 2, 3, 3 * area, 8 * 3 * area,
+            with_filter([](auto const& x, auto const& f) { return upsample2d(x, f); }));
   add_unary(list, "downsample2d", n, r, c, area / 4 * double(c), 8 * area * double(c),
             with_filter([](auto const& x, auto const& f) { return downsample2d(x, f); }));
 }
@@ -66,8 +67,8 @@ void add_filtered(List& list, std::int64_t n, nn::LayerPlan const& p, double cla
   // Separable filters, zeros of up-sampling skipped; along x first.
   double const products = double(h) * large_h * p.up_taps / p.up + large_h * large_h * p.up_taps / p.up + large_h * out_h * p.down_taps +
                           out_h * out_h * p.down_taps;
-  add_unary(list, "filtered_lrelu_" + p.name.substr(0, p.name.find('_')) + "_up" + std::to_string(p.up) + "_down" + std::to_string(p.down), n,
-            h, c, double(n * c) * out_h * out_h, 2 * double(n * c) * products, [=](Rng& rng, Device const& d) {
+  add_unary(list, "filtered_lrelu_" + p.name.substr(0, p.name.find('_')) + "_up" + std::to_string(p.up) + "_down" + std::to_string(p.down),
+            n, h, c, double(n * c) * out_h * out_h, 2 * double(n * c) * products, [=](Rng& rng, Device const& d) {
               Tensor<float> const b = randn<float>({c}, rng, d), up = nn::design_lowpass<float>(p.up_filter(), d),
                                   down = nn::design_lowpass<float>(p.down_filter(), d);
               FilteredLreluOptions const o{.up = p.up, .down = p.down, .padding = p.padding, .clamp = clamp};

@@ -24,8 +24,8 @@ Floor config_f(std::int64_t resolution, std::int64_t n) {
 Floor alias_free(nn::StyleGAN3Options const& o, std::int64_t n) {
   Floor f;
   for (auto const& p : nn::layer_schedule(o)) {
-    double const in = double(p.in_channels), out = double(p.out_channels), side = double(p.in_size[0] + p.kernel - 1), taps = p.kernel * p.kernel,
-                 area = double(n) * side * side;
+    double const in = double(p.in_channels), out = double(p.out_channels), side = double(p.in_size[0] + p.kernel - 1),
+                 taps = p.kernel * p.kernel, area = double(n) * side * side;
     f.flops += 2 * taps * area * in * out;
     f.bytes += 4 * (2 * area * out + 2 * double(n * p.out_size[0] * p.out_size[1]) * out + taps * in * out);
   }
@@ -33,7 +33,8 @@ Floor alias_free(nn::StyleGAN3Options const& o, std::int64_t n) {
 }
 
 /// One network for all cases of a size: the weights of a picture of 1024 pixels are beyond any L2.
-template <class G> void add_network(List& list, std::string const& name, std::int64_t n, Floor floor, std::function<G(Rng&, Device const&)> network) {
+template <class G>
+void add_network(List& list, std::string const& name, std::int64_t n, Floor floor, std::function<G(Rng&, Device const&)> network) {
   auto const codes = [=](G const& g, Rng& rng, Device const& d) {
     return g.mapping(Var<float>(randn<float>({n, g.z_dim()}, rng, d))).value();
   };
@@ -43,7 +44,8 @@ template <class G> void add_network(List& list, std::string const& name, std::in
               Tensor<float> const ws = codes(*g, rng, d);
               return [=] { return keep(g->synthesis(Var<float>(ws))); };
             }});
-  list.add({name + "_gradient" + at, 3 * floor.bytes, 2 * floor.flops, [=](Rng& rng, Device const& d) -> Call {
+  list.add({name + "_gradient" + at, 3 * floor.bytes, 2 * floor.flops,
+            [=](Rng& rng, Device const& d) -> Call {
               auto const g = std::make_shared<G>(network(rng, d));
               Param<float> const ws(codes(*g, rng, d));
               return [=]() -> Kept {
@@ -55,7 +57,8 @@ template <class G> void add_network(List& list, std::string const& name, std::in
                 code.gradient() = {};
                 return Kept(gradient);
               };
-            }, 3 * floor.bytes});
+            },
+            3 * floor.bytes});
 }
 
 }  // namespace

@@ -2,12 +2,14 @@
 // --benchmark_list_tests, ...) and
 //   --device cpu|cuda|cuda:N   where (default cuda in a build with CUDA, else cpu)
 //   --sizes full|small         small: a run of seconds that takes every path, for tests
+//   --precision float32|tf32|bf16   of the operands of products and convolutions (default float32); cuda only
 //   --samples N                samples of a case, whose median counts (default 9; small: 2)
+//   --no-capture               every call is given by the host; otherwise the device's time is that of calls captured as a graph
 //   --budget SECONDS           cases that would start later are skipped and say so
 //   --lines FILE               also one flat JSON object a line: the rates of the device first, then every case
 // Every line: time of a call, MB and GFLOP that it cannot do without, the rates that makes, and those as fractions of what the
-// device reached in the same run: copy, and square products in float32, TF32 and bf16. host_us is what giving the work to the
-// device took; where it is as long as the time itself, the host is what was measured.
+// device reached in the same run: copy, and square products in float32, TF32 and bf16. queued_us is the time with the host
+// giving the work call by call, and host_us what that takes the host; with captured 0 the two are all there is.
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
@@ -36,7 +38,9 @@ double median(std::vector<double> v) {
 struct Arguments {
   std::string device = RIG_CUDA ? "cuda" : "cpu", lines;
   bool small = false;
+  MatrixPrecision precision = MatrixPrecision::float32;
   int samples = 0;
+  bool capture = true;
   double budget = 0;
 
   /// Takes its own from the program's arguments; false after a message for what it does not understand.
@@ -48,7 +52,11 @@ struct Arguments {
         given[kept++] = given[i];
         continue;
       }
-      bool const known = a == "--device" || a == "--sizes" || a == "--samples" || a == "--budget" || a == "--lines";
+      if (a == "--no-capture") {
+        capture = false;
+        continue;
+      }
+      bool const known = a == "--device" || a == "--sizes" || a == "--precision" || a == "--samples" || a == "--budget" || a == "--lines";
       if (!known || i + 1 >= count) {
         std::fprintf(stderr, "bench_device: %s %s\n", a.c_str(), known ? "needs a value" : "is no argument; see the head of main.cpp");
         return false;
@@ -57,9 +65,13 @@ struct Arguments {
       if (a == "--device") device = value;
       if (a == "--lines") lines = value;
       if (a == "--sizes") small = value == "small";
+      if (a == "--precision")
+        precision = value == "tf32" ? MatrixPrecision::tf32 : value == "bf16" ? MatrixPrecision::bf16 : MatrixPrecision::float32;
       if (a == "--samples") samples = std::atoi(value.c_str());
       if (a == "--budget") budget = std::atof(value.c_str());
-      if ((a == "--sizes" && value != "small" && value != "full") || (a == "--samples" && samples < 1) || (a == "--budget" && !(budget > 0))) {
+      if ((a == "--sizes" && value != "small" && value != "full") ||
+          (a == "--precision" && value != "float32" && value != "tf32" && value != "bf16") || (a == "--samples" && samples < 1) ||
+          (a == "--budget" && !(budget > 0))) {
         std::fprintf(stderr, "bench_device: %s does not take '%s'\n", a.c_str(), value.c_str());
         return false;
       }
@@ -160,8 +172,8 @@ double cublas_rate(Device const& d, bool small, int samples, cudaDataType_t type
   Tensor<float> y({n, n}, d);
   float const one = 1, zero = 0;
   double const t = time_of(d, samples, [&] {
-    fine(cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_T, n, n, n, &one, a.data(), type, n, b.data(), type, n, &zero, y.mutate(), CUDA_R_32F, n,
-                      compute, CUBLAS_GEMM_DEFAULT));
+    fine(cublasGemmEx(handle, CUBLAS_OP_N, CUBLAS_OP_T, n, n, n, &one, a.data(), type, n, b.data(), type, n, &zero, y.mutate(), CUDA_R_32F,
+                      n, compute, CUBLAS_GEMM_DEFAULT));
   });
   return 2 * double(n) * n * n / t;
 }
@@ -187,13 +199,16 @@ Rates measure_rates(Device const& d, bool small, int samples) {
 
 // ---- a case ----------------------------------------------------------------------------------------------------------------
 
+/// A call: the device's time, that with the host giving each call, and the host's part of it.
 struct Measured {
-  double seconds = 0, host = 0;
+  double seconds = 0, queued = 0, host = 0;
+  bool captured = false;
+  std::string not_captured;  ///< why
 };
 
 /// The median over samples of the time of a call. A sample is so many calls that they take milliseconds; they go round copies of
 /// the inputs that together with the results are twice the cache.
-Measured measure(Case const& c, Device const& d, bool small, int samples) {
+Measured measure(Case const& c, Device const& d, bool small, int samples, bool capture) {
   double const need = c.memory > 0 ? c.memory : 4 * c.bytes, room = 0.9 * free_memory(d);
   check(need <= room, "needs about ", std::int64_t(need / 1e6), " MB, ", std::int64_t(room / 1e6), " are free");
   double const wanted = std::min(std::ceil(2 * cache_of(d) / std::max(c.bytes, 1.0)), small ? 2.0 : 64.0);
@@ -216,15 +231,51 @@ Measured measure(Case const& c, Device const& d, bool small, int samples) {
   double const once = std::max(timer.stop(), 1e-7), sample = small ? 1e-4 : d.is_cpu() ? 0.05 : 0.004;
   int const repeats = int(std::clamp(sample / once, 1.0, 1000.0));
   if (once > 1) samples = std::min(samples, 3);
-  std::vector<double> times, hosts;
-  for (int i = 0; i < samples; ++i) {
-    double const begin = seconds_now();
-    timer.start();
-    for (int k = 0; k < repeats; ++k) call();
-    hosts.push_back((seconds_now() - begin) / repeats);
-    times.push_back(timer.stop() / repeats);
+  auto const take = [&](auto const& work, int calls_in_it, double& host) {
+    std::vector<double> times, hosts;
+    for (int i = 0; i < samples; ++i) {
+      double const begin = seconds_now();
+      timer.start();
+      work();
+      hosts.push_back((seconds_now() - begin) / calls_in_it);
+      times.push_back(timer.stop() / calls_in_it);
+    }
+    host = median(hosts);
+    return std::max(median(times), 1e-9);
+  };
+  Measured m;
+  m.queued = take(
+      [&] {
+        for (int k = 0; k < repeats; ++k) call();
+      },
+      repeats, m.host);
+  m.seconds = m.queued;
+  if (!capture || !d.queue().can_capture()) return m;
+  // The device's own time: the same calls as one captured graph, so that the host gives the work only once.
+  int const round = int(std::max(copies, std::size_t(std::min(repeats, 50))));
+  std::shared_ptr<CapturedWork> work;
+  try {
+    d.queue().begin_capture();
+    try {
+      for (int k = 0; k < round; ++k) call();
+    } catch (...) {
+      try {
+        d.queue().end_capture();
+      } catch (std::exception const&) {  // what went wrong first says more
+      }
+      throw;
+    }
+    work = d.queue().end_capture();
+  } catch (std::exception const& e) {
+    m.not_captured = e.what();
+    return m;
   }
-  return {std::max(median(times), 1e-9), median(hosts)};
+  d.queue().replay(*work);
+  d.wait();
+  double ignored = 0;
+  m.seconds = take([&] { d.queue().replay(*work); }, round, ignored);
+  m.captured = true;
+  return m;
 }
 
 class Lines {
@@ -256,50 +307,56 @@ class Lines {
 
 int run(Arguments const& a, int count, char** given) {
   Device const device = device_from_name(a.device);
+  device.set_precision(a.precision);
   Lines lines(a.lines);
   List list;
   list.small = a.small;
-  add_products(list), add_convolutions(list), add_filters(list), add_generators(list), add_faces(list), add_training(list);
+  // What matters most comes first, should time run out.
+  add_generators(list), add_training(list), add_faces(list), add_convolutions(list), add_filters(list), add_products(list);
 
   Rates rates;
   double const began = seconds_now();
   bool failed = false;
   for (Case const& c : list.cases)
-    benchmark::RegisterBenchmark(c.name.c_str(),
-                                 [&](benchmark::State& state) {
-                                   if (rates.copy == 0) {
-                                     rates = measure_rates(device, a.small, a.samples);
-                                     lines.write({{"copy", rates.copy}, {"f32", rates.f32}, {"tf32", rates.tf32}, {"bf16", rates.bf16}}, "rates",
-                                                 name_of(device));
-                                   }
-                                   if (a.budget > 0 && seconds_now() - began > a.budget) {
-                                     lines.write({}, "case", c.name, "out of time");
-                                     return state.SkipWithError("out of time");
-                                   }
-                                   try {
-                                     Measured const m = measure(c, device, a.small, a.samples);
-                                     for (auto _ : state) state.SetIterationTime(m.seconds);
-                                     std::vector<std::pair<std::string, double>> n{{"MB", c.bytes / 1e6},
-                                                                                   {"GFLOP", c.flops / 1e9},
-                                                                                   {"GB/s", c.bytes / m.seconds / 1e9},
-                                                                                   {"TFLOP/s", c.flops / m.seconds / 1e12},
-                                                                                   {"of_copy", c.bytes / m.seconds / rates.copy}};
-                                     auto const of = [&](char const* what, double rate) {
-                                       if (rate > 0 && c.flops > 0) n.emplace_back(what, c.flops / m.seconds / rate);
-                                     };
-                                     of("of_f32", rates.f32), of("of_tf32", rates.tf32), of("of_bf16", rates.bf16);
-                                     if (!device.is_cpu()) n.emplace_back("host_us", 1e6 * m.host);
-                                     for (auto const& [key, value] : n) state.counters[key] = value;
-                                     n.insert(n.begin(), {"us", 1e6 * m.seconds});
-                                     lines.write(n, "case", c.name);
-                                   } catch (std::exception const& e) {
-                                     std::string const what = e.what();
-                                     failed = failed || what.find("MB") == std::string::npos;
-                                     lines.write({}, "case", c.name, what);
-                                     state.SkipWithError(what.c_str());
-                                   }
-                                   device.queue().trim();
-                                 })
+    benchmark::RegisterBenchmark(
+        c.name.c_str(),
+        [&](benchmark::State& state) {
+          if (rates.copy == 0) {
+            rates = measure_rates(device, a.small, a.samples);
+            lines.write({{"copy", rates.copy}, {"f32", rates.f32}, {"tf32", rates.tf32}, {"bf16", rates.bf16}}, "rates", name_of(device));
+          }
+          if (a.budget > 0 && seconds_now() - began > a.budget) {
+            lines.write({}, "case", c.name, "out of time");
+            return state.SkipWithError("out of time");
+          }
+          try {
+            Measured const m = measure(c, device, a.small, a.samples, a.capture);
+            for (auto _ : state) state.SetIterationTime(m.seconds);
+            std::vector<std::pair<std::string, double>> n{{"MB", c.bytes / 1e6},
+                                                          {"GFLOP", c.flops / 1e9},
+                                                          {"GB/s", c.bytes / m.seconds / 1e9},
+                                                          {"TFLOP/s", c.flops / m.seconds / 1e12},
+                                                          {"of_copy", c.bytes / m.seconds / rates.copy}};
+            auto const of = [&](char const* what, double rate) {
+              if (rate > 0 && c.flops > 0) n.emplace_back(what, c.flops / m.seconds / rate);
+            };
+            of("of_f32", rates.f32), of("of_tf32", rates.tf32), of("of_bf16", rates.bf16);
+            if (!device.is_cpu()) {
+              n.emplace_back("queued_us", 1e6 * m.queued), n.emplace_back("host_us", 1e6 * m.host);
+              n.emplace_back("captured", m.captured);
+            }
+            for (auto const& [key, value] : n) state.counters[key] = value;
+            n.insert(n.begin(), {"us", 1e6 * m.seconds});
+            lines.write(n, "case", c.name);
+            if (!m.not_captured.empty()) state.SetLabel("not captured: " + m.not_captured);
+          } catch (std::exception const& e) {
+            std::string const what = e.what();
+            failed = failed || what.find("MB") == std::string::npos;
+            lines.write({}, "case", c.name, what);
+            state.SkipWithError(what.c_str());
+          }
+          device.queue().trim();
+        })
         ->Iterations(1)
         ->UseManualTime()
         ->Unit(benchmark::kMicrosecond);

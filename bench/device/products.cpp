@@ -8,11 +8,11 @@ namespace {
 // [g, n, k] times [g, m, k] transposed, as a layer's weight is read.
 void add_product(List& list, std::int64_t g, std::int64_t n, std::int64_t k, std::int64_t m) {
   std::string const at = std::to_string(g) + "x" + std::to_string(n) + "x" + std::to_string(k) + "x" + std::to_string(m);
-  list.add({"matmul/" + at, 4 * double(g * (n * k + m * k + n * m)), 2 * double(g * n * k) * double(m),
-            [=](Rng& rng, Device const& d) -> Call {
-              Var<float> const a(randn<float>({g, n, k}, rng, d)), b(randn<float>({g, m, k}, rng, d));
-              return [=] { return keep(batched_matmul(a, b, {.b = true})); };
-            }});
+  list.add(
+      {"matmul/" + at, 4 * double(g * (n * k + m * k + n * m)), 2 * double(g * n * k) * double(m), [=](Rng& rng, Device const& d) -> Call {
+         Var<float> const a(randn<float>({g, n, k}, rng, d)), b(randn<float>({g, m, k}, rng, d));
+         return [=] { return keep(batched_matmul(a, b, {.b = true})); };
+       }});
 }
 }  // namespace
 

@@ -55,7 +55,11 @@ struct RigStep {
     batch.source.pictures = both(first, second), batch.target.pictures = both(second, first);
     if (s.landmarks) {
       std::int64_t const marks = face->renderer.landmark_table.size();
-      auto points = [&] { return concat<float>({Var<float>(rand<float>({2 * s.pairs, marks, 2}, rng, d)), Var<float>(ones<float>({2 * s.pairs, marks, 1}, d))}, 2).value(); };
+      auto points = [&] {
+        return concat<float>(
+                   {Var<float>(rand<float>({2 * s.pairs, marks, 2}, rng, d)), Var<float>(ones<float>({2 * s.pairs, marks, 1}, d))}, 2)
+            .value();
+      };
       batch.source.landmarks = points(), batch.target.landmarks = points();
     } else {
       losses.landmark = 0;

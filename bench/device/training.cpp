@@ -17,25 +17,26 @@ struct Tensors {
 template <class Optimiser> void add_optimiser(List& list, std::string const& name, double flops, int count, std::int64_t width) {
   double const size = double(count) * double(width * width + width);
   // Read: parameter, gradient, two states; written: parameter and states.
-  list.add({name + "/" + std::to_string(count) + "x" + std::to_string(width), 28 * size, flops * size, [=](Rng& rng, Device const& d) -> Call {
-              struct State {
-                Tensors module;
-                std::vector<Tensor<float>> gradients;
-                Optimiser optimiser;
-              };
-              auto const s = std::make_shared<State>();
-              for (int i = 0; i < count; ++i)
-                for (Shape const& shape : {Shape{width, width}, Shape{width}}) {
-                  s->module.all.emplace_back(randn<float>(shape, rng, d));
-                  s->gradients.push_back(randn<float>(shape, rng, d));
-                }
-              s->optimiser.prepare(s->module);
-              return [s]() -> Kept {
-                for (std::size_t i = 0; i < s->gradients.size(); ++i) s->module.all[i].gradient() = s->gradients[i];
-                s->optimiser.step(s->module);
-                return {};
-              };
-            }});
+  list.add(
+      {name + "/" + std::to_string(count) + "x" + std::to_string(width), 28 * size, flops * size, [=](Rng& rng, Device const& d) -> Call {
+         struct State {
+           Tensors module;
+           std::vector<Tensor<float>> gradients;
+           Optimiser optimiser;
+         };
+         auto const s = std::make_shared<State>();
+         for (int i = 0; i < count; ++i)
+           for (Shape const& shape : {Shape{width, width}, Shape{width}}) {
+             s->module.all.emplace_back(randn<float>(shape, rng, d));
+             s->gradients.push_back(randn<float>(shape, rng, d));
+           }
+         s->optimiser.prepare(s->module);
+         return [s]() -> Kept {
+           for (std::size_t i = 0; i < s->gradients.size(); ++i) s->module.all[i].gradient() = s->gradients[i];
+           s->optimiser.step(s->module);
+           return {};
+         };
+       }});
 }
 
 }  // namespace
@@ -46,13 +47,13 @@ void add_training(List& list) {
   double const faces = 4 * double(size.pairs), values = 3 * double(model.vertices()),
                modes = double(model.identities() + model.expressions() + model.reflectances()),
                first = double(size.rows * size.w_dim) * double(size.reconstruction[0]);
-  list.add({"rignet_step/" + std::to_string(size.pairs) + "pairs", 8 * values * modes + 24 * faces * double(size.side * size.side) + 8 * first,
-            4 * faces * values * modes + 2 * faces * first,
+  list.add({"rignet_step/" + std::to_string(size.pairs) + "pairs",
+            8 * values * modes + 24 * faces * double(size.side * size.side) + 8 * first, 4 * faces * values * modes + 2 * faces * first,
             [=](Rng& rng, Device const& d) -> Call {
               auto const step = std::make_shared<RigStep>(size, rng, d);
               return [step] { return Kept(step->step()); };
             },
-            4 * values * modes + 400 * faces * values});
+            4 * values* modes + 400 * faces* values});
   add_optimiser<nn::Adam<float>>(list, "adam", 12, list.small ? 2 : 30, list.small ? 8 : 512);
   add_optimiser<nn::Adam<float>>(list, "adam", 12, 1, list.small ? 16 : 4096);
   add_optimiser<nn::AdaDelta<float>>(list, "adadelta", 12, list.small ? 2 : 30, list.small ? 8 : 512);

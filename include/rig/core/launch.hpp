@@ -63,7 +63,9 @@ template <class K> __global__ void for_each_block_kernel(K k) {
   __shared__ typename K::Shared shared;
   k(Block<K::threads>{std::int64_t(blockIdx.x)}, shared);
 }
-template <class K> __global__ void __launch_bounds__(K::threads) launch_kernel(K const k) {
+// Threads and bytes of shared memory stand in the kernel's name for whoever reads a profile or bench/compile_resources.
+template <class K, int Threads = K::threads, int SharedBytes = int(sizeof(typename K::Shared))>
+__global__ void __launch_bounds__(Threads) launch_kernel(K const k) {
   extern __shared__ __align__(128) unsigned char shared_bytes[];
   k(*reinterpret_cast<typename K::Shared*>(shared_bytes));
 }
@@ -96,8 +98,8 @@ template <class K> void launch(Device const& device, gpu::Index3 grid, K const& 
   constexpr int bytes = int(sizeof(typename K::Shared));
   if constexpr (bytes > 48 * 1024)
     detail::cuda_check(cudaFuncSetAttribute(detail::launch_kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "launch");
-  detail::launch_kernel<K><<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, detail::cuda_stream(device)>>>(
-      kernel);
+  detail::launch_kernel<K>
+      <<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, detail::cuda_stream(device)>>>(kernel);
   detail::cuda_launched(device, "launch");
 #else
   detail::emulated_launch<K>(device, {grid.x, grid.y, grid.z}, kernel);
