@@ -317,6 +317,8 @@ int run(Arguments const& a, int count, char** given) {
   Rates rates;
   double const began = seconds_now();
   bool failed = false;
+  if (a.precision != MatrixPrecision::float32)  // another line of its own in a report
+    for (Case& c : list.cases) c.name += a.precision == MatrixPrecision::tf32 ? ", tf32" : ", bf16";
   for (Case const& c : list.cases)
     benchmark::RegisterBenchmark(
         c.name.c_str(),
