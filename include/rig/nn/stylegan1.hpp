@@ -140,15 +140,7 @@ template <class T> struct StyleGAN1Synthesis {
   /// The same from explicit styles, in the order of sites(); gradients reach them. Blocks beyond the level of detail are not run.
   Var<T> from_styles(std::vector<Var<T>> const& styles, SynthesisOptions<T> const& o = {}) const {
     auto const places = sites();
-    check(styles.size() == places.size(), "synthesis: expected ", places.size(), " styles, got ", styles.size());
-    std::int64_t const n = styles[0].dim(0);
-    std::size_t noises = 0;
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      check(styles[i].shape() == Shape{n, places[i].channels}, "synthesis: style ", places[i].name, " must be [", n, ", ",
-            places[i].channels, "], got ", styles[i].shape());
-      noises += places[i].has_noise;
-    }
-    check(o.given.empty() || o.given.size() == noises, "synthesis: expected ", noises, " noise maps, got ", o.given.size());
+    std::int64_t const n = check_styles(places, styles, o);
     double const level = o.lod >= 0 ? o.lod : lod ? double(lod.item()) : 0.0;
     check(level >= 0, "synthesis: the level of detail must not be negative, got ", level);
     std::size_t const most = blocks.size() - 1, whole = level < double(most) ? std::size_t(level) : most;

@@ -191,6 +191,21 @@ Var<T> layer_noise(Tensor<T> const& stored, std::int64_t r, std::string const& n
   return Var<T>(randn<T>({n, r, r, 1}, *o.rng, stored.device()));
 }
 
+/// How many samples there are, once there is a style for every place and, if any are given, a map for every noise.
+template <class T>
+std::int64_t check_styles(std::vector<StyleSite> const& places, std::vector<Var<T>> const& styles, SynthesisOptions<T> const& o) {
+  check(styles.size() == places.size(), "synthesis: expected ", places.size(), " styles, got ", styles.size());
+  std::int64_t const n = styles[0].dim(0);
+  std::size_t noises = 0;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    check(styles[i].shape() == Shape{n, places[i].channels}, "synthesis: style ", places[i].name, " must be [", n, ", ", places[i].channels,
+          "], got ", styles[i].shape());
+    noises += places[i].has_noise;
+  }
+  check(o.given.empty() || o.given.size() == noises, "synthesis: expected ", noises, " noise maps, got ", o.given.size());
+  return n;
+}
+
 template <class T> struct Synthesis {
   std::int64_t w_dim = 0, num_ws = 0;
   std::vector<SynthesisBlock<T>> blocks;
@@ -227,15 +242,7 @@ template <class T> struct Synthesis {
   /// The same from explicit styles, in the order of sites(); gradients reach them.
   Var<T> from_styles(std::vector<Var<T>> const& styles, SynthesisOptions<T> const& o = {}) const {
     auto const places = sites();
-    check(styles.size() == places.size(), "synthesis: expected ", places.size(), " styles, got ", styles.size());
-    std::int64_t const n = styles[0].dim(0);
-    std::size_t noises = 0;
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      check(styles[i].shape() == Shape{n, places[i].channels}, "synthesis: style ", places[i].name, " must be [", n, ", ",
-            places[i].channels, "], got ", styles[i].shape());
-      noises += places[i].has_noise;
-    }
-    check(o.given.empty() || o.given.size() == noises, "synthesis: expected ", noises, " noise maps, got ", o.given.size());
+    std::int64_t const n = check_styles(places, styles, o);
     check(o.lod <= 0, "synthesis: a StyleGAN2 has no levels of detail, ", o.lod, " was asked for");
 
     auto see = [&](std::string const& name, Var<T> const& v) {
