@@ -22,17 +22,25 @@ target_include_directories(rig_cuda_flags INTERFACE "${PROJECT_SOURCE_DIR}/inclu
 get_target_property(rig_eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)  # its target asks for a standard, too
 target_include_directories(rig_cuda_flags SYSTEM INTERFACE ${rig_eigen_include})
 target_link_libraries(rig_cuda_flags INTERFACE CUDA::cudart CUDA::cublas)
-# Under nvcc rig uses its plain kernels and CUDA's own libraries, so oneDNN and OpenMP are left out.
+# Under nvcc rig uses its own kernels and CUDA's libraries, so oneDNN is left out.
 # Eigen serves the host only: with its own device support nvcc would warn about its complex numbers.
 target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_DNNL=0 EIGEN_NO_CUDA)
-foreach(package IN ITEMS ZLIB PNG JPEG)
-  if(TARGET ${package}::${package})
-    target_link_libraries(rig_cuda_flags INTERFACE ${package}::${package})
+foreach(package IN ITEMS ZLIB PNG JPEG HDF5)
+  set(target ${package}::${package})
+  if(package STREQUAL "HDF5")
+    set(target HDF5C::HDF5C)
+  endif()
+  if(TARGET ${target})
+    target_link_libraries(rig_cuda_flags INTERFACE ${target})
     target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_${package}=1)
   else()
     target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_${package}=0)
   endif()
 endforeach()
+if(TARGET OpenMP::OpenMP_CXX)
+  target_compile_options(rig_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-fopenmp>)
+  target_link_libraries(rig_cuda_flags INTERFACE OpenMP::OpenMP_CXX)
+endif()
 
 # Every public header and every op, compiled by nvcc for each architecture.
 file(GLOB rig_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/*.cu")

@@ -19,7 +19,7 @@ struct CorpusOptions {
 
 stylerig::LandmarkSource truth_landmarks(std::shared_ptr<Truth const> truth) {
   return [truth](std::int64_t, Tensor<float> const& codes, Tensor<float> const&) {
-    return truth->scene.landmarks(truth->function.factors(codes));
+    return truth->scene.landmarks(truth->function.factors(codes.to(cpu())));
   };
 }
 stylerig::TruthSource truth_parameters(std::shared_ptr<Truth const> truth) {

@@ -43,6 +43,7 @@ void add_make_oracle(CLI::App& app, Context& context) {
       make_folder(context.out);
       o->checkpoint = context.out + "/checkpoint.safetensors";
       train::Log log;
+      o->device = context.target();
       stylerig::OracleWorld world = stylerig::fit_oracle(*o, log, context.stop);
       if (train::stop_asked(context.stop)) return context.stopped(str(o->checkpoint, " is written; the same command goes on from there"));
       std::string const generator = context.out + "/generator.safetensors";

@@ -24,6 +24,16 @@ void Context::answer(Json const& object, std::string const& text) const {
   rig::check(bool(std::cout), "standard output: cannot be written");
 }
 
+rig::Device Context::target() const {
+  if (!target_) {
+    target_ = rig::device_from_name(device);
+    target_->set_precision(precision == "tf32"   ? rig::MatrixPrecision::tf32
+                           : precision == "bf16" ? rig::MatrixPrecision::bf16
+                                                 : rig::MatrixPrecision::float32);
+  }
+  return *target_;
+}
+
 std::function<void(std::int64_t, std::int64_t, std::string const&)> Context::progress(std::string title) const {
   auto line = std::make_shared<std::unique_ptr<rig::train::Progress>>();
   return [line, title = std::move(title)](std::int64_t done, std::int64_t total, std::string const& note) {
@@ -43,6 +53,9 @@ void add_common(CLI::App& verb, Context& context, std::string const& out_default
   verb.add_flag("--json", context.json, "Print the result as one JSON object on standard output");
   verb.add_option("--seed", context.seed, "Seed of everything random (default 1)");
   verb.add_option("--device", context.device, "cpu, cuda or cuda:1 (default cpu)");
+  verb.add_option("--precision", context.precision,
+                  "On a GPU: what factors of products are rounded to, float32, tf32 or bf16 (default float32)")
+      ->check(CLI::IsMember({"float32", "tf32", "bf16"}));
   verb.add_option("--threads", context.threads, "Threads on the CPU, 0 for all; results do not depend on it (default 0)")
       ->check(CLI::NonNegativeNumber);
 }

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,22 +29,28 @@ struct Context {
   bool json = false;
   std::uint64_t seed = 1;
   std::string device = "cpu";
+  std::string precision = "float32";  ///< of products and convolutions on a GPU
+  bool capture = true;                ///< training steps as CUDA graphs
   int threads = 0;
   std::string out;
   std::string command;  ///< as it was typed, for provenance
   rig::train::StopFlag const* stop = nullptr;
   std::function<int()> action;  ///< of the verb that was named
 
-  rig::Device target() const { return rig::device_from_name(device); }
+  /// The device that was asked for: one for the whole run.
+  rig::Device target() const;
   /// The line for people, or the object for programs.
   void answer(Json const& object, std::string const& text) const;
   /// A progress line on stderr, for hooks that are called once a step.
   std::function<void(std::int64_t, std::int64_t, std::string const&)> progress(std::string title) const;
   /// After an interrupted job: one line on stderr that says how to go on, and the exit status.
   int stopped(std::string const& what) const;
+
+ private:
+  mutable std::optional<rig::Device> target_;
 };
 
-/// Adds --json, --seed, --device, --threads and, if `out_help` is not empty, --out with that default.
+/// Adds --json, --seed, --device, --precision, --threads and, if `out_help` is not empty, --out with that default.
 void add_common(CLI::App& verb, Context& context, std::string const& out_default = {}, std::string const& out_help = {});
 
 // One function a verb: describes its options and sets context.action when it is named.

@@ -32,6 +32,7 @@ stylerig::TrainingHooks training_hooks(Context const& context, std::string const
   h.progress = context.progress(title);
   h.checkpoint = checkpoint;
   h.checkpoint_every = every;
+  h.capture = context.capture;
   return h;
 }
 

@@ -145,6 +145,7 @@ void add_train_face(CLI::App& app, Context& context) {
   verb->add_option("--fit-items", o->fit_items, "Pictures fitted one by one afterwards, to judge F by; 0 for none (default 100)")
       ->check(CLI::NonNegativeNumber);
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
+  verb->add_flag("!--no-graph", context.capture, "On a GPU: run every step as it is instead of capturing one as a CUDA graph");
   add_world_options(*verb, o->world);
   add_common(*verb, context);
   verb->footer(

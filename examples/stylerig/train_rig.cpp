@@ -117,6 +117,7 @@ void add_train_rig(CLI::App& app, Context& context) {
   verb->add_flag("--no-calibration", o->no_calibration, "Do not measure requested against achieved afterwards");
   verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
+  verb->add_flag("!--no-graph", context.capture, "On a GPU: run every step as it is instead of capturing one as a CUDA graph");
   add_world_options(*verb, o->world);
   add_common(*verb, context);
   verb->footer(

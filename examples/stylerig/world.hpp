@@ -17,7 +17,8 @@ namespace program {
 struct Truth {
   rig::stylerig::OracleTruth function;
   rig::stylerig::OracleScene scene;
-  rig::Tensor<float> parameters(rig::Tensor<float> const& codes) const { return scene.parameters(function.factors(codes)); }
+  /// On the CPU, where the truth lies; codes may be anywhere.
+  rig::Tensor<float> parameters(rig::Tensor<float> const& codes) const { return scene.parameters(function.factors(codes.to(rig::cpu()))); }
 };
 
 struct World {

@@ -5,6 +5,7 @@
 #include "rig/core/gpu.hpp"
 #include "rig/core/launch.hpp"
 #include "rig/core/random.hpp"
+#include "rig/core/repeated.hpp"
 #include "rig/core/shape.hpp"
 #include "rig/core/tensor.hpp"
 #include "rig/core/vec.hpp"

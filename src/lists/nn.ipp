@@ -10,6 +10,7 @@
 #include "rig/nn/module.hpp"
 #include "rig/nn/optim/adadelta.hpp"
 #include "rig/nn/optim/adam.hpp"
+#include "rig/nn/optim/cuda/fused.hpp"
 #include "rig/nn/optim/ema.hpp"
 #include "rig/nn/optim/sgd.hpp"
 #include "rig/nn/seed_latents.hpp"

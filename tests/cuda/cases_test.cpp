@@ -5,22 +5,11 @@
 #include <cmath>
 
 #include "cases/table.hpp"
+#include "cuda/device.hpp"
 
 using namespace rig;
 
 namespace {
-
-/// A device, or a message why there is none.
-bool device_for(Device& device) {
-  try {
-    device = cuda();
-    return true;
-  } catch (Error const& e) {
-    std::string const why = e.what();
-    MESSAGE("skipped: ", why);
-    return false;
-  }
-}
 
 void check_rows(Device const& device, bool large) {
   for (auto const& c : cases::all()) {
@@ -48,11 +37,11 @@ void check_rows(Device const& device, bool large) {
 
 TEST_CASE("cuda: every op agrees with the CPU") {
   Device device;
-  if (device_for(device)) check_rows(device, false);
+  if (test::device_for(device)) check_rows(device, false);
 }
 #if RIG_CUDA
 TEST_CASE("cuda: every op agrees with the CPU at the sizes of the benchmarks") {
   Device device;
-  if (device_for(device)) check_rows(device, true);
+  if (test::device_for(device)) check_rows(device, true);
 }
 #endif

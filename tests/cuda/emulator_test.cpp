@@ -1,6 +1,8 @@
-// The executor itself: barriers, exchanges, votes, asynchronous copies, matrix instructions, and what it finds wrong.
+// The words of kernels: barriers, exchanges, votes, asynchronous copies, matrix instructions, on a GPU or in the emulator; and
+// what the emulator finds wrong.
 #include <doctest/doctest.h>
 
+#include "cuda/device.hpp"
 #include "rig/core/random.hpp"
 #include "rig/core/tensor.hpp"
 
@@ -11,7 +13,9 @@ namespace {
 /// y = x reversed in each run of 256, through shared memory.
 struct Reverse {
   static constexpr int threads = 256;
-  struct Shared { float part[256]; };
+  struct Shared {
+    float part[256];
+  };
   float const* x;
   float* y;
   RIG_DEVICE void operator()(Shared& shared) const {
@@ -22,6 +26,7 @@ struct Reverse {
     y[first + t] = shared.part[threads - 1 - t];
   }
 };
+#if RIG_EMULATED
 struct ForgotBarrier : Reverse {
   RIG_DEVICE void operator()(Shared& shared) const {
     int const t = gpu::thread();
@@ -37,9 +42,12 @@ struct LostThread : Reverse {
     y[gpu::thread()] = shared.part[0];
   }
 };
+#endif
 struct Warps {
   static constexpr int threads = 96;
-  struct Shared { float part[3]; };
+  struct Shared {
+    float part[3];
+  };
   float const* x;
   float* y;  // sums of blocks, then of warps, then votes
   RIG_DEVICE void operator()(Shared& shared) const {
@@ -53,7 +61,9 @@ struct Warps {
 };
 struct AsyncCopy {
   static constexpr int threads = 32;
-  struct Shared { alignas(16) float part[2][128]; };
+  struct Shared {
+    alignas(16) float part[2][128];
+  };
   float const* x;
   float* y;
   RIG_DEVICE void operator()(Shared& shared) const {
@@ -91,6 +101,7 @@ template <bool Half> struct Product {
   }
 };
 
+#if RIG_EMULATED
 struct EachOrder {
   emulator::Order orders[3] = {emulator::Order::forward, emulator::Order::backward, emulator::Order::shuffled};
   ~EachOrder() { emulator::order() = emulator::Order::forward; }
@@ -98,11 +109,17 @@ struct EachOrder {
     for (auto o : orders) emulator::order() = o, f();
   }
 };
+#else
+struct EachOrder {
+  template <class F> void operator()(F&& f) { f(); }
+};
+#endif
 
 }  // namespace
 
 TEST_CASE("emulator: barriers and shared memory") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   Rng rng(1);
   auto const x = randn<float>({16384}, rng).to(device);
   EachOrder{}([&] {
@@ -113,8 +130,10 @@ TEST_CASE("emulator: barriers and shared memory") {
   });
 }
 
+#if RIG_EMULATED
 TEST_CASE("emulator: a missing barrier changes the result with the order of threads, a lost thread is named") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   Rng rng(1);
   auto const x = randn<float>({256}, rng).to(device);
   std::vector<std::vector<float>> results;
@@ -126,9 +145,11 @@ TEST_CASE("emulator: a missing barrier changes the result with the order of thre
   });
   CHECK(results[0] != results[1]);
 }
+#endif
 
 TEST_CASE("emulator: sums, shuffles and votes") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   Rng rng(2);
   auto const x = randn<float>({96}, rng).to(device);
   auto const v = x.host();
@@ -152,7 +173,8 @@ TEST_CASE("emulator: sums, shuffles and votes") {
 }
 
 TEST_CASE("emulator: copies arrive when they are waited for") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   Rng rng(3);
   auto const x = randn<float>({256}, rng).to(device);
   auto const v = x.host();
@@ -168,7 +190,8 @@ TEST_CASE("emulator: copies arrive when they are waited for") {
 }
 
 TEST_CASE("emulator: matrix instructions") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   Rng rng(4);
   for (int k : {8, 16}) {
     auto const a = randn<float>({16, k}, rng), b = randn<float>({k, 8}, rng);

@@ -4,12 +4,16 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
+#include <type_traits>
 #include <unordered_map>
+#include <utility>
 
 #include "emulator/executor.hpp"
 #include "rig/backend/device_pool.ipp"
@@ -55,8 +59,8 @@ struct EmulatedMemory {
       }
       if (auto const other = blocks.upper_bound(word); other != blocks.begin()) {
         auto const& [first, block] = *std::prev(other);
-        check(word >= first + block.bytes || block.device == device, op, ": a kernel on cuda:", device, " was given memory of cuda:",
-              block.device);
+        check(word >= first + block.bytes || block.device == device, op, ": a kernel on cuda:", device,
+              " was given memory of cuda:", block.device);
       }
     }
   }
@@ -177,7 +181,11 @@ class EmulatedQueue final : public Queue {
   }
   template <class K> void launched(K const& kernel) {
     count_launch();
-    EmulatedMemory::get().check_pointers(op(), index_, &kernel, sizeof kernel);
+    static_assert(std::is_trivially_copyable_v<K>, "a kernel is copied to the device byte by byte");
+    auto const bytes = std::make_unique<std::byte[]>(sizeof kernel);
+    K* const copy = new (bytes.get()) K(kernel);
+    __builtin_clear_padding(copy);  // what lies between members may look like anything
+    EmulatedMemory::get().check_pointers(op(), index_, copy, sizeof kernel);
   }
   /// Tests of what happens when memory runs out.
   void limit_memory(std::size_t bytes) { system_.state->limit = bytes; }

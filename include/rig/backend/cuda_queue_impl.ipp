@@ -103,8 +103,8 @@ class CudaQueue final : public Queue {
     if (!p) {
       std::size_t free_bytes = 0, total = 0;
       cudaMemGetInfo(&free_bytes, &total);
-      throw Error(str("cuda:", index_, ": out of memory in ", op(), ": ", bytes, " bytes asked for, ", free_bytes, " of ", total,
-                      " free, ", pool_.statistics().in_use, " in use by rig"));
+      throw Error(str("cuda:", index_, ": out of memory in ", op(), ": ", bytes, " bytes asked for, ", free_bytes, " of ", total, " free, ",
+                      pool_.statistics().in_use, " in use by rig"));
     }
     return p;
   }
@@ -205,6 +205,7 @@ class CudaQueue final : public Queue {
     cudaGraphExec_t work = nullptr;
     Captured(CudaQueue& q, std::shared_ptr<Pool::Arena> a) : queue(q), arena(std::move(a)) {}
     ~Captured() override {
+      cudaStreamSynchronize(queue.stream_);
       if (work) cudaGraphExecDestroy(work);
       std::lock_guard lock(queue.mutex_);
       queue.pool_.dissolve(*arena);

@@ -70,8 +70,7 @@ template <class System> class DevicePool {
         owner_.erase(p);
         if (!arena.in_use[p]) idle_.give(size, p);
       }
-    } catch (...) {
-    }
+    } catch (...) {}
     arena.size.clear();
   }
   MemoryStatistics const& statistics() const { return statistics_; }

@@ -25,9 +25,12 @@ struct WorkStatistics {
   std::int64_t replays = 0;   ///< captured work done again
 };
 
-/// How products and convolutions of float tensors are made on a GPU: float32 as the CPU does, or with operands rounded to
-/// TF32 or bf16 and sums in float32, several times as fast. double and the CPU are not affected.
-enum class MatrixPrecision { float32, tf32, bf16 };
+/// How a GPU rounds what goes into products and convolutions of float tensors; all three add in float. The CPU takes no notice.
+enum class MatrixPrecision {
+  float32,  ///< not at all: results agree with the CPU's
+  tf32,     ///< to 10 bits of mantissa
+  bf16      ///< to 7 bits of mantissa
+};
 
 /// Work that a queue has captured instead of doing it, with the memory it needs. See core/repeated.hpp.
 struct CapturedWork {
@@ -59,15 +62,13 @@ struct Queue {
   void enter(char const* op) { op_ = op; }
   char const* op() const { return op_; }
   void count_launch() { ++work_.launches; }
-  MatrixPrecision precision() const { return precision_; }
-  void set_precision(MatrixPrecision p) { precision_ = p; }
+  MatrixPrecision precision = MatrixPrecision::float32;
 
  protected:
   WorkStatistics work_;
 
  private:
   char const* op_ = "nothing yet";
-  MatrixPrecision precision_ = MatrixPrecision::float32;
 };
 
 class Device {
@@ -78,8 +79,9 @@ class Device {
   bool is_cuda() const { return queue_->is_cuda(); }
   Queue& queue() const { return *queue_; }
   void wait() const { queue_->wait(); }
-  MatrixPrecision precision() const { return queue_->precision(); }
-  void set_precision(MatrixPrecision p) const { queue_->set_precision(p); }
+  /// Of products and convolutions from here on, for every handle of this device.
+  void set_precision(MatrixPrecision p) const { queue_->precision = p; }
+  MatrixPrecision precision() const { return queue_->precision; }
   friend bool operator==(Device const& a, Device const& b) { return a.queue_ == b.queue_; }
   friend std::ostream& operator<<(std::ostream& o, Device const& d) {
     if (d.is_cpu()) return o << "cpu";

@@ -28,6 +28,49 @@ struct Philox {
   RIG_HD static double unit(std::uint32_t u) { return (double(u) + 0.5) * (1.0 / 4294967296.0); }
 };
 
+namespace detail {
+// Logarithm and circle in double by sums, products and fma alone, which round alike on every processor: the same seed gives the
+// same bits on a GPU. Errors are about one unit in the last place.
+
+/// log(u), 0 < u < 1: with u = m 2^e and s = (m - 1) / (m + 1) it is e log 2 + 2 atanh(s).
+RIG_HD inline double portable_log(double u) {
+  int e = 0;
+  double m = u;
+  while (m < 0.7071067811865476) m *= 2, --e;  // at most 33 times; exact
+  double const s = (m - 1) / (m + 1), z = s * s;
+  double p = 1.0 / 23;
+  for (int k = 21; k >= 3; k -= 2) p = std::fma(p, z, 1.0 / k);
+  double const t = 2 * s;
+  return std::fma(double(e), 0.6931471805599453, std::fma(t * z, p, t));
+}
+/// Cosine and sine of turn whole turns, 0 < turn < 1, from their series round the nearest quarter.
+struct PointOnCircle {
+  double x, y;
+};
+RIG_HD inline PointOnCircle point_on_circle(double turn) {
+  int const quarter = int(std::fma(4.0, turn, 0.5));
+  double const a = std::fma(-0.25, double(quarter), turn) * 6.283185307179586, z = a * a;
+  double c = 1.0, s = 1.0;
+  for (int k = 18; k >= 2; k -= 2) {
+    c = std::fma(c, -z * (1.0 / (k * (k - 1))), 1.0);
+    s = std::fma(s, -z * (1.0 / (k * (k + 1))), 1.0);
+  }
+  s *= a;
+  switch (quarter & 3) {
+    case 0: return {c, s};
+    case 1: return {-s, c};
+    case 2: return {-c, -s};
+    default: return {s, -c};
+  }
+}
+/// Two independent normal numbers (Box and Muller 1958).
+RIG_HD inline PointOnCircle two_normals(Philox const& p) {
+  double const r = std::sqrt(-2 * portable_log(Philox::unit(p.v[0])));
+  PointOnCircle const n = point_on_circle(Philox::unit(p.v[1]));
+  return {r * n.x, r * n.y};
+}
+}  // namespace detail
+
 /// A seed and how many draws were made from it. A draw is one tensor or one number.
 class Rng {
  public:
@@ -50,7 +93,7 @@ class Rng {
   }
   double normal() {
     Philox const p = Philox::draw(seed_, next_draw(), 0);
-    return std::sqrt(-2 * std::log(Philox::unit(p.v[0]))) * std::cos(6.283185307179586 * Philox::unit(p.v[1]));
+    return detail::two_normals(p).x;
   }
 
  private:
@@ -63,12 +106,12 @@ template <class T> struct NormalKernel {
   std::int64_t n;
   std::uint64_t seed, draw;
   T scale;
-  // One call makes two numbers by Box and Muller's transform, in double, so that float and double tensors agree.
+  // In double, so that float and double tensors agree.
   RIG_HD void operator()(std::int64_t i) const {
     Philox const p = Philox::draw(seed, draw, std::uint64_t(i) + 1);
-    double const r = std::sqrt(-2 * std::log(Philox::unit(p.v[0]))), a = 6.283185307179586 * Philox::unit(p.v[1]);
-    y[2 * i] = scale * T(r * std::cos(a));
-    if (2 * i + 1 < n) y[2 * i + 1] = scale * T(r * std::sin(a));
+    PointOnCircle const two = two_normals(p);
+    y[2 * i] = scale * T(two.x);
+    if (2 * i + 1 < n) y[2 * i + 1] = scale * T(two.y);
   }
 };
 template <class T> struct UniformKernel {
@@ -77,7 +120,7 @@ template <class T> struct UniformKernel {
   T low, high;
   RIG_HD void operator()(std::int64_t i) const {
     Philox const p = Philox::draw(seed, draw, std::uint64_t(i) + 1);
-    y[i] = low + (high - low) * T(Philox::unit(p.v[0]));
+    y[i] = std::fma(high - low, T(Philox::unit(p.v[0])), low);
   }
 };
 }  // namespace detail

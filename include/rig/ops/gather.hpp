@@ -26,8 +26,9 @@ template <class T> struct ScatterKernel {
     for (std::int64_t k = 0; k < count; ++k) y[(o * mid + index[k]) * inner + i] += x[(o * count + k) * inner + i];
   }
 };
-inline void check_indices(char const* op, Tensor<int> const& index, std::int64_t extent) {
+inline void check_indices(char const* op, Tensor<int> const& index, std::int64_t extent, Device const& device) {
   check(index.rank() == 1, op, ": index must be [k], got ", index.shape());
+  check(index.device() == device, op, ": index is on ", index.device(), ", x on ", device);
   if (index.device().is_cuda()) return;  // reading it back would stall the queue; it was checked where it was made
   for (std::int64_t i = 0; i < index.size(); ++i)
     check(index.data()[i] >= 0 && index.data()[i] < extent, op, ": index ", index.data()[i], " at ", i, " is outside [0, ", extent, ")");
@@ -44,7 +45,7 @@ template <class T> struct Gather {
   int axis;
   Tensor<T> forward(Tensor<T> const& x) const {
     detail::AxisView const a(name, x.shape(), axis);
-    detail::check_indices(name, index, a.mid);
+    detail::check_indices(name, index, a.mid, x.device());
     Tensor<T> y(x.shape().with(a.axis, index.size()), x.device());
     for_each(y.device(), a.outer * index.size(), a.inner,
              detail::GatherKernel<T>{y.mutate(), x.data(), index.data(), index.size(), a.mid, a.inner});
@@ -61,7 +62,7 @@ template <class T> struct ScatterAdd {
   int axis;
   Tensor<T> forward(Tensor<T> const& x) const {
     detail::AxisView const a(name, x.shape(), axis);
-    detail::check_indices(name, index, extent);
+    detail::check_indices(name, index, extent, x.device());
     check(index.size() == a.mid, name, ": ", index.size(), " indices for axis ", axis, " of ", x.shape());
     Tensor<T> y = zeros<T>(x.shape().with(a.axis, extent), x.device());
     for_each(y.device(), a.outer * a.inner, detail::ScatterKernel<T>{y.mutate(), x.data(), index.data(), index.size(), extent, a.inner});

@@ -18,7 +18,7 @@ struct ProductSize {
   bool a_transposed, b_transposed;
 };
 
-// One element of the result. What CUDA runs, and what the back ends are tested against.
+// One element of the result: what the back ends are tested against, and what the emulator runs.
 template <class T> struct ProductKernel {
   ProductSize s;
   T const *a, *b;
@@ -35,6 +35,10 @@ template <class T> struct ProductKernel {
 
 void cpu_product(ProductSize const& s, float const* a, float const* b, float* y);
 void cpu_product(ProductSize const& s, double const* a, double const* b, double* y);
+#if RIG_CUDA
+void cuda_product(Device const& device, ProductSize const& s, float const* a, float const* b, float* y);
+void cuda_product(Device const& device, ProductSize const& s, double const* a, double const* b, double* y);
+#endif
 
 }  // namespace detail
 
@@ -61,7 +65,11 @@ template <class T> struct Matmul {
     if (y.device().is_cpu())
       detail::cpu_product(s, a.data(), b.data(), y.mutate());
     else
+#if RIG_CUDA
+      detail::cuda_product(y.device(), s, a.data(), b.data(), y.mutate());
+#else
       for_each(y.device(), y.size(), detail::ProductKernel<T>{s, a.data(), b.data(), y.mutate()});
+#endif
     return y;
   }
   Var<T> vjp(wrt<0>, Var<T> gy, Var<T> /*y*/, Var<T> /*a*/, Var<T> b) const {
@@ -73,7 +81,8 @@ template <class T> struct Matmul {
 };
 
 /// y [n, m] = a [n, k] b [k, m]; a factor named in the options is read transposed: matmul(x, w, {.b = true}) is x times w^T.
-/// Differentiable to any order. The same bits for any number of threads.
+/// Differentiable to any order. The same bits for any number of threads, and on every run. On a GPU Device::set_precision says
+/// whether factors may be rounded.
 template <class T> Var<T> matmul(Var<T> const& a, Var<T> const& b, MatmulOptions options) {
   check(a.rank() == 2, "matmul: expected matrices, got ", a.shape(), " and ", b.shape(), "; see batched_matmul");
   return apply(Matmul<T>{options}, a, b);

@@ -68,8 +68,12 @@ class Corpus {
   Tensor<float> codes(std::vector<int> const& items, Device const& device = {}) const;
   /// Pictures and landmarks.
   Observation observe(std::vector<int> const& items, Device const& device = {}) const;
+  /// The same into what an earlier call for as many items made. Nobody waits for the device.
+  void load(std::vector<int> const& items, Tensor<float>& codes) const;
+  void load(std::vector<int> const& items, Observation& seen) const;
   Tensor<float> landmarks_of(std::vector<int> const& items) const;
   bool has_landmarks() const { return landmark_count_ > 0; }
+  std::int64_t landmark_count() const { return landmark_count_; }
   bool has_truth() const { return truth_size_ > 0; }
   /// [n, f]
   Tensor<float> truth(std::vector<int> const& items) const;
@@ -98,6 +102,7 @@ class Corpus {
   std::vector<unsigned char> flags_;
   std::int64_t landmark_count_ = 0, truth_size_ = 0;
   Chunk const& chunk_of(std::int64_t item, std::int64_t& local) const;
+  Tensor<float> codes_on_host(std::vector<int> const& items) const;
 };
 
 /// What a long job tells and asks.

@@ -69,6 +69,17 @@ struct UnpackPicturesKernel {
   std::int64_t width;
   RIG_HD void operator()(std::int64_t r, std::int64_t c) const { y[r * width + c] = float(rows[r][c]) * (1.f / 255.f); }
 };
+struct CopyPictureKernel {
+  unsigned char* y;
+  unsigned char const* const* rows;
+  std::int64_t width;
+  void operator()(std::int64_t r) const { std::copy(rows[r], rows[r] + width, y + r * width); }
+};
+struct FromBytesKernel {
+  float* y;
+  unsigned char const* x;
+  RIG_HD void operator()(std::int64_t i) const { y[i] = float(x[i]) * (1.f / 255.f); }
+};
 /// Rows of codes from the latents they point to; base is a pointer an item.
 struct AssembleCodesKernel {
   float* y;
@@ -184,7 +195,7 @@ RIG_INLINE Corpus::Chunk const& Corpus::chunk_of(std::int64_t item, std::int64_t
   return c;
 }
 
-RIG_INLINE Tensor<float> Corpus::codes(std::vector<int> const& items, Device const& device) const {
+RIG_INLINE Tensor<float> Corpus::codes_on_host(std::vector<int> const& items) const {
   std::vector<float const*> sources;
   std::vector<unsigned char const*> which;
   for (int item : items) {
@@ -195,23 +206,38 @@ RIG_INLINE Tensor<float> Corpus::codes(std::vector<int> const& items, Device con
   }
   Tensor<float> y({std::int64_t(items.size()), rows, w_dim});
   for_each(cpu(), y.dim(0) * rows, w_dim, detail::AssembleCodesKernel{y.mutate(), sources.data(), which.data(), rows, w_dim});
-  return y.to(device);
+  return y;
 }
+RIG_INLINE Tensor<float> Corpus::codes(std::vector<int> const& items, Device const& device) const {
+  return codes_on_host(items).to(device);
+}
+RIG_INLINE void Corpus::load(std::vector<int> const& items, Tensor<float>& codes) const { codes.assign(codes_on_host(items)); }
 
 RIG_INLINE Observation Corpus::observe(std::vector<int> const& items, Device const& device) const {
+  std::int64_t const n = std::int64_t(items.size()), s = options.picture_size;
+  Observation o{Tensor<float>({n, s, s, 3}, device), {}};
+  if (has_landmarks()) o.landmarks = Tensor<float>({n, landmark_count_, 3}, device);
+  load(items, o);
+  return o;
+}
+RIG_INLINE void Corpus::load(std::vector<int> const& items, Observation& o) const {
   std::vector<unsigned char const*> sources;
-  std::int64_t const s = options.picture_size, width = s * s * 3;
+  std::int64_t const n = std::int64_t(items.size()), width = options.picture_size * options.picture_size * 3;
+  check(o.pictures.size() == n * width, "corpus: ", n, " pictures do not fit into ", o.pictures.shape());
   for (int item : items) {
     std::int64_t i = 0;
     Chunk const& c = chunk_of(item, i);
     sources.push_back(c.pictures.data() + i * width);
   }
-  Tensor<float> y({std::int64_t(items.size()), s, s, 3});
-  for_each(cpu(), y.dim(0), width, detail::UnpackPicturesKernel{y.mutate(), sources.data(), width});
-  Observation o;
-  o.pictures = y.to(device);
-  if (has_landmarks()) o.landmarks = landmarks_of(items).to(device);
-  return o;
+  if (Device const device = o.pictures.device(); device.is_cpu()) {
+    for_each(device, n, width, detail::UnpackPicturesKernel{o.pictures.mutate(), sources.data(), width});
+  } else {  // bytes travel, floats are made there
+    Tensor<unsigned char> bytes({n, width});
+    unsigned char* const to = bytes.mutate();
+    for_each_on_cpu(n, detail::CopyPictureKernel{to, sources.data(), width});
+    for_each(device, n * width, detail::FromBytesKernel{o.pictures.mutate(), bytes.to(device).data()});
+  }
+  if (has_landmarks()) o.landmarks.assign(landmarks_of(items));
 }
 
 namespace detail {

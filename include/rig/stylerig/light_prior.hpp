@@ -17,6 +17,17 @@ inline double lambertian_shading(double c, double strength, double ambient) {
   return ambient + strength * (0.25 + c / 2 + 5.0 / 32 * (3 * c * c - 1));
 }
 
+/// The prior as a loss takes it: on the loss's device.
+template <class T> struct LightPriorOn {
+  Tensor<T> mean;       ///< [27]
+  Tensor<T> whitening;  ///< [27, 27]
+  /// Squared Mahalanobis distance of lights gamma [n, 27]: [n]. Any order.
+  Var<T> squared_distance(Var<T> const& gamma) const {
+    check(gamma.rank() == 2 && gamma.dim(1) == 27, "LightPrior: lights must be [n, 27], got ", gamma.shape());
+    return sum(square(matmul(gamma - Var<T>(mean), Var<T>(whitening), {.b = true})), 1);
+  }
+};
+
 /// A Gaussian over lights.
 struct LightPrior {
   Tensor<double> mean;       ///< [27]
@@ -26,12 +37,8 @@ struct LightPrior {
   /// tenth warmer or colder, with a sky a little brighter or darker than the ground; the exposure is such that a face turned to
   /// the camera is as bright as the next one, to some 6 %.
   static LightPrior natural();
-  /// Squared Mahalanobis distance of lights gamma [n, 27]: [n]. Any order.
-  template <class T> Var<T> squared_distance(Var<T> const& gamma) const {
-    check(gamma.rank() == 2 && gamma.dim(1) == 27, "LightPrior: lights must be [n, 27], got ", gamma.shape());
-    auto constant = [&](Tensor<double> const& x) { return Var<T>(cast<T>(x).to(gamma.device())); };
-    return sum(square(matmul(gamma - constant(mean), constant(whitening), {.b = true})), 1);
-  }
+  template <class T> LightPriorOn<T> on(Device const& device) const { return {cast<T>(mean).to(device), cast<T>(whitening).to(device)}; }
+  template <class T> Var<T> squared_distance(Var<T> const& gamma) const { return on<T>(gamma.device()).squared_distance(gamma); }
 };
 
 }  // namespace rig::inline RIG_ABI::stylerig

@@ -32,6 +32,8 @@ template <class T> class FaceLoss {
   virtual RenderLoss<T> operator()(Observation const& seen, Var<T> const& p, RenderParts parts = {}) const = 0;
   /// Names face model, camera, size and form: networks trained under one are useless under another.
   virtual std::string identity() const = 0;
+  /// Where pictures and p must be.
+  virtual Device device() const { return {}; }
   /// Distance of the camera, in the model's unit; scales translations.
   virtual double camera_distance() const { return 1; }
   /// Expression coefficients are named shapes that live in 0..1.

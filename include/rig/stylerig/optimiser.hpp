@@ -34,12 +34,16 @@ struct Optimiser {
 
   explicit Optimiser(OptimiserOptions o) : options(o), adadelta({.rate = o.rate, .rho = o.rho, .epsilon = o.epsilon}) {}
   template <class M> void prepare(M& module) { options.kind == OptimiserKind::adam ? adam.prepare(module) : adadelta.prepare(module); }
-  /// Uses up the gradients; step counts from 0.
-  template <class M> void step(M& module, std::int64_t step, std::int64_t total) {
-    if (options.clip > 0) nn::clip_gradients(module, options.clip);
-    if (options.kind == OptimiserKind::adadelta) return adadelta.step(module);
+  /// Before the work that ends in step(): what it needs to know of the number of the step, from 0.
+  template <class M> void announce(M& module, std::int64_t step, std::int64_t total) {
+    if (options.kind == OptimiserKind::adadelta) return;
     adam.rate = nn::cosine_rate(step, total, options.rate, options.final_rate);
-    adam.step(module);
+    adam.announce(module);
+  }
+  /// Uses up the gradients. Gradients whose norm is not finite change nothing.
+  template <class M> void step(M& module) {
+    Tensor<float> const factor = options.clip > 0 ? nn::gradient_factor<float>(module, options.clip) : Tensor<float>{};
+    options.kind == OptimiserKind::adam ? adam.step(module, factor) : adadelta.step(module, factor);
   }
   void visit(auto&& f) { f("adam", adam), f("adadelta", adadelta); }
 };

@@ -26,6 +26,7 @@ struct OracleFitOptions {
   double wander = 0.35;    ///< deviation of the noise on half of the codes, in deviations of w
   std::uint64_t seed = 5;
   std::int64_t log_every = 50, check_every = 500;
+  Device device;           ///< of the fit; the pictures are drawn on the CPU
   std::string checkpoint;  ///< written every check_every steps; a run continues from it if it is there
 };
 

@@ -1,7 +1,9 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
+#include "rig/core/repeated.hpp"
 #include "rig/stylerig/oracle_fit.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
@@ -118,7 +120,7 @@ RIG_INLINE double oracle_psnr(nn::StyleGAN2<float> const& generator, Tensor<floa
   std::int64_t const n = codes.dim(0), batch = 32;
   for (std::int64_t i = 0; i < n; i += batch) {
     std::int64_t const m = std::min(batch, n - i);
-    Tensor<float> const seen = generator.synthesis(Var<float>(codes.rows(i, m))).value();
+    Tensor<float> const seen = generator.synthesis(Var<float>(codes.rows(i, m).to(generator.device()))).value().to(cpu());
     Tensor<unsigned char> const wanted = pictures.rows(i, m);
     for (std::int64_t k = 0; k < seen.size(); ++k) {
       double const v = std::clamp((double(seen.data()[k]) + 1) / 2, 0.0, 1.0) - wanted.data()[k] / 255.0;
@@ -159,6 +161,7 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   Tensor<float> const held_codes = codes.rows(o.pictures, o.held_out);
   Tensor<unsigned char> const held_pictures = pictures.rows(o.pictures, o.held_out);
 
+  nn::move_to(world.generator.synthesis, o.device);
   nn::Adam<float> adam({.rate = o.rate, .beta1 = 0.9, .beta2 = 0.99});
   adam.prepare(world.generator.synthesis);
   std::int64_t step = 0;
@@ -177,27 +180,39 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
     io::save(o.checkpoint, {{"step", str(next)}}, io::item("world", world), io::item("adam", adam));
     log.write_json_lines(o.checkpoint + ".log.jsonl");
   };
+  // On a GPU the loss is read now and then only, because reading it waits.
+  std::int64_t const every = o.device.is_cpu() ? 1 : o.log_every;
+  double const fade = std::pow(0.98, double(every));
+  Tensor<float> c({o.batch, o.world.rows, o.world.width}), x({o.batch, o.resolution, o.resolution, 3}),
+      weight({o.batch, o.resolution, o.resolution, 1});
+  Tensor<float> c_there(c.shape(), o.device), x_there(x.shape(), o.device), weight_there(weight.shape(), o.device);
+  Var<float> loss;
+  Repeated repeated(o.device);
   double smooth = 0;
   for (; step < o.steps && !train::stop_asked(stop); ++step) {
     adam.rate = o.rate * std::min(1.0, double(step + 1) / 100) * 0.5 * (1 + std::cos(3.14159265358979 * double(step) / double(o.steps)));
     Rng rng = Rng(o.seed + 3).split(std::uint64_t(step));
     std::vector<std::int64_t> rows;
     for (std::int64_t i = 0; i < o.batch; ++i) rows.push_back(rng.below(o.pictures));
-    Tensor<float> c({o.batch, o.world.rows, o.world.width}), x({o.batch, o.resolution, o.resolution, 3}),
-        weight({o.batch, o.resolution, o.resolution, 1});
     for_each(cpu(), o.batch, o.world.rows * o.world.width,
              detail::PickRowsKernel{c.mutate(), codes.data(), rows.data(), o.world.rows * o.world.width});
     for_each(cpu(), o.batch, picture, detail::PickPicturesKernel{x.mutate(), pictures.data(), rows.data(), picture});
     for_each(cpu(), o.batch, picture / 3,
              detail::PickWeightsKernel{weight.mutate(), masks.data(), rows.data(), picture / 3, float(o.face_weight)});
-    Tape tape;
-    tape.watch(world.generator.synthesis);
-    Var<float> const loss = mean(Var<float>(weight) * square(world.generator.synthesis(Var<float>(c)) - Var<float>(x)));
-    double const value = loss.item();
-    check(std::isfinite(value), "oracle: the fit diverged at step ", step, "; the last checkpoint is kept");
-    tape.backward(loss);
-    adam.step(world.generator.synthesis);
-    smooth = step == 0 || smooth == 0 ? value : 0.98 * smooth + 0.02 * value;
+    c_there.assign(c), x_there.assign(x), weight_there.assign(weight);
+    adam.announce(world.generator.synthesis);
+    repeated([&] {
+      Tape tape;
+      tape.watch(world.generator.synthesis);
+      loss = mean(Var<float>(weight_there) * square(world.generator.synthesis(Var<float>(c_there)) - Var<float>(x_there)));
+      tape.backward(loss);
+      adam.step(world.generator.synthesis);
+    });
+    if (step % every == 0 || (step + 1) % o.check_every == 0) {
+      double const value = loss.item();
+      check(std::isfinite(value), "oracle: the fit diverged at step ", step, "; the last checkpoint is kept");
+      smooth = step == 0 || smooth == 0 ? value : fade * smooth + (1 - fade) * value;
+    }
     if (step % o.log_every == 0) log.add("loss", step, smooth);
     if ((step + 1) % o.check_every == 0 || step + 1 == o.steps) {
       world.psnr = oracle_psnr(world.generator, held_codes, held_pictures);
@@ -209,6 +224,7 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   p.finish();
   if (train::stop_asked(stop)) keep(step);
   if (world.psnr == 0) world.psnr = oracle_psnr(world.generator, held_codes, held_pictures);
+  nn::move_to(world.generator.synthesis, cpu());
   return world;
 }
 

@@ -50,6 +50,7 @@ template <class T> struct Reconstruction {
     std::int64_t const f = std::int64_t(a.size());
     offset = Tensor<T>({f}, a, device);
     scale = Tensor<T>({f}, b, device);
+    codes = {codes.mean.to(device), codes.deviation.to(device)};
     std::int64_t in = options.rows * options.w_dim;
     for (std::int64_t h : options.hidden) {
       layers.emplace_back(nn::LinearOptions{.in = in, .out = h, .scale = std::sqrt(0.5)}, rng, device);
@@ -75,7 +76,7 @@ template <class T> struct Reconstruction {
     for (std::int64_t i = 0; i < w.dim(0); i += chunk) {
       std::int64_t const n = std::min(chunk, w.dim(0) - i);
       Tensor<T> const part = (*this)(Var<T>(w.rows(i, n))).value();
-      w.device().queue().copy(p.mutate() + i * outputs(), part.data(), std::size_t(part.size()) * sizeof(T));
+      p.rows(i, n).assign(part);
     }
     return p;
   }
@@ -108,7 +109,10 @@ template <class T> Var<T> component(ParameterLayout const& layout, Var<T> const&
 
 /// L_reg of p [n, f], mean over rows, shape []: weighted sums of squares of the statistical components (for named
 /// expressions a soft box round 0..1 and |d| instead), and the spread of light over colours. Any order but at kinks.
-template <class T> Var<T> regulariser(ParameterLayout const& layout, Var<T> const& p, RegulariserOptions const& o, bool named_expressions) {
+/// `light` is LightPrior::natural() on p's device, which a training keeps there; made here if it is left out.
+template <class T>
+Var<T> regulariser(ParameterLayout const& layout, Var<T> const& p, RegulariserOptions const& o, bool named_expressions,
+                   LightPriorOn<T> const& light = {}) {
   T const n = T(p.dim(0));
   Var<T> total(zeros<T>({}, p.device()));
   auto add = [&](double weight, Var<T> const& term) { total = total + T(weight) / n * term; };
@@ -121,8 +125,7 @@ template <class T> Var<T> regulariser(ParameterLayout const& layout, Var<T> cons
       add(o.weight * o.expression, sum(square(d)));
   }
   if (auto g = detail::component(layout, p, "illumination"); g && g.dim(1) == 27 && o.light > 0) {
-    static LightPrior const prior = LightPrior::natural();
-    add(o.weight * o.light, sum(prior.squared_distance(g)));
+    add(o.weight * o.light, sum((light.mean ? light : LightPrior::natural().on<T>(p.device())).squared_distance(g)));
   }
   if (auto g = detail::component(layout, p, "illumination"); g && g.dim(1) % 3 == 0 && o.monochrome > 0) {
     Var<T> const c = reshape(g, {p.dim(0), 3, g.dim(1) / 3});

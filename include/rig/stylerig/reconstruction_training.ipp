@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "rig/core/repeated.hpp"
 #include "rig/nn/module.hpp"
 #include "rig/stylerig/reconstruction_training.hpp"
 #include "rig/train/checkpoint.hpp"
@@ -75,6 +76,7 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   r.face = face.identity();
   r.generator = corpus.generator;
   r.origin = corpus.provenance();
+  Device const device = face.device();
   Rng rng = Rng(o.seed).split(0xf00d);
   std::vector<float> start = mean_vector;
   if (Component const* light = r.layout.find("illumination"); light && light->size == 27 && o.regulariser.light > 0) {
@@ -83,7 +85,7 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
     for (std::size_t i = 0; i < 27; ++i) start[std::size_t(light->offset) + i] = float(mean[i]);
   }
   Reconstruction<float> F({.rows = corpus.rows, .w_dim = corpus.w_dim, .hidden = o.hidden}, code_whitening(corpus),
-                          output_scale(r.layout, face.camera_distance(), start), rng);
+                          output_scale(r.layout, face.camera_distance(), start), rng, device);
   Reconstruction<float> best = nn::clone(F);
   double best_score = std::numeric_limits<double>::infinity();
   Optimiser optimiser(o.optimiser);
@@ -121,20 +123,31 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
     }
   };
 
+  LightPriorOn<float> const light = LightPrior::natural().on<float>(device);
+  Tensor<float> codes({o.batch, corpus.rows, corpus.w_dim}, device);
+  Observation seen = corpus.observe(sampler.batch(step), device);
+  RenderLoss<float> parts;
+  Var<float> prior, total;
+  Repeated repeated(device, hooks.capture);
   for (; step < o.steps; ++step) {
     if (train::stop_asked(hooks.stop)) break;
     bool const photo = step >= warm_up;
+    if (step == warm_up) repeated.forget();
     if (photo && step % o.validate_every == 0) validate();
     std::vector<int> const items = sampler.batch(step);
-    Tape tape;
-    tape.watch(F);
-    Var<float> const p = F(Var<float>(corpus.codes(items)));
-    RenderLoss<float> const parts = face(corpus.observe(items), p, {photo, landmarks});
-    Var<float> const render = render_loss(parts, landmarks ? o.landmark : 0);
-    Var<float> const prior = regulariser(r.layout, p, o.regulariser, face.named_expressions());
-    Var<float> const total = render + prior;
-    tape.backward(total);
-    optimiser.step(F, step, o.steps);
+    corpus.load(items, codes);
+    corpus.load(items, seen);
+    optimiser.announce(F, step, o.steps);
+    repeated([&] {
+      Tape tape;
+      tape.watch(F);
+      Var<float> const p = F(Var<float>(codes));
+      parts = face(seen, p, {photo, landmarks});
+      prior = regulariser(r.layout, p, o.regulariser, face.named_expressions(), light);
+      total = render_loss(parts, landmarks ? o.landmark : 0) + prior;
+      tape.backward(total);
+      optimiser.step(F);
+    });
 
     bool const told = hooks.log_every > 0 && step % hooks.log_every == 0;
     if (told && hooks.log) {
@@ -204,9 +217,8 @@ RIG_INLINE Tensor<float> reconstruct_corpus(Corpus const& corpus, Reconstruction
   for (std::int64_t i = 0; i < corpus.size(); i += chunk) {
     std::vector<int> const part(all.begin() + i, all.begin() + std::min(corpus.size(), i + chunk));
     Tensor<float> const values = F.evaluate(corpus.codes(part, p.device()));
-    p.device().queue().copy(p.mutate() + i * F.outputs(), values.data(), std::size_t(values.size()) * sizeof(float));
+    p.rows(i, std::int64_t(part.size())).assign(values);
   }
-  p.device().wait();
   return p;
 }
 
@@ -227,13 +239,14 @@ RIG_INLINE Tensor<float> fit_parameters(FaceLoss<float> const& face, Observation
   nn::Adam<float> adam({.rate = rate});
   bool const landmarks = bool(seen.landmarks) && landmark > 0;
   float const n = float(start.dim(0));
+  LightPriorOn<float> const light = LightPrior::natural().on<float>(start.device());
   for (std::int64_t step = 0; step < steps; ++step) {
     Tape tape;
     tape.watch(v);
     Var<float> const p = v.x * Var<float>(unit);
     // The mean over images times n: every image is then fitted as if it were alone.
-    tape.backward(
-        n * (render_loss(face(seen, p, {true, landmarks}), landmark) + regulariser(face.layout(), p, prior, face.named_expressions())));
+    tape.backward(n * (render_loss(face(seen, p, {true, landmarks}), landmark) +
+                       regulariser(face.layout(), p, prior, face.named_expressions(), light)));
     adam.rate = nn::cosine_rate(step, steps, rate, rate * 0.05);
     adam.step(v);
   }
@@ -278,26 +291,27 @@ RIG_INLINE ReconstructionReport judge_reconstruction(Corpus const& corpus, Train
   double photo = 0, photo_mean = 0;
   std::int64_t inside = 0, counted = 0;
   std::int64_t const f = r.layout.size();
+  Device const device = face.device();
   for (std::size_t i = 0; i < items.size(); i += 64) {
     std::vector<int> const part(items.begin() + std::ptrdiff_t(i), items.begin() + std::ptrdiff_t(std::min(items.size(), i + 64)));
-    Tensor<float> const p = r.F.evaluate(corpus.codes(part));
-    Observation const seen = corpus.observe(part);
-    RenderLoss<float> const loss = face(seen, Var<float>(p), {true, corpus.has_landmarks()});
+    Tensor<float> const read = r.F.evaluate(corpus.codes(part, device)), p = read.to(cpu());
+    Observation const seen = corpus.observe(part, device);
+    RenderLoss<float> const loss = face(seen, Var<float>(read), {true, corpus.has_landmarks()});
     Var<float> const rest = broadcast_to(Var<float>(r.F.offset), p.shape());
     // The mean face keeps F's pose and light: "placed by landmarks" without a second fit.
-    Tensor<float> placed = rest.value().clone();
+    Tensor<float> placed = rest.value().to(cpu()).clone();
     float* to = placed.mutate();
     for (char const* name : {"rotation", "translation"})
       if (Component const* c = r.layout.find(name))
         for (std::int64_t k = 0; k < p.dim(0); ++k)
           for (std::int64_t j = c->offset; j < c->offset + c->size; ++j) to[k * f + j] = p.data()[k * f + j];
-    RenderLoss<float> const mean_face = face(seen, Var<float>(placed), {true, false});
+    RenderLoss<float> const mean_face = face(seen, Var<float>(placed.to(device)), {true, false});
     if (loss.photo) {
       photo += double(sum(loss.photo).item());
       photo_mean += double(sum(mean_face.photo).item());
     }
     if (loss.landmark) {
-      std::vector<double> const eyes = detail::eye_distances(seen.landmarks);
+      std::vector<double> const eyes = detail::eye_distances(seen.landmarks.to(cpu()));
       std::vector<float> const values = loss.landmark.value().host();
       for (std::size_t k = 0; k < values.size(); ++k)
         if (eyes[k] > 0) landmark.push_back(std::sqrt(double(values[k])) / eyes[k]);
@@ -317,9 +331,9 @@ RIG_INLINE ReconstructionReport judge_reconstruction(Corpus const& corpus, Train
                                                                  items.size(), std::size_t(std::max<std::int64_t>(fit_items, 0)))));
   if (some.empty()) return report;
   report.fitted = std::int64_t(some.size());
-  Tensor<float> const p = r.F.evaluate(corpus.codes(some));
+  Tensor<float> const p = r.F.evaluate(corpus.codes(some, device)).to(cpu());
   Tensor<float> const start = broadcast_to(Var<float>(r.F.offset), p.shape()).value();
-  Tensor<float> const fitted = fit_parameters(face, corpus.observe(some), start, r.F.scale, fit_steps);
+  Tensor<float> const fitted = fit_parameters(face, corpus.observe(some, device), start, r.F.scale, fit_steps).to(cpu());
   if (Component const* c = r.layout.find("rotation"); c && c->size == 3) {
     std::vector<double> error;
     for (std::int64_t k = 0; k < p.dim(0); ++k)
@@ -349,7 +363,8 @@ RIG_INLINE std::vector<int> landmark_outliers(Corpus const& corpus, Reconstructi
   std::vector<float> errors;
   for (std::size_t i = 0; i < all.size(); i += 64) {
     std::vector<int> const part(all.begin() + std::ptrdiff_t(i), all.begin() + std::ptrdiff_t(std::min(all.size(), i + 64)));
-    RenderLoss<float> const loss = face(corpus.observe(part), Var<float>(F.evaluate(corpus.codes(part))), {false, true});
+    RenderLoss<float> const loss =
+        face(corpus.observe(part, face.device()), Var<float>(F.evaluate(corpus.codes(part, face.device()))), {false, true});
     std::vector<float> const values = loss.landmark.value().host();
     Tensor<float> const marks = corpus.landmarks_of(part);
     for (std::size_t k = 0; k < values.size(); ++k) {

@@ -46,6 +46,7 @@ template <class T> class RenderedFaceLoss final : public FaceLoss<T> {
 
   ParameterLayout const& layout() const override { return layout_; }
   std::string identity() const override { return identity_; }
+  Device device() const override { return renderer.mean.device(); }
   double camera_distance() const override { return renderer.camera.distance; }
   bool named_expressions() const override { return named_; }
   render::ImageSize size() const { return size_; }

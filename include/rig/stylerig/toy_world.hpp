@@ -25,7 +25,7 @@ template <class T> struct ToyWorld {
   Tensor<T> background;     ///< [rows w_dim, side side 3]
   Tensor<T> mapping;        ///< [w_dim, w_dim]
 
-  explicit ToyWorld(std::uint64_t seed = 7) {
+  explicit ToyWorld(std::uint64_t seed = 7, Device const& device = {}) {
     Rng rng(seed);
     std::int64_t const codes = rows * w_dim, f = layout.size(), pixels = side * side * 3;
     std::vector<double> t(std::size_t(codes * f), 0);
@@ -48,7 +48,9 @@ template <class T> struct ToyWorld {
     direct = normal({f, pixels}, 0.10 / std::sqrt(double(f)));
     background = normal({codes, pixels}, 0.01 / std::sqrt(double(codes)));
     mapping = normal({w_dim, w_dim}, 1 / std::sqrt(double(w_dim)));
+    for (Tensor<T>* x : {&linear, &first, &second, &paint, &mix, &direct, &background, &mapping}) *x = x->to(device);
   }
+  Device device() const { return linear.device(); }
 
   /// p*(w), [n, 15]
   Var<T> parameters(Var<T> const& w) const {
@@ -64,12 +66,12 @@ template <class T> struct ToyWorld {
     g.hash = "toy world";
     ToyWorld const world = *this;
     g.mapping = [world](Tensor<float> const& z) {
-      Var<float> const x(z);
+      Var<float> const x(z.to(world.device()));
       return (x + T(0.3) * tanh(matmul(x, Var<float>(cast<float>(world.mapping))))).value();
     };
     g.synthesis = [world, calls](Tensor<float> const& w) {
       if (calls) ++*calls;
-      Var<T> const x(cast<T>(w));
+      Var<T> const x(cast<T>(w).to(world.device()));
       Var<T> const picture = world.render(world.parameters(x)) + matmul(reshape(x, {w.dim(0), rows * w_dim}), Var<T>(world.background));
       return cast<float>(reshape(affine(picture, 2, -1), {w.dim(0), side, side, 3}).value());
     };
@@ -78,7 +80,7 @@ template <class T> struct ToyWorld {
   /// What is true of codes: stored with a corpus, and the judge of edits.
   TruthSource truth() const {
     ToyWorld const world = *this;
-    return [world](Tensor<float> const& w) { return cast<float>(world.parameters(Var<T>(cast<T>(w))).value()); };
+    return [world](Tensor<float> const& w) { return cast<float>(world.parameters(Var<T>(cast<T>(w).to(world.device()))).value()); };
   }
 };
 
@@ -88,6 +90,7 @@ template <class T> class ToyFaceLoss final : public FaceLoss<T> {
   explicit ToyFaceLoss(ToyWorld<T> world) : world_(std::move(world)) {}
   ParameterLayout const& layout() const override { return world_.layout; }
   std::string identity() const override { return "toy face"; }
+  Device device() const override { return world_.device(); }
   RenderLoss<T> operator()(Observation const& seen, Var<T> const& p, RenderParts = {}) const override {
     check(seen.pictures && seen.pictures.dim(0) == p.dim(0), "ToyFaceLoss: ", p.dim(0), " vectors for pictures ", seen.pictures.shape());
     Var<T> const picture(cast<T>(seen.pictures.reshape({p.dim(0), ToyWorld<T>::side * ToyWorld<T>::side * 3})));

@@ -73,9 +73,12 @@ struct RigPairs {
   std::int64_t distinct = 0;
 };
 RigPairs draw_pairs(RigTraining const& o, PartnerSampler const& partners, std::int64_t step);
-/// Gathers codes, vectors and pictures. p is [N, f] of the whole corpus.
+/// Gathers codes, vectors and pictures on p's device. p is [N, f] of the whole corpus.
 RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout, RigPairs const& pairs,
                            RigLossOptions const& losses);
+/// The same into a batch made with the same options. Nobody waits for the device.
+void load_batch(RigBatch<float>& batch, Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout, RigPairs const& pairs,
+                RigLossOptions const& losses);
 
 struct TrainedRig {
   EditNetwork network;

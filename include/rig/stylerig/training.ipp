@@ -135,39 +135,59 @@ namespace detail {
 inline Tensor<float> rows_of(Tensor<float> const& p, std::vector<int> const& items) {
   return gather(Var<float>(p), Tensor<int>({std::int64_t(items.size())}, items, p.device()), 0).value();
 }
-/// A batch's pictures come in repeats (samples of one pair): each is fetched once and then copied.
-inline Observation repeated(Corpus const& corpus, std::vector<int> const& items, std::int64_t distinct, Device const& device) {
-  std::vector<int> const once(items.begin(), items.begin() + distinct);
-  Observation o = corpus.observe(once, device);
-  std::size_t const times = items.size() / std::size_t(distinct);
-  if (times > 1) {
-    o.pictures = concat<float>(std::vector<Var<float>>(times, Var<float>(o.pictures)), 0).value();
-    if (o.landmarks) o.landmarks = concat<float>(std::vector<Var<float>>(times, Var<float>(o.landmarks)), 0).value();
-  }
+inline Observation empty_observation(Corpus const& corpus, std::int64_t n, Device const& device) {
+  std::int64_t const s = corpus.options.picture_size;
+  Observation o{Tensor<float>({n, s, s, 3}, device), {}};
+  if (corpus.has_landmarks()) o.landmarks = Tensor<float>({n, corpus.landmark_count(), 3}, device);
   return o;
+}
+/// A batch's pictures come in repeats (samples of one pair): each is fetched once and then copied.
+inline void load_repeated(Observation& o, Corpus const& corpus, std::vector<int> const& items, std::int64_t distinct) {
+  std::vector<int> const once(items.begin(), items.begin() + distinct);
+  Observation first{o.pictures.rows(0, distinct), o.landmarks ? o.landmarks.rows(0, distinct) : Tensor<float>{}};
+  corpus.load(once, first);
+  for (std::int64_t i = distinct; i < std::int64_t(items.size()); i += distinct) {
+    o.pictures.rows(i, distinct).assign(first.pictures);
+    if (o.landmarks) o.landmarks.rows(i, distinct).assign(first.landmarks);
+  }
 }
 }  // namespace detail
 
 RIG_INLINE RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout, RigPairs const& pairs,
                                       RigLossOptions const& losses) {
   Device const device = p.device();
+  std::int64_t const n = std::int64_t(pairs.source.size()), f = p.dim(1);
   RigBatch<float> b;
   b.distinct = pairs.distinct;
-  b.codes = corpus.codes(pairs.source, device);
-  b.source_p = detail::rows_of(p, pairs.source);
-  b.target_p = detail::rows_of(p, pairs.target);
+  b.codes = Tensor<float>({n, corpus.rows, corpus.w_dim}, device);
+  b.source_p = Tensor<float>({n, f}, device);
+  b.target_p = Tensor<float>({n, f}, device);
   if (!losses.parameter_space) {
-    if (losses.consistency > 0) b.source = detail::repeated(corpus, pairs.source, pairs.distinct, device);
-    if (losses.edit > 0) b.target = detail::repeated(corpus, pairs.target, pairs.distinct, device);
+    if (losses.consistency > 0) b.source = detail::empty_observation(corpus, n, device);
+    if (losses.edit > 0) b.target = detail::empty_observation(corpus, n, device);
   }
+  b.edited = Tensor<unsigned char>({n, f}, device);
+  b.kept = Tensor<unsigned char>({n, f}, device);
+  load_batch(b, corpus, p, layout, pairs, losses);
+  return b;
+}
+
+RIG_INLINE void load_batch(RigBatch<float>& b, Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout,
+                           RigPairs const& pairs, RigLossOptions const& losses) {
+  check(b.distinct == pairs.distinct && b.codes && b.codes.dim(0) == std::int64_t(pairs.source.size()), "load_batch: ", pairs.source.size(),
+        " samples do not fit into a batch of ", b.codes.shape());
+  corpus.load(pairs.source, b.codes);
+  b.source_p.assign(detail::rows_of(p, pairs.source));
+  b.target_p.assign(detail::rows_of(p, pairs.target));
+  if (b.source.pictures) detail::load_repeated(b.source, corpus, pairs.source, pairs.distinct);
+  if (b.target.pictures) detail::load_repeated(b.target, corpus, pairs.target, pairs.distinct);
   std::vector<std::vector<unsigned char>> edited, kept;
   for (Control c : pairs.control) {
     edited.push_back(control_mask(layout, c));
     kept.push_back(kept_mask(layout, c, losses.keep_translation));
   }
-  b.edited = mask_rows(edited, device);
-  b.kept = mask_rows(kept, device);
-  return b;
+  b.edited.assign(mask_rows(edited));
+  b.kept.assign(mask_rows(kept));
 }
 
 RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction const& r, Tensor<float> const& p,
@@ -178,6 +198,8 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   check(r.generator == corpus.generator, "train_rig: F was trained for the generator ", r.generator, ", the corpus is of ",
         corpus.generator);
   check(r.face == face.identity(), "train_rig: F was trained for the face '", r.face, "', the one given is '", face.identity(), "'");
+  check(p.device() == face.device() && r.F.scale.device() == face.device(), "train_rig: F is on ", r.F.scale.device(), ", p on ",
+        p.device(), ", the face on ", face.device(), "; all must be on one device");
   check(r.layout == face.layout(), "train_rig: F has the layout ", r.layout.text(), ", the face ", face.layout().text());
   check(p.shape() == (Shape{corpus.size(), r.layout.size()}), "train_rig: p must be [", corpus.size(), ", ", r.layout.size(), "], got ",
         p.shape());
@@ -221,14 +243,20 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
     }
   }
 
+  RigBatch<float> batch = make_batch(corpus, p, r.layout, draw_pairs(o, partners, step), losses);
+  RigLosses<float> l;
+  Repeated repeated(p.device(), hooks.capture);
   for (; step < o.steps; ++step) {
     if (train::stop_asked(hooks.stop)) break;
-    RigBatch<float> const batch = make_batch(corpus, p, r.layout, draw_pairs(o, partners, step), losses);
-    Tape tape;
-    tape.watch(N);
-    RigLosses<float> const l = rig_losses(N, t.network.input, F, face, batch, losses);
-    tape.backward(l.total);
-    optimiser.step(N, step, o.steps);
+    load_batch(batch, corpus, p, r.layout, draw_pairs(o, partners, step), losses);
+    optimiser.announce(N, step, o.steps);
+    repeated([&] {
+      Tape tape;
+      tape.watch(N);
+      l = rig_losses(N, t.network.input, F, face, batch, losses);
+      tape.backward(l.total);
+      optimiser.step(N);
+    });
 
     bool const told = hooks.log_every > 0 && step % hooks.log_every == 0;
     if (told && hooks.log) {

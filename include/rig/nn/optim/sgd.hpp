@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "rig/nn/module.hpp"
+#include "rig/nn/optim/cuda/fused.hpp"
 #include "rig/ops/arithmetic.hpp"
 
 namespace rig::inline RIG_ABI::nn {
@@ -64,6 +65,36 @@ template <class M> double clip_gradients(M& module, double largest) {
     });
   }
   return norm;
+}
+
+/// The factor [] that brings the norm of all gradients down to `largest`, 1 if it is not above it, NaN if it is not finite: what
+/// the optimisers' step(module, factor) takes. Like clip_gradients, but the number stays on the device and nobody waits for it.
+template <class T, class M> Tensor<T> gradient_factor(M& module, double largest) {
+  std::vector<Tensor<T>> gradients;
+  parameters(module, [&](std::string const&, Param<T>& p) {
+    if (p.gradient()) gradients.push_back(p.gradient());
+  });
+  check(!gradients.empty(), "gradient_factor: no parameter has a gradient");
+  Device const device = gradients[0].device();
+  Tensor<T> factor(Shape{}, device);
+#if RIG_GPU
+  if (!device.is_cpu()) {
+    std::vector<detail::TensorArrays<T>> list;
+    std::int64_t blocks = 0;
+    for (auto const& g : gradients) {
+      list.push_back({nullptr, nullptr, nullptr, g.data(), g.size(), 0});
+      blocks += (g.size() + 4095) / 4096;
+    }
+    Tensor<double> sums({blocks}, device);
+    device.queue().enter("gradient_factor");
+    int const count = detail::fused(device, list, detail::SquareSumStep<T>{sums.mutate(), 0});
+    launch(device, {1, 1, 1}, detail::GradientFactorKernel<T>{sums.data(), count, largest, factor.mutate()});
+    return factor;
+  }
+#endif
+  double const norm = gradient_norm(module);
+  *factor.mutate() = norm - norm != 0 ? T(norm - norm) : norm > largest ? T(largest / norm) : T(1);
+  return factor;
 }
 
 /// NaN to 0 and infinities to +-limit, as StyleGAN's training does before each step.

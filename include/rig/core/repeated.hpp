@@ -1,0 +1,54 @@
+// Work that is done again and again on the same tensors, for example a training step. On a GPU the first rounds run as they are,
+// until pools, handles and states are filled; then the work is captured once as a CUDA graph, and from then on one call starts
+// all of it. What changes from round to round must lie in the device's memory and be sent there before the call; results are in
+// the tensors that the captured round made.
+//   Repeated step(device);
+//   for (;;) { codes.assign(next()); optimiser.announce(...); step([&] { ... loss = ...; optimiser.step(net); }); }
+#pragma once
+#include <memory>
+#include <utility>
+
+#include "rig/core/device.hpp"
+
+namespace rig::inline RIG_ABI {
+
+class Repeated {
+ public:
+  /// Without `capture`, and on devices that cannot, every round runs as it is. `before`: rounds before the capture.
+  explicit Repeated(Device device, bool capture = true, int before = 2)
+      : device_(std::move(device)), before_(before), capture_(capture && device_.queue().can_capture()) {}
+
+  template <class F> void operator()(F&& work) {
+    Queue& queue = device_.queue();
+    if (!capture_ || rounds_ < before_) {
+      ++rounds_;
+      return work();
+    }
+    if (!captured_) {
+      queue.begin_capture();
+      try {
+        work();
+      } catch (...) {
+        try {
+          queue.end_capture();
+        } catch (Error const&) {  // what went wrong first says more
+        }
+        throw;
+      }
+      captured_ = queue.end_capture();
+    }
+    queue.replay(*captured_);
+  }
+  /// Starts anew: the work, or the size of something it uses, is another from here on.
+  void forget() { captured_.reset(), rounds_ = 0; }
+  /// Whether rounds are replayed by now.
+  bool captured() const { return bool(captured_); }
+
+ private:
+  Device device_;
+  std::shared_ptr<CapturedWork> captured_;
+  int rounds_ = 0, before_;
+  bool capture_;
+};
+
+}  // namespace rig::inline RIG_ABI
