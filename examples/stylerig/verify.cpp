@@ -22,8 +22,8 @@ void add_verify(CLI::App& app, Context& context) {
       "one of them is beyond its limit or if the case holds something that was not checked.\n"
       "\nExamples:\n  stylerig verify sg2ada_skip64.pkl sg2ada_skip64.npz\n  stylerig verify ops_bias_act.npz");
   verb->callback([&context, o] {
-    context.action = [o] {
-      int const status = run_verify(o->files.size() == 2 ? o->files[0] : "", o->files.back(), std::cout);
+    context.action = [&context, o] {
+      int const status = run_verify(o->files.size() == 2 ? o->files[0] : "", o->files.back(), std::cout, context.target());
       std::cout.flush();
       rig::check(bool(std::cout), "standard output: cannot be written");
       return status == 0 ? success : failure;

@@ -13,7 +13,7 @@ namespace {
 Json number_or_null(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 }  // namespace
 
-Case::Case(std::string const& path) : path_(path), list_(io::read_npz(path)) {
+Case::Case(std::string const& path, Device device) : path_(path), device_(std::move(device)), list_(io::read_npz(path)) {
   for (auto const& t : list_) arrays_[t.name] = &t.tensor;
 }
 

@@ -17,12 +17,14 @@ inline bool starts(std::string const& s, std::string const& with) { return s.com
 /// The arrays of a case and the comparisons made with them.
 class Case {
  public:
-  explicit Case(std::string const& path);
+  /// Tensors are put on the device.
+  explicit Case(std::string const& path, rig::Device device = {});
+  rig::Device const& device() const { return device_; }
   bool has(std::string const& name) const { return arrays_.count(name) > 0; }
   rig::Shape shape(std::string const& name) const { return at(name).shape(); }
   rig::Tensor<float> tensor(std::string const& name) {
     used_.insert(name);
-    return at(name).as<float>();
+    return at(name).as<float>().to(device_);
   }
   V var(std::string const& name) { return has(name) ? V(tensor(name)) : V{}; }
   double number(std::string const& name) {
@@ -78,6 +80,7 @@ class Case {
   }
 
   std::string path_;
+  rig::Device device_;
   std::vector<rig::io::NamedTensor> list_;
   std::map<std::string, rig::io::AnyTensor const*> arrays_;
   std::set<std::string> used_;

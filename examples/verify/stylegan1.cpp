@@ -52,7 +52,7 @@ std::optional<nn::FusedScale> find_fused_scale(Case& k, io::Document const& file
   std::optional<nn::FusedScale> best;
   float least = 0;
   for (auto f : {nn::FusedScale::automatic, nn::FusedScale::always, nn::FusedScale::never}) {
-    nn::StyleGAN1<float> const g = nn::stylegan1_from(file, name, {}, nn::GeneratorChoice::averaged, f);
+    nn::StyleGAN1<float> const g = nn::stylegan1_from(file, name, k.device(), nn::GeneratorChoice::averaged, f);
     nn::SynthesisOptions<float> o;
     o.lod = 0;
     float const d = mean(square(to_first(g.synthesis(g.mapping(k.var("z"), k.var("c")), o)) - stored)).item();
@@ -71,7 +71,7 @@ std::optional<nn::FusedScale> find_fused_scale(Case& k, io::Document const& file
 void verify_stylegan1(Case& k, io::Document const& file, std::string const& name) {
   auto const fused = find_fused_scale(k, file, name);
   if (k.has("w")) {
-    nn::StyleGAN1<float> g = nn::stylegan1_from(file, name, {}, nn::GeneratorChoice::averaged, fused);
+    nn::StyleGAN1<float> g = nn::stylegan1_from(file, name, k.device(), nn::GeneratorChoice::averaged, fused);
     verify_pictures(k, g);
     nn::SynthesisOptions<float> full;
     full.lod = 0;
@@ -79,7 +79,7 @@ void verify_stylegan1(Case& k, io::Document const& file, std::string const& name
     verify_gradients_at_levels(k, g);
   }
   if (k.has("d.img")) {
-    nn::StyleGAN1Discriminator<float> d = nn::stylegan1_discriminator_from(file, name, {}, fused);
+    nn::StyleGAN1Discriminator<float> d = nn::stylegan1_discriminator_from(file, name, k.device(), fused);
     verify_scores(k, d);
   }
 }

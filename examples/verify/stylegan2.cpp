@@ -38,7 +38,7 @@ void verify_path_length(Case& k, nn::StyleGAN2<float>& g) {
   V const z(k.tensor("z").rows(0, n)), c = k.has("c") ? V(k.tensor("c").rows(0, n)) : V{};
   V const ws = g.mapping(z, c);
   leaves.add("ws", ws);
-  auto const p = nn::path_length(tape, g.synthesis(ws), ws, to_last(V(noise)), full<float>({}, float(k.number("pl.mean_in"))));
+  auto const p = nn::path_length(tape, g.synthesis(ws), ws, to_last(V(noise)), full<float>({}, float(k.number("pl.mean_in")), k.device()));
   V const loss = 2.0f * mean(p.penalty);
   k.compare("pl.grads", p.gradients.value(), "pl.grads");
   k.compare("pl.lengths", p.lengths.value(), "pl.lengths");

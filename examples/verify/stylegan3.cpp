@@ -20,7 +20,7 @@ void verify_pictures(Case& k, nn::StyleGAN3<float>& g) {
     activations(name, v);
   };
   image("img", w, observed);
-  upright.transform = V(nn::image_transform<float>({}));
+  upright.transform = V(nn::image_transform<float>({}, k.device()));
   image("img_identity", w, upright);
 }
 
@@ -67,7 +67,8 @@ void verify_schedule(Case& k, nn::StyleGAN3<float> const& g) {
 /// The filters of the file against the stored ones and against what rig designs from the schedule: whichever is further off counts.
 void verify_filters(Case& k, nn::StyleGAN3<float> const& g) {
   for (auto const& l : g.synthesis.layers) {
-    auto one = [&](char const* which, Tensor<float> const& in_file, nn::LowpassOptions const& plan) {
+    auto one = [&](char const* which, Tensor<float> const& filter, nn::LowpassOptions const& plan) {
+      Tensor<float> const in_file = filter.to(cpu());
       std::string const name = "filter." + l.plan.name + "." + which;
       if (!k.has(name)) return;
       Tensor<float> const designed = nn::design_lowpass<float>(plan);

@@ -153,7 +153,7 @@ class Training {
   nn::StyleGAN2<float>& average_;
   nn::Adam<float> optimise_g_, optimise_d_;
   V z_, real_;
-  Tensor<float> path_mean_ = zeros<float>({});
+  Tensor<float> path_mean_ = zeros<float>({}, k_.device());
   std::int64_t it_ = 0, next_draw_ = 0;
 };
 

@@ -5,9 +5,9 @@
 #include "rig/nn/stylegan1_loader.hpp"
 #include "verifiers.hpp"
 
-int program::run_verify(std::string const& network, std::string const& case_file, std::ostream& out) {
+int program::run_verify(std::string const& network, std::string const& case_file, std::ostream& out, rig::Device const& device) {
   using namespace rig;
-  verify::Case k(case_file);
+  verify::Case k(case_file, device);
   if (k.has("count")) {
     verify::verify_operators(k);
     return k.report("", out);
@@ -21,20 +21,20 @@ int program::run_verify(std::string const& network, std::string const& case_file
   }
   if (k.has("d.img")) {
     try {
-      nn::Discriminator<float> d = nn::discriminator_from(file, network);
+      nn::Discriminator<float> d = nn::discriminator_from(file, network, device);
       verify::verify_discriminator(k, d);
     } catch (Error const& e) {  // a file with a generator alone: the rest of the case is still worth judging
       k.note(e.what());
     }
   }
   if (k.has("hyper")) {
-    nn::StyleGAN2<float> g = nn::stylegan2_from(file, network, {}, nn::GeneratorChoice::trained);
-    nn::StyleGAN2<float> average = nn::stylegan2_from(file, network);
-    nn::Discriminator<float> d = nn::discriminator_from(file, network);
+    nn::StyleGAN2<float> g = nn::stylegan2_from(file, network, device, nn::GeneratorChoice::trained);
+    nn::StyleGAN2<float> average = nn::stylegan2_from(file, network, device);
+    nn::Discriminator<float> d = nn::discriminator_from(file, network, device);
     verify::verify_training(k, g, d, average);
   }
   if (k.has("w")) {
-    nn::Generator<float> g = nn::generator_from(file, network);
+    nn::Generator<float> g = nn::generator_from(file, network, device);
     check(g.c_dim() == 0 || k.has("c"), case_file, ": holds no labels c, but the generator in ", network, " has ", g.c_dim(), " classes");
     // A case of the community port says where truncation pulls to; snapshots of a training do not.
     if (k.has("latent_avg")) g.set_centre(k.tensor("latent_avg"));
