@@ -71,8 +71,7 @@ void rig_step(std::string const& folder, Device const& d, bool small) {
   add(a, "layout", Tensor<std::int64_t>({std::int64_t(layout.size())}, layout));
   add(a, "mean", face.mean), add(a, "basis", face.basis), add(a, "triangles", face.mesh.triangles);
   add(a, "reflectance_mean", face.reflectance_mean.value()), add(a, "reflectance_basis", face.reflectance_basis.value());
-  add(a, "camera",
-      Tensor<double>({4}, {face.camera.focal, face.camera.distance, face.camera.center_x, face.camera.center_y}));
+  add(a, "camera", Tensor<double>({4}, {face.camera.focal, face.camera.distance, face.camera.center_x, face.camera.center_y}));
   // Which vertices are seen is no part of the comparison: PyTorch has no rasterizer, and gets the answer.
   Var<float> const p_hat = step.F(step.N(w, q));
   Var<float> const p = concat<float>({replace(p_v, p_hat, b.edited), replace(p_w, p_hat, b.kept)}, 0);
@@ -99,9 +98,12 @@ int main(int count, char** given) {
     else if (folder.empty() && a[0] != '-')
       folder = a;
     else
-      return std::fprintf(stderr, "bench_peer_cases: what is '%s'? usage: bench_peer_cases OUT [--device cpu|cuda] [--sizes full|small]\n", given[i]), 1;
+      return std::fprintf(stderr, "bench_peer_cases: what is '%s'? usage: bench_peer_cases OUT [--device cpu|cuda] [--sizes full|small]\n",
+                          given[i]),
+             1;
   }
-  if (folder.empty()) return std::fprintf(stderr, "bench_peer_cases: where to? usage: bench_peer_cases OUT [--device cpu|cuda] [--sizes full|small]\n"), 1;
+  if (folder.empty())
+    return std::fprintf(stderr, "bench_peer_cases: where to? usage: bench_peer_cases OUT [--device cpu|cuda] [--sizes full|small]\n"), 1;
   try {
     Device const d = device_from_name(device);
     std::filesystem::create_directories(folder);
