@@ -142,7 +142,7 @@ class Faces {
   template <class F> void prepared(std::string const& what, double bytes, double flops, F const& prepare) {
     auto const make = [model = model_, prepare, n = n_, side = side_](Rng& rng, Device const& d) -> Call {
       auto const b = std::make_shared<Batch>(model->renderer(d), n, side, rng, d);
-      return [b, call = Call(prepare(*b))] { return call(); };
+      return [b, work = std::function<Kept()>(prepare(*b))] { return work(); };
     };
     double const pixels = double(n_ * side_ * side_), points = double(n_ * model_->vertices);
     list_.add({what + at_, bytes, flops, make, 400 * points + 200 * pixels});

@@ -218,8 +218,10 @@ Measured measure(Case const& c, Device const& d, bool small, int samples, bool c
   for (std::size_t i = 0; i < copies; ++i) calls.push_back(c.make(rng, d));
   std::vector<Kept> kept(copies);
   std::size_t turn = 0;
+  bool captures = false;
   auto const call = [&] {
-    Kept made = calls[turn]();
+    if (calls[turn].before && !captures) calls[turn].before();
+    Kept made = calls[turn].work();
     kept[turn] = std::move(made);
     turn = (turn + 1) % copies;
   };
@@ -252,7 +254,9 @@ Measured measure(Case const& c, Device const& d, bool small, int samples, bool c
   m.seconds = m.queued;
   if (!capture || !d.queue().can_capture()) return m;
   // The device's own time: the same calls as one captured graph, so that the host gives the work only once.
-  int const round = int(std::max(copies, std::size_t(std::min(repeats, 50))));
+  int const round = calls[0].before ? 1 : int(std::max(copies, std::size_t(std::min(repeats, 50))));
+  if (calls[turn].before) calls[turn].before();
+  captures = true;
   std::shared_ptr<CapturedWork> work;
   try {
     d.queue().begin_capture();

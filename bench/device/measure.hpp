@@ -13,6 +13,7 @@
 #include <ctime>
 #include <functional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -78,7 +79,16 @@ class DeviceTimer {
 
 /// What a call made, held until its turn comes again, so that results too lie in different memory.
 using Kept = std::any;
-using Call = std::function<Kept()>;
+/// What is timed. `before`, if given, goes ahead of every call and is not timed where calls are captured as a graph: what has to
+/// reach the device from the host for each step.
+struct Call {
+  std::function<Kept()> work;
+  std::function<void()> before;
+
+  template <class F>
+  requires std::is_invocable_r_v<Kept, F const&> Call(F f) : work(std::move(f)) {}
+  Call(std::function<Kept()> work_, std::function<void()> before_) : work(std::move(work_)), before(std::move(before_)) {}
+};
 template <class T> Kept keep(Var<T> const& y) { return Kept(y.value()); }
 template <class T> Kept keep(std::vector<Var<T>> const& y) {
   std::vector<Tensor<T>> values;

@@ -14,6 +14,11 @@ struct Tensors {
   void visit(auto&& f) { f("all", all); }
 };
 
+template <class O, class M>
+concept Announces = requires(O& optimiser, M& module) {
+  optimiser.announce(module);
+};
+
 template <class Optimiser> void add_optimiser(List& list, std::string const& name, double flops, int count, std::int64_t width) {
   double const size = double(count) * double(width * width + width);
   // Read: parameter, gradient, two states; written: parameter and states.
@@ -31,11 +36,15 @@ template <class Optimiser> void add_optimiser(List& list, std::string const& nam
              s->gradients.push_back(randn<float>(shape, rng, d));
            }
          s->optimiser.prepare(s->module);
-         return [s]() -> Kept {
+         auto const work = [s]() -> Kept {
            for (std::size_t i = 0; i < s->gradients.size(); ++i) s->module.all[i].gradient() = s->gradients[i];
            s->optimiser.step(s->module);
            return {};
          };
+         if constexpr (Announces<Optimiser, Tensors>)
+           return {work, [s] { s->optimiser.announce(s->module); }};
+         else
+           return work;
        }});
 }
 
@@ -51,7 +60,7 @@ void add_training(List& list) {
             8 * values * modes + 24 * faces * double(size.side * size.side) + 8 * first, 4 * faces * values * modes + 2 * faces * first,
             [=](Rng& rng, Device const& d) -> Call {
               auto const step = std::make_shared<RigStep>(size, rng, d);
-              return [step] { return Kept(step->step()); };
+              return {[step] { return Kept(step->step()); }, [step] { step->adam.announce(step->N); }};
             },
             4 * values* modes + 400 * faces* values});
   add_optimiser<nn::Adam<float>>(list, "adam", 12, list.small ? 2 : 30, list.small ? 8 : 512);
