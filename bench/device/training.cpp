@@ -6,13 +6,13 @@
 
 namespace bench {
 
-namespace {
-
 /// Tensors as a network has them: few large ones and many small ones.
 struct Tensors {
   std::vector<Param<float>> all;
   void visit(auto&& f) { f("all", all); }
 };
+
+namespace {
 
 template <class O, class M>
 concept Announces = requires(O& optimiser, M& module) {
