@@ -9,14 +9,15 @@ endif()
 set(CMAKE_CUDA_EXTENSIONS ON)  # off would make CMake add a -std of its own
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
-if(RIG_CCACHE AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
-  set(CMAKE_CUDA_COMPILER_LAUNCHER "${RIG_CCACHE}")
+# What ptxas says of every kernel is kept beside the objects, for bench/compile_resources.
+if(NOT CMAKE_CUDA_COMPILER_LAUNCHER)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER "${PROJECT_SOURCE_DIR}/cmake/keep_ptxas" ${RIG_CCACHE})
 endif()
 
 # rig_cuda_flags: what a .cu file of ours is compiled with. rig::rig itself asks for cxx_std_20, which CMake would
 # refuse for CUDA, so its include folders and definitions are taken one by one.
 add_library(rig_cuda_flags INTERFACE)
-target_compile_options(rig_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -Xcompiler=-Wall,-Wextra,-ffp-contract=off>)
+target_compile_options(rig_cuda_flags INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -Xptxas=-v -Xcompiler=-Wall,-Wextra,-ffp-contract=off>)
 target_include_directories(rig_cuda_flags INTERFACE "${PROJECT_SOURCE_DIR}/include")
 get_target_property(rig_eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)  # its target asks for a standard, too
 target_include_directories(rig_cuda_flags SYSTEM INTERFACE ${rig_eigen_include})

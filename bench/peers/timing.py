@@ -29,6 +29,32 @@ def best(rounds, work):
     return 1e3 * min(times[1:])
 
 
+def device_time(device, work, samples=9, least=0.02):
+    """Median seconds of a call on the device, by its own events; a sample is calls worth `least` seconds."""
+    cuda = torch.device(device).type == "cuda"
+
+    def sample(calls):
+        if not cuda:
+            start = time.perf_counter()
+            for _ in range(calls):
+                work()
+            return time.perf_counter() - start
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        for _ in range(calls):
+            work()
+        end.record()
+        end.synchronize()
+        return 1e-3 * begin.elapsed_time(end)
+
+    for _ in range(3):  # libraries choose their algorithms, memory is taken
+        work()
+    once = max(sample(1), 1e-7)
+    calls = int(min(max(least / once, 1), 1000))
+    times = sorted(sample(calls) / calls for _ in range(samples if once < 1 else 3))
+    return times[len(times) // 2]
+
+
 def measure(given, resolution, rows, ways):
     """ways: by name, what makes a picture of codes [1, rows, 512]. The gradient of the codes up to 512 pixels."""
     ws = torch.randn(1, rows, 512)

@@ -75,7 +75,9 @@ template <class K> __global__ void for_each_block_kernel(K k) {
   __shared__ typename K::Shared shared;
   k(Block<K::threads>{std::int64_t(blockIdx.x)}, shared);
 }
-template <class K> __global__ void __launch_bounds__(K::threads) launch_kernel(K const k) {
+// Threads and bytes of shared memory stand in the kernel's name for whoever reads a profile or bench/compile_resources.
+template <class K, int Threads = K::threads, int SharedBytes = int(sizeof(typename K::Shared))>
+__global__ void __launch_bounds__(Threads) launch_kernel(K const k) {
   extern __shared__ __align__(128) unsigned char shared_bytes[];
   k(*reinterpret_cast<typename K::Shared*>(shared_bytes));
 }

@@ -1,0 +1,80 @@
+// A step of RigNet's training, the optimisers, and random numbers.
+#include "measure.hpp"
+#include "rig/nn/optim/adadelta.hpp"
+#include "rig/nn/optim/adam.hpp"
+#include "rig_step.hpp"
+
+namespace bench {
+
+/// Tensors as a network has them: few large ones and many small ones.
+struct Tensors {
+  std::vector<Param<float>> all;
+  void visit(auto&& f) { f("all", all); }
+};
+
+namespace {
+
+template <class O, class M>
+concept Announces = requires(O& optimiser, M& module) {
+  optimiser.announce(module);
+};
+
+template <class Optimiser> void add_optimiser(List& list, std::string const& name, double flops, int count, std::int64_t width) {
+  double const size = double(count) * double(width * width + width);
+  // Read: parameter, gradient, two states; written: parameter and states.
+  list.add(
+      {name + "/" + std::to_string(count) + "x" + std::to_string(width), 28 * size, flops * size, [=](Rng& rng, Device const& d) -> Call {
+         struct State {
+           Tensors module;
+           std::vector<Tensor<float>> gradients;
+           Optimiser optimiser;
+         };
+         auto const s = std::make_shared<State>();
+         for (int i = 0; i < count; ++i)
+           for (Shape const& shape : {Shape{width, width}, Shape{width}}) {
+             s->module.all.emplace_back(randn<float>(shape, rng, d));
+             s->gradients.push_back(randn<float>(shape, rng, d));
+           }
+         s->optimiser.prepare(s->module);
+         auto const work = [s]() -> Kept {
+           for (std::size_t i = 0; i < s->gradients.size(); ++i) s->module.all[i].gradient() = s->gradients[i];
+           s->optimiser.step(s->module);
+           return {};
+         };
+         if constexpr (Announces<Optimiser, Tensors>)
+           return {work, [s] { s->optimiser.announce(s->module); }};
+         else
+           return work;
+       }});
+}
+
+}  // namespace
+
+void add_training(List& list) {
+  RigStepSize const size = list.small ? RigStepSize::smallest() : RigStepSize{};
+  render::MorphableModel const& model = timed_face(list.small);
+  double const faces = 4 * double(size.pairs), values = 3 * double(model.vertices()),
+               modes = double(model.identities() + model.expressions() + model.reflectances()),
+               first = double(size.rows * size.w_dim) * double(size.reconstruction[0]);
+  list.add({"rignet_step/" + std::to_string(size.pairs) + "pairs",
+            8 * values * modes + 24 * faces * double(size.side * size.side) + 8 * first, 4 * faces * values * modes + 2 * faces * first,
+            [=](Rng& rng, Device const& d) -> Call {
+              auto const step = std::make_shared<RigStep>(size, rng, d);
+              return {[step] { return Kept(step->step()); }, [step] { step->adam.announce(step->N); }};
+            },
+            4 * values* modes + 400 * faces* values});
+  add_optimiser<nn::Adam<float>>(list, "adam", 12, list.small ? 2 : 30, list.small ? 8 : 512);
+  add_optimiser<nn::Adam<float>>(list, "adam", 12, 1, list.small ? 16 : 4096);
+  add_optimiser<nn::AdaDelta<float>>(list, "adadelta", 12, list.small ? 2 : 30, list.small ? 8 : 512);
+  std::int64_t const numbers = list.small ? 1024 : std::int64_t(1) << 26;
+  list.add({"randn/" + std::to_string(numbers), 4 * double(numbers), 0, [=](Rng& rng, Device const& d) -> Call {
+              auto const own = std::make_shared<Rng>(rng.split(1));
+              return [=] { return Kept(randn<float>({numbers}, *own, d)); };
+            }});
+  list.add({"rand/" + std::to_string(numbers), 4 * double(numbers), 0, [=](Rng& rng, Device const& d) -> Call {
+              auto const own = std::make_shared<Rng>(rng.split(2));
+              return [=] { return Kept(rand<float>({numbers}, *own, d)); };
+            }});
+}
+
+}  // namespace bench
