@@ -3,7 +3,7 @@
 // executor of tests/emulator plays the threads. Present where RIG_GPU is; nothing else of rig needs it.
 //
 //   struct Kernel {
-//     static constexpr int threads = 256;
+//     static constexpr int threads = 256;                       // and, if wanted, blocks: how many fit on a multiprocessor
 //     struct Shared { float tile[32][33]; };                    // the block's shared memory, of any size the device has
 //     ... members: pointers and sizes, copied to the device ...
 //     RIG_DEVICE void operator()(Shared& shared) const { ... gpu::barrier(); ... }

@@ -75,9 +75,20 @@ template <class K> __global__ void for_each_block_kernel(K k) {
   __shared__ typename K::Shared shared;
   k(Block<K::threads>{std::int64_t(blockIdx.x)}, shared);
 }
+template <class K>
+concept SaysBlocks = requires {
+  K::blocks;
+};
+// How many blocks of K are to fit on a multiprocessor at once; 0 leaves it to the compiler.
+template <class K> constexpr int blocks_of() {
+  if constexpr (SaysBlocks<K>)
+    return K::blocks;
+  else
+    return 0;
+}
 // Threads and bytes of shared memory stand in the kernel's name for whoever reads a profile or bench/compile_resources.
 template <class K, int Threads = K::threads, int SharedBytes = int(sizeof(typename K::Shared))>
-__global__ void __launch_bounds__(Threads) launch_kernel(K const k) {
+__global__ void __launch_bounds__(Threads, blocks_of<K>()) launch_kernel(K const k) {
   extern __shared__ __align__(128) unsigned char shared_bytes[];
   k(*reinterpret_cast<typename K::Shared*>(shared_bytes));
 }

@@ -14,6 +14,7 @@ namespace rig::inline RIG_ABI::render::detail {
 /// the order of the screen triangle. Members: projected, triangle, mesh, size.
 template <class Terms> struct OwnedPixelSums {
   static constexpr int threads = 128, width = Terms::width, row = width / 3;
+  static constexpr int blocks = 3;  // four would leave too few registers
   struct Shared {
     int count;
     int largest[threads];
