@@ -507,7 +507,8 @@ Var<T> modulated_conv2d_noise_bias_act(Var<T> const& x, Var<T> const& w, Var<T> 
       detail::Company<T> company{name, {}, false, {}};
       for (auto const* v : {&x, &w, &s, &noise, &strength, &b}) company.meet(*v);
       detail::check_modulated(name, x, w, s);
-      auto const size = detail::conv_size(name, x.shape(), w.shape(), {.padding = o.padding});
+      Conv2dOptions const convolution{.padding = o.padding};
+      auto const size = detail::conv_size(name, x.shape(), w.shape(), convolution);
       Tensor<T> y({size.n, size.oh, size.ow, size.o}, x.device());
       NoiseBiasAct<T>::check_shapes(name, y.shape(), noise.value(), strength.value(), b.value());
       Var<T> const d = o.demodulate ? demodulation(w, s) : Var<T>{};
