@@ -236,8 +236,10 @@ RIG_INLINE Device make_cuda_device(int index) {
   if (e != cudaSuccess) {
     cudaGetLastError();
     cudaDriverGetVersion(&driver);
+    check(driver > 0, "rig::cuda: this machine has no NVIDIA driver, or one that does not answer; this program was built with CUDA ",
+          version(CUDART_VERSION));
     throw Error(str("rig::cuda: no CUDA device can be used: ", cudaGetErrorString(e), "; this program was built with CUDA ",
-                    version(CUDART_VERSION), ", the driver ", driver > 0 ? "is for CUDA " + version(driver) : std::string("is missing")));
+                    version(CUDART_VERSION), ", the driver is for CUDA ", version(driver)));
   }
   check(index >= 0 && index < count, "rig::cuda: device ", index, " does not exist; this machine has ", count);
   cuda_check(cudaSetDevice(index), "rig::cuda");
