@@ -179,6 +179,7 @@ struct ConvClass {
 template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
   static constexpr int threads = Tile::threads, depth = 16, stages = 4;
   static constexpr bool forward = Role == ConvRole::forward, weight = Role == ConvRole::weight;
+  static constexpr int blocks = P == MatrixPrecision::float32 && forward && Tile::rows == 64 ? 3 : 0;  // four would have it spill
   static constexpr bool packed = P == MatrixPrecision::bf16 && !weight, b_along = forward || packed;
   // How many pieces of 16 bytes of a stage a thread copies.
   static constexpr int a_pieces = Tile::rows * depth / 4 / threads, b_pieces = Tile::columns * depth / 4 / threads;
@@ -603,7 +604,7 @@ template <int Most> struct ThinInput {
 /// The weight: a thread sums the products of its four channels over every groups-th pixel of the run; the groups are then
 /// added in order, and the runs by the kernels above.
 template <int Most> struct ThinWeight {
-  static constexpr int threads = 256;
+  static constexpr int threads = 256, blocks = Most > 4 ? 2 : 3;
   struct Shared {
     alignas(16) float part[threads * 4];
   };
