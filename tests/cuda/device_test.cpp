@@ -19,7 +19,7 @@ struct AddKernel {
   RIG_HD void operator()(std::int64_t i) const { y[i] += x[i]; }
 };
 #if RIG_EMULATED
-struct LostThread {
+struct OneOfManyLost {
   static constexpr int threads = 32;
   struct Shared {};
   RIG_DEVICE void operator()(Shared&) const {
@@ -152,8 +152,8 @@ TEST_CASE("cuda: normal numbers on the device have the CPU's bits") {
   double worst = 0;
   for (int i = 0; i < 20000; ++i) {
     double const u = i < 4 ? (i + 0.5) / 4294967296.0 : i < 8 ? 1 - (i - 3.5) / 4294967296.0 : c.uniform(), turn = 6.283185307179586 * u;
-    double const l = detail::portable_log(u);
-    detail::PointOnCircle const p = detail::point_on_circle(u);
+    double const l = rig::detail::portable_log(u);
+    rig::detail::PointOnCircle const p = rig::detail::point_on_circle(u);
     worst = std::max(
         {worst, std::abs(l - std::log(u)) / std::abs(std::log(u)), std::abs(p.x - std::cos(turn)), std::abs(p.y - std::sin(turn))});
   }
@@ -163,7 +163,7 @@ TEST_CASE("cuda: normal numbers on the device have the CPU's bits") {
 #if RIG_EMULATED
 TEST_CASE("cuda: out of memory says what was asked and what is free, and the run can go on") {
   Device const device = cuda();
-  auto& queue = static_cast<detail::EmulatedQueue&>(device.queue());
+  auto& queue = static_cast<rig::detail::EmulatedQueue&>(device.queue());
   queue.limit_memory(1 << 20);
   Var<float> const x = numbers({1000}, device);
   CHECK_THROWS_WITH_AS(broadcast_to(x, {1000, 1000}),
@@ -204,7 +204,7 @@ TEST_CASE("cuda: the host cannot read the device's memory, handed out or idle") 
 TEST_CASE("cuda: a fault in a kernel names the op") {
   Device const device = cuda();
   square(numbers({4}, device));
-  CHECK_THROWS_WITH_AS(launch(device, {1, 1, 1}, LostThread{}), doctest::Contains("square: block (0, 0, 0): 1 of 32 threads are done"),
+  CHECK_THROWS_WITH_AS(launch(device, {1, 1, 1}, OneOfManyLost{}), doctest::Contains("square: block (0, 0, 0): 1 of 32 threads are done"),
                        Error);
 }
 #endif

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "cuda/device.hpp"
+#include "cuda/modules.hpp"
 #include "rig/nn/module.hpp"
 #include "rig/stylerig/toy_world.hpp"
 #include "rig/stylerig/transfer.hpp"
@@ -27,19 +28,6 @@ RigTraining rig_training(Control c, std::int64_t steps) {
   RigTraining o = RigTraining::best(c);
   o.encoder = 4, o.hidden = {8}, o.steps = steps, o.pairs = 3;
   return o;
-}
-template <class M> double difference(M a, M b) {
-  std::vector<float> x, y;
-  nn::tensors(a, [&](std::string const&, auto& leaf) {
-    for (auto v : nn::detail::tensor_of(leaf).host()) x.push_back(float(v));
-  });
-  nn::tensors(b, [&](std::string const&, auto& leaf) {
-    for (auto v : nn::detail::tensor_of(leaf).host()) y.push_back(float(v));
-  });
-  REQUIRE(x.size() == y.size());
-  double largest = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) largest = std::max(largest, double(std::abs(x[i] - y[i])));
-  return largest;
 }
 /// What a device did in each step, noted when the step was over.
 struct Watched {
@@ -109,7 +97,7 @@ TEST_CASE("cuda: train-face on the device: the CPU's numbers, no waiting, no all
     TrainedReconstruction const run = train_reconstruction(w.corpus, face, o, hooks);
     CHECK(run.finished);
     CHECK(run.F.scale.device() == device);
-    CHECK(difference(run.F, cpu_run.F) < 1e-4);
+    CHECK(test::difference(run.F, cpu_run.F) < 1e-4);
     watched.check_steady(capture ? 4 : 3);
     CHECK((watched.work.back().replays - watched.work.front().replays > 0) == (capture && device.queue().can_capture()));
   }
@@ -135,7 +123,7 @@ TEST_CASE("cuda: train-rig, wishes, transfers, evaluation and files on the devic
       if (adadelta) o.optimiser = OptimiserOptions::adadelta();
       Watched watched{device, {}, {}};
       TrainedRig const a = train_rig(w.corpus, F, p, s, w.face, o), b = train_rig(w.corpus, G, q, s_there, face, o, watched.hooks());
-      CHECK(difference(a.network.net, b.network.net) < 2e-4);
+      CHECK(test::difference(a.network.net, b.network.net) < 2e-4);
       watched.check_steady(4);
       if (c == Control::all && !adadelta) here_rigs = {a}, there_rigs = {b};
     }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cuda/device.hpp"
+#include "cuda/modules.hpp"
 #include "rig/nn/module.hpp"
 #include "rig/render/procedural_face.hpp"
 #include "rig/stylerig/reconstruction_training.hpp"
@@ -27,18 +28,6 @@ Tensor<float> landmarks(std::int64_t, Tensor<float> const& codes, Tensor<float> 
     for (int l = 0; l < 68; ++l)
       v.insert(v.end(), {0.5f + 0.2f * std::cos(0.7f * float(l)), 0.5f + 0.2f * std::sin(0.9f * float(l)), l == 5 || l == 60 ? 0.f : 1.f});
   return Tensor<float>({codes.dim(0), 68, 3}, v);
-}
-template <class M> double difference(M a, M b) {
-  double largest = 0;
-  std::vector<float> x, y;
-  nn::parameters(a, [&](std::string const&, auto& p) {
-    for (float v : p.value().host()) x.push_back(v);
-  });
-  nn::parameters(b, [&](std::string const&, auto& p) {
-    for (float v : p.value().host()) y.push_back(v);
-  });
-  for (std::size_t i = 0; i < x.size(); ++i) largest = std::max(largest, double(std::abs(x[i] - y[i])));
-  return x.size() == y.size() ? largest : INFINITY;
 }
 }  // namespace
 
@@ -89,7 +78,7 @@ TEST_CASE("cuda: both trainings under the renderer: no waiting, no allocation, t
       waits.push_back(device.queue().work().waits), asked.push_back(device.queue().memory().system_allocations);
     };
     TrainedReconstruction const a = train_reconstruction(corpus, face_here, o), b = train_reconstruction(corpus, face, o, hooks);
-    CHECK(difference(a.F, b.F) < 5e-4);
+    CHECK(test::difference(a.F, b.F) < 5e-4);
     REQUIRE(waits.size() == 9);
     for (std::size_t i = 6; i < 9; ++i) {  // two steps of landmarks, two of the whole, one that is captured
       INFO("step ", i);
@@ -103,7 +92,7 @@ TEST_CASE("cuda: both trainings under the renderer: no waiting, no allocation, t
     TrainedRig const x = train_rig(corpus, a, p, parameter_statistics(p), face_here, r);
     waits.clear(), asked.clear();
     TrainedRig const y = train_rig(corpus, b, q, parameter_statistics(q), face, r, hooks);
-    CHECK(difference(x.network.net, y.network.net) < 5e-3);
+    CHECK(test::difference(x.network.net, y.network.net) < 5e-3);
     REQUIRE(waits.size() == 7);
     for (std::size_t i = 4; i < 7; ++i) {
       INFO("step ", i);

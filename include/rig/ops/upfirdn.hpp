@@ -304,7 +304,7 @@ template <class T> struct Upfirdn2d {
   }
 #if RIG_GPU
   /// The filter as kernels take it.
-  detail::FilterOnGpu on_gpu() const {
+  detail::FilterOnGpu on_gpu() const requires std::is_same_v<T, float> {
     bool const line = !filter || filter.rank() == 1;
     return {filter.data(), int(line ? 1 : detail::filter_height(filter)), int(detail::filter_width(filter)), line,
             !o.flip,       float(line ? std::sqrt(o.gain) : o.gain)};
