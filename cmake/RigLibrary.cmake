@@ -48,6 +48,6 @@ add_library(rig::compiled ALIAS rig_compiled)
 set_target_properties(rig_compiled PROPERTIES EXPORT_NAME compiled OUTPUT_NAME rig POSITION_INDEPENDENT_CODE ON)
 target_link_libraries(rig_compiled PUBLIC rig PRIVATE $<BUILD_INTERFACE:rig_flags>)
 target_compile_definitions(rig_compiled PUBLIC RIG_COMPILED)
-if(NOT PROJECT_IS_TOP_LEVEL AND NOT RIG_INSTALL)
+if(RIG_SANITIZE OR (NOT PROJECT_IS_TOP_LEVEL AND NOT RIG_INSTALL))  # sanitized programs are header-only
   set_target_properties(rig_compiled PROPERTIES EXCLUDE_FROM_ALL ON)
 endif()
