@@ -30,8 +30,8 @@ class CublasHandle final : public CudaQueue::Library {
     queue_.release(workspace_, workspace_bytes);
   }
   static cublasHandle_t of(CudaQueue& queue) {
-    if (!queue.library) queue.library = std::make_shared<CublasHandle>(queue);
-    return static_cast<CublasHandle&>(*queue.library).handle_;
+    if (!queue.kept) queue.kept = std::make_shared<CublasHandle>(queue);
+    return static_cast<CublasHandle&>(*queue.kept).handle_;
   }
 
  private:

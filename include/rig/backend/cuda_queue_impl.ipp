@@ -94,7 +94,7 @@ class CudaQueue final : public Queue {
   ~CudaQueue() override {
     if (cudaSetDevice(index_) != cudaSuccess) return;
     cudaStreamSynchronize(stream_);
-    library.reset();
+    kept.reset();
     staging_.clear();
     pool_.drain();
     cudaStreamDestroy(stream_);
@@ -198,7 +198,7 @@ class CudaQueue final : public Queue {
   struct Library {
     virtual ~Library() = default;
   };
-  std::shared_ptr<Library> library;
+  std::shared_ptr<Library> kept;
 
  private:
   struct Captured final : CapturedWork {
