@@ -133,8 +133,13 @@
 #include "rig/stylerig/transfer.hpp"
 #include "rig/stylerig/whitening.hpp"
 
+#include "rig/gan/picture_set.hpp"
+#include "rig/gan/training.hpp"
+
 #include "rig/train/checkpoint.hpp"
 #include "rig/train/config.hpp"
 #include "rig/train/data.hpp"
+#include "rig/train/hooks.hpp"
 #include "rig/train/log.hpp"
 #include "rig/train/progress.hpp"
+#include "rig/train/resume.hpp"

@@ -2,29 +2,17 @@
 // reconstruction_training.ipp and can be read from top to bottom. A step is a function of (seed, step) and the saved
 // state, so a killed run continues to the same bits.
 #pragma once
-#include <functional>
 #include <string>
 
 #include "rig/stylerig/corpus.hpp"
 #include "rig/stylerig/optimiser.hpp"
 #include "rig/stylerig/reconstruction.hpp"
 #include "rig/stylerig/statistics.hpp"
-#include "rig/train/log.hpp"
-#include "rig/train/progress.hpp"
+#include "rig/train/hooks.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
 
-/// What a training tells and asks. Everything may be left out.
-struct TrainingHooks {
-  train::StopFlag const* stop = nullptr;  ///< polled once a step
-  train::Log* log = nullptr;
-  std::function<void(std::int64_t done, std::int64_t total, std::string const& note)> progress;  ///< once a step
-  std::string checkpoint;                ///< file to save to and to continue from; empty: none
-  std::int64_t checkpoint_every = 1000;  ///< steps; also saved when stopped and at the end
-  std::int64_t log_every = 50;
-  bool capture = true;           ///< on a GPU: steps are captured once and then started as a whole
-  std::string extra_provenance;  ///< joined to what the checkpoint is checked against
-};
+using train::TrainingHooks;
 
 struct ReconstructionTraining {
   std::int64_t batch = 64, steps = 150000;

@@ -1,15 +1,14 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <limits>
 
 #include "rig/core/repeated.hpp"
 #include "rig/nn/module.hpp"
 #include "rig/stylerig/reconstruction_training.hpp"
-#include "rig/train/checkpoint.hpp"
 #include "rig/train/data.hpp"
+#include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
 
@@ -28,21 +27,6 @@ RIG_INLINE Whitening<float> code_whitening(Corpus const& corpus, std::int64_t it
 }
 
 namespace detail {
-
-/// What two runs must have in common for one to continue the other.
-inline void check_same_run(std::string const& path, io::Metadata const& there, train::Settings const& wanted) {
-  for (auto const& [key, value] : wanted) {
-    std::string const& old = io::metadata_value(there, key, path);
-    check(old == value, path, ": was made by another run: its ", key, " is '", old, "', here it is '", value, "'");
-  }
-}
-inline io::Metadata with_state(train::Settings const& run, train::Settings const& state) {
-  io::Metadata m(run.begin(), run.end());
-  m.insert(m.end(), state.begin(), state.end());
-  return m;
-}
-inline double real(std::string const& text) { return std::strtod(text.c_str(), nullptr); }
-inline std::string real(double v) { return train::detail::setting_text(v); }
 
 /// L_render over items, a batch at a time; no gradient.
 inline double mean_render_loss(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face,
@@ -98,16 +82,16 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   run["extra"] = hooks.extra_provenance;
   auto save = [&] {
     if (hooks.checkpoint.empty()) return;
-    io::save(hooks.checkpoint, detail::with_state(run, {{"step", std::to_string(step)}, {"best_score", detail::real(best_score)}}),
+    io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(step)}, {"best_score", train::exact_text(best_score)}}),
              io::item("F", F), io::item("best", best), io::item("optimiser", optimiser));
     if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
   };
   if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
     io::Metadata const there = io::load_metadata(hooks.checkpoint);
-    detail::check_same_run(hooks.checkpoint, there, run);
+    train::check_same_run(hooks.checkpoint, there, run);
     io::load(hooks.checkpoint, io::item("F", F), io::item("best", best), io::item("optimiser", optimiser));
     step = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
-    best_score = detail::real(io::metadata_value(there, "best_score", hooks.checkpoint));
+    best_score = train::real_number(io::metadata_value(there, "best_score", hooks.checkpoint));
     if (hooks.log && std::filesystem::exists(hooks.checkpoint + ".log.jsonl")) {
       *hooks.log = train::Log::read_json_lines(hooks.checkpoint + ".log.jsonl");
       hooks.log->cut(step);
@@ -175,7 +159,7 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
 RIG_INLINE void save_reconstruction(std::string const& path, TrainedReconstruction& r) {
   train::Settings m = train::to_settings(r.F.options, "network");
   m["kind"] = "rig reconstruction", m["layout"] = r.layout.text(), m["face"] = r.face, m["generator"] = r.generator, m["corpus"] = r.origin;
-  m["steps"] = std::to_string(r.steps), m["validation"] = detail::real(r.validation), m["finished"] = r.finished ? "true" : "false";
+  m["steps"] = std::to_string(r.steps), m["validation"] = train::exact_text(r.validation), m["finished"] = r.finished ? "true" : "false";
   io::save(path, io::Metadata(m.begin(), m.end()), io::item("F", r.F));
 }
 
@@ -205,7 +189,7 @@ RIG_INLINE TrainedReconstruction load_reconstruction(std::string const& path, st
   io::load(path, io::item("F", r.F));
   nn::move_to(r.F, device);
   r.steps = std::atoll(io::metadata_value(m, "steps", path).c_str());
-  r.validation = detail::real(io::metadata_value(m, "validation", path));
+  r.validation = train::real_number(io::metadata_value(m, "validation", path));
   r.finished = io::metadata_value(m, "finished", path) == "true";
   return r;
 }

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "rig/stylerig/rig.hpp"
-#include "rig/train/checkpoint.hpp"
+#include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
 
@@ -198,7 +198,7 @@ RIG_INLINE void save_rig(std::string const& path, Rig& rig) {
   auto const& r = rig.reconstruction;
   m["kind"] = "rig", m["layout"] = r.layout.text(), m["face"] = r.face, m["generator"] = r.generator, m["corpus"] = r.origin;
   m["F.hash"] = nn::content_hash(rig.reconstruction.F);
-  m["F.steps"] = std::to_string(r.steps), m["F.validation"] = detail::real(r.validation);
+  m["F.steps"] = std::to_string(r.steps), m["F.validation"] = train::exact_text(r.validation);
   m["networks"] = std::to_string(rig.networks.size());
   for (std::size_t i = 0; i < rig.networks.size(); ++i) {
     std::string const name = "network_" + std::to_string(i);
@@ -235,7 +235,7 @@ RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, s
   Rng rng(0);
   auto codes = [&] { return Whitening<float>{zeros<float>({o.w_dim}, device), ones<float>({o.w_dim}, device)}; };
   r.F = Reconstruction<float>(o, codes(), output_scale(r.layout, 1), rng, device);
-  r.steps = std::atoll(value("F.steps").c_str()), r.validation = detail::real(value("F.validation")), r.finished = true;
+  r.steps = std::atoll(value("F.steps").c_str()), r.validation = train::real_number(value("F.validation")), r.finished = true;
   std::int64_t const count = std::atoll(value("networks").c_str()), curves = std::atoll(value("calibrations").c_str());
   check(count > 0 && count < 16 && curves >= 0 && curves < 1000, path, ": its counts make no sense");
   for (std::int64_t i = 0; i < count; ++i) {

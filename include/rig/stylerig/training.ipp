@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "rig/stylerig/training.hpp"
-#include "rig/train/checkpoint.hpp"
+#include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
 
@@ -228,13 +228,13 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   run["reconstruction"] = nn::content_hash(F), run["extra"] = hooks.extra_provenance;
   auto save = [&] {
     if (hooks.checkpoint.empty()) return;
-    io::save(hooks.checkpoint, detail::with_state(run, {{"step", std::to_string(step)}}), io::item("N", N),
+    io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(step)}}), io::item("N", N),
              io::item("optimiser", optimiser));
     if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
   };
   if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
     io::Metadata const there = io::load_metadata(hooks.checkpoint);
-    detail::check_same_run(hooks.checkpoint, there, run);
+    train::check_same_run(hooks.checkpoint, there, run);
     io::load(hooks.checkpoint, io::item("N", N), io::item("optimiser", optimiser));
     step = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
     if (hooks.log && std::filesystem::exists(hooks.checkpoint + ".log.jsonl")) {
