@@ -1,4 +1,4 @@
-// The compiled library, part 3 of 4: stylerig and train.
+// The compiled library, part 3 of 4: stylerig, gan and train.
 #include "lists/autodiff.ipp"
 #include "lists/core.ipp"
 #include "lists/io.ipp"
@@ -8,5 +8,6 @@
 
 #undef RIG_INCLUDE_IPP
 #define RIG_INCLUDE_IPP 1
+#include "lists/gan.ipp"
 #include "lists/stylerig.ipp"
 #include "lists/train.ipp"

@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
   program::add_evaluate(app, context);
   program::add_fit_photo(app, context);
   program::add_make_oracle(app, context);
+  program::add_train_gan(app, context);
 
   try {
     app.parse(argc, argv);

@@ -66,6 +66,7 @@ void add_edit(CLI::App& app, Context& context);
 void add_evaluate(CLI::App& app, Context& context);
 void add_fit_photo(CLI::App& app, Context& context);
 void add_make_oracle(CLI::App& app, Context& context);
+void add_train_gan(CLI::App& app, Context& context);
 void add_demo(CLI::App& app, Context& context);
 
 /// "0-3,85" as 0, 1, 2, 3, 85. Anything else is Usage, naming the option.

@@ -45,7 +45,7 @@ std::vector<Include> includes(std::string const& path) {
 }
 
 // Each folder and the folders it may see besides itself: only to the left of
-// core <- autodiff <- ops <- nn, render <- train <- stylerig, and core <- io, interop. Whoever reads files may see io.
+// core <- autodiff <- ops <- nn, render <- train <- stylerig, gan, and core <- io, interop. Whoever reads files may see io.
 std::map<std::string, std::set<std::string>> const may_see = {
     {"core", {}},
     {"backend", {"core"}},
@@ -57,6 +57,7 @@ std::map<std::string, std::set<std::string>> const may_see = {
     {"render", {"core", "autodiff", "ops", "io"}},
     {"train", {"core", "autodiff", "ops", "io", "nn"}},
     {"stylerig", {"core", "autodiff", "ops", "io", "nn", "render", "train"}},
+    {"gan", {"core", "autodiff", "ops", "io", "nn", "train"}},
 };
 
 // What would cost every user compile time, and where it may stand besides .ipp files.

@@ -1,0 +1,246 @@
+// stylerig train-gan PICTURES: a StyleGAN2 trained from nothing on a folder or an archive of pictures.
+#include <cmath>
+#include <filesystem>
+
+#include "chart.hpp"
+#include "program.hpp"
+#include "report.hpp"
+#include "rig/gan/training.hpp"
+#include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/stylegan2_loader.hpp"
+#include "rig/train/config.hpp"
+
+namespace program {
+using namespace rig;
+namespace fs = std::filesystem;
+
+namespace {
+struct TrainGanOptions {
+  std::string pictures, run = "gan", start;
+  gan::GanTraining training;
+  std::int64_t resolution = 64, batch = 16, columns = 10, rows = 6;
+  double checkpoint_kimg = 2, snapshot_kimg = 10;
+  bool fresh = false;
+};
+
+/// The folder of a run and what is written into it.
+class GanRun {
+ public:
+  GanRun(Context const& context, TrainGanOptions const& o, gan::PictureSet const& pictures, train::Log& log)
+      : context_(context), o_(o), pictures_(pictures), log_(log) {
+    Rng rng = Rng(o.training.seed).split(0x5a3e);
+    latents_ = randn<float>({o.columns * o.rows, o.training.z_dim}, rng);
+  }
+  std::string file(std::string const& name) const { return o_.run + "/" + name; }
+
+  /// Sheets of the fixed latents at truncation 1 and 0.7, the networks, and the page.
+  void snapshot(gan::Gan& g, std::int64_t iteration) {
+    double const kimg = double(iteration * o_.training.batch) / 1000;
+    std::string const name =
+        str("samples/", std::string(6 - std::min<std::size_t>(6, str(std::llround(kimg)).size()), '0'), std::llround(kimg), ".png");
+    write_sheet(g.average, 1, name, kimg);
+    if (sheets_.empty() || sheets_.back().first != name) sheets_.push_back({name, kimg});
+    if (iteration == 0) return;
+    write_sheet(g.average, 0.7, "samples-0.7.png", kimg);
+    io::Metadata const origin{{"command", context_.command}, {"pictures", pictures_.hash()}, {"kimg", str(kimg)}};
+    nn::save_stylegan2(file("generator.safetensors"), g.average, origin);
+    nn::save_discriminator(file("discriminator.safetensors"), g.discriminator, origin);
+    report(kimg);
+  }
+  /// The sheets that an earlier part of the run left.
+  void find_sheets() {
+    for (auto const& e : fs::directory_iterator(file("samples")))
+      if (e.path().extension() == ".png")
+        sheets_.push_back({"samples/" + e.path().filename().string(), std::atof(e.path().stem().string().c_str())});
+    std::sort(sheets_.begin(), sheets_.end());
+  }
+  void write_real() const {
+    std::vector<int> items;
+    Rng rng = Rng(o_.training.seed).split(0x4ea1);
+    for (std::int64_t i = 0; i < o_.columns * o_.rows; ++i) items.push_back(int(rng.below(pictures_.size())));
+    save(pictures_.batch(items), "real.png", {{"Pictures", pictures_.hash()}});
+  }
+  Json numbers(double kimg) const {
+    Json options = Json::object(), last = Json::object();
+    for (auto const& [k, v] : train::to_settings(o_.training)) options[k] = v;
+    for (auto const& c : log_.curves()) last[c] = log_.last(c);
+    return {{"command", context_.command},
+            {"kimg", kimg},
+            {"pictures", pictures_.size()},
+            {"pictures_hash", pictures_.hash()},
+            {"skipped", pictures_.skipped.size()},
+            {"options", options},
+            {"last", last}};
+  }
+
+ private:
+  void write_sheet(nn::StyleGAN2<float> const& g, double psi, std::string const& name, double kimg) const {
+    save(g(Var<float>(latents_.to(g.device())), {}, {.psi = psi}, {.noise = nn::Noise::stored}).value(), name,
+         {{"Kimg", str(kimg)}, {"Truncation", str(psi)}});
+  }
+  void save(Tensor<float> const& pictures, std::string const& name, io::Texts texts) const {
+    make_folder_of(file(name));
+    io::save_png(file(name), io::tile(io::from_signed(pictures.to(cpu())), o_.columns), provenance(context_, std::move(texts)));
+  }
+  void report(double kimg) const {
+    Report page("A StyleGAN2 trained from nothing", str(kimg, " thousand pictures shown, out of ", pictures_.size(),
+                                                        o_.training.mirror ? " and their mirror images" : "", "."));
+    page.command(context_.command);
+    page.heading("Samples");
+    page.paragraph("Unchosen: the same latents in every sheet, from the moving average of the generator.");
+    page.picture(file("samples-0.7.png"), "truncation 0.7");
+    std::size_t const shown = 6;
+    for (std::size_t k = 0; k < std::min(shown, sheets_.size()); ++k) {
+      auto const& [name, at] = sheets_[sheets_.size() <= shown ? k : k * (sheets_.size() - 1) / (shown - 1)];
+      page.picture(file(name), str("truncation 1, after ", at, " thousand pictures"));
+    }
+    page.picture(file("real.png"), "some of the real pictures");
+    page.heading("Curves");
+    auto curves = [&](std::vector<std::string> const& names, std::string const& title, bool log_y = false) {
+      std::vector<Series> list;
+      for (auto const& n : names) {
+        Series s{n, {}, {}};
+        for (auto const& [step, value] : log_.curve(n)) s.x.push_back(double(step * o_.training.batch) / 1000), s.y.push_back(value);
+        if (!s.x.empty()) list.push_back(std::move(s));
+      }
+      return line_chart(list, {.title = title, .x_label = "thousand pictures", .log_y = log_y});
+    };
+    page.charts({curves({"generator loss", "discriminator loss"}, "Losses"),
+                 curves({"score of real", "score of generated"}, "Scores (logits)"), curves({"r1"}, "R1 penalty", true),
+                 curves({"path length"}, "Path length"), curves({"pictures per second"}, "Pictures per second"),
+                 curves({"memory, MB"}, "Peak memory, MB")});
+    page.heading("Settings");
+    std::vector<std::vector<std::string>> rows;
+    for (auto const& [k, v] : train::to_settings(o_.training)) rows.push_back({k, v});
+    page.table({"option", "value"}, rows);
+    if (!pictures_.skipped.empty()) {
+      std::vector<std::vector<std::string>> left;
+      for (std::size_t i = 0; i < std::min<std::size_t>(100, pictures_.skipped.size()); ++i)
+        left.push_back({pictures_.skipped[i].name, pictures_.skipped[i].why});
+      page.heading("Files left out");
+      page.table({"file", "why"}, left, str(pictures_.skipped.size(), " files could not be used"));
+    }
+    log_.write_csv(file("curves.csv"));
+    page.save(file("report.html"), file("report.json"), numbers(kimg));
+  }
+
+  Context const& context_;
+  TrainGanOptions const& o_;
+  gan::PictureSet const& pictures_;
+  train::Log& log_;
+  Tensor<float> latents_;
+  std::vector<std::pair<std::string, double>> sheets_;
+};
+
+int train(Context const& context, TrainGanOptions const& o) {
+  gan::GanTraining const& t = o.training;
+  gan::PictureSet const pictures = [&] {
+    auto told = context.progress("read pictures");
+    return gan::load_pictures(o.pictures, t.resolution, context.stop, [&](std::int64_t done, std::int64_t n) { told(done, n, {}); });
+  }();
+  if (train::stop_asked(context.stop)) return context.stopped("nothing is written; the same command starts again");
+  make_folder(o.run + "/samples");
+  std::string const checkpoint = o.run + "/checkpoint.safetensors";
+  if (o.fresh) {
+    fs::remove(checkpoint);
+    fs::remove_all(o.run + "/samples");
+  }
+  train::Log log;
+  GanRun run(context, o, pictures, log);
+  run.write_real();
+  if (fs::exists(o.run + "/samples")) run.find_sheets();
+
+  auto every = [&](double kimg) { return std::max<std::int64_t>(1, std::llround(kimg * 1000 / double(t.batch))); };
+  gan::GanHooks hooks;
+  hooks.stop = context.stop, hooks.log = &log, hooks.checkpoint = checkpoint, hooks.start = o.start;
+  hooks.checkpoint_every = every(o.checkpoint_kimg), hooks.snapshot_every = every(o.snapshot_kimg);
+  hooks.log_every = std::max<std::int64_t>(1, std::min<std::int64_t>(hooks.checkpoint_every, every(0.5)));
+  hooks.checkpoint_every = (hooks.checkpoint_every + hooks.log_every - 1) / hooks.log_every * hooks.log_every;
+  hooks.snapshot = [&](gan::Gan& g, std::int64_t iteration) { run.snapshot(g, iteration); };
+  auto told = context.progress("train gan");
+  auto began = std::chrono::steady_clock::now();
+  hooks.progress = [&](std::int64_t done, std::int64_t total, std::string const&) {
+    std::string note;
+    if (done % hooks.log_every == 0) {
+      auto const now = std::chrono::steady_clock::now();
+      double const rate = double(hooks.log_every * t.batch) / std::chrono::duration<double>(now - began).count();
+      began = now;
+      log.add("pictures per second", done, rate);
+      log.add("memory, MB", done, double(peak_memory()) / 1048576);
+      note =
+          str("G ", number(log.last("generator loss")), "  D ", number(log.last("discriminator loss")), "  ", number(rate), " pictures/s");
+    }
+    told(done, total, note);
+  };
+  gan::TrainedGan const result = gan::train_gan(pictures, t, hooks, context.target());
+  double const kimg = double(result.iterations * t.batch) / 1000;
+  if (!result.finished)
+    return context.stopped(str(kimg, " of ", t.kimg, " thousand pictures are in ", checkpoint, "; the same command goes on from there"));
+  Json answer = run.numbers(kimg);
+  answer["generator"] = run.file("generator.safetensors"), answer["report"] = run.file("report.html");
+  context.answer(answer,
+                 str(run.file("generator.safetensors"), " written after ", kimg, " thousand pictures; see ", run.file("report.html"),
+                     pictures.skipped.empty() ? ""
+                                              : str("\n", pictures.skipped.size(), " files were left out, the first: ",
+                                                    pictures.skipped[0].name, ": ", pictures.skipped[0].why)));
+  return success;
+}
+}  // namespace
+
+void add_train_gan(CLI::App& app, Context& context) {
+  auto o = std::make_shared<TrainGanOptions>();
+  auto given = std::make_shared<gan::GanTraining>();
+  auto* verb = app.add_subcommand("train-gan", "Train a StyleGAN2 from nothing on pictures of one kind");
+  verb->add_option("PICTURES", o->pictures,
+                   "Folder or zip archive of PNG and JPEG pictures; the middle square of each is made smaller by area")
+      ->required();
+  verb->add_option("--run", o->run, "Folder of the run to write (default gan)");
+  verb->add_option("--resolution", o->resolution, "Side of the pictures, a power of two (default 64)")->check(CLI::Range(8, 1024));
+  verb->add_option("--batch", o->batch, "Pictures an iteration (default 16)")->check(CLI::PositiveNumber);
+  verb->add_option("--kimg", given->kimg, "Length in thousands of real pictures shown (default 25000); may be raised later")
+      ->check(CLI::PositiveNumber);
+  verb->add_flag("--mirror", given->mirror, "Show the mirror images too");
+  auto named = [&](char const* name, auto& value, char const* help) {
+    return verb->add_option(name, value, help)->check(CLI::NonNegativeNumber);
+  };
+  named("--latent", given->z_dim, "Numbers in z (default 512)");
+  named("--code", given->w_dim, "Numbers in w (default 512)");
+  named("--mapping-layers", given->mapping_layers, "Layers from z to w (default 2)");
+  named("--channel-base", given->channel_base, "Channels times resolution (default: 64 channels at the largest resolution)");
+  named("--channel-max", given->channel_max, "Most channels (default 512)");
+  named("--rate", given->rate, "Learning rate (default 0.0025; 0.002 from 1024 pixels on)");
+  named("--gamma", given->gamma, "Weight of R1 (default 0.0002 resolution^2 / batch)");
+  named("--r1-interval", given->r1_interval, "Iterations between R1 phases (default 16)");
+  named("--path-weight", given->path_weight, "Weight of path length regularisation, 0 for none (default 2)");
+  named("--path-interval", given->path_interval, "Iterations between path length phases (default 4)");
+  named("--mixing", given->mixing, "Probability of codes from two latents (default 0.9)");
+  named("--average-kimg", given->average_kimg, "Half-life of the generator's moving average, thousand pictures (default 10/32 batch)");
+  verb->add_option("--start", o->start, "Checkpoint of another run with the same networks to start from");
+  named("--checkpoint-kimg", o->checkpoint_kimg, "Thousand pictures between checkpoints (default 2)");
+  named("--snapshot-kimg", o->snapshot_kimg, "Thousand pictures between sheets and written networks (default 10)");
+  verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
+  add_common(*verb, context);
+  verb->footer(
+      "\nCtrl-C finishes the iteration and writes the checkpoint; the same command goes on from it, to the same bits. The folder of the\n"
+      "run gets generator.safetensors (the moving average), discriminator.safetensors, sheets, curves and report.html.\n\nExamples:\n"
+      "  stylerig train-gan portraits --run gan --mirror --kimg 1000\n"
+      "  stylerig sample gan/generator.safetensors --seeds 0-31 --psi 0.7");
+  verb->callback([&context, o, given, verb] {
+    gan::GanTraining t = gan::GanTraining::for_resolution(o->resolution, o->batch);
+    auto take = [&](char const* name, auto gan::GanTraining::*member) {
+      if (verb->count(name)) t.*member = (*given).*member;
+    };
+    take("--kimg", &gan::GanTraining::kimg), take("--mirror", &gan::GanTraining::mirror), take("--latent", &gan::GanTraining::z_dim);
+    take("--code", &gan::GanTraining::w_dim), take("--mapping-layers", &gan::GanTraining::mapping_layers);
+    take("--channel-base", &gan::GanTraining::channel_base), take("--channel-max", &gan::GanTraining::channel_max);
+    take("--rate", &gan::GanTraining::rate), take("--gamma", &gan::GanTraining::gamma);
+    take("--r1-interval", &gan::GanTraining::r1_interval), take("--path-weight", &gan::GanTraining::path_weight);
+    take("--path-interval", &gan::GanTraining::path_interval), take("--mixing", &gan::GanTraining::mixing);
+    take("--average-kimg", &gan::GanTraining::average_kimg);
+    t.seed = context.seed;
+    o->training = t;
+    context.action = [&context, o] { return train(context, *o); };
+  });
+}
+
+}  // namespace program

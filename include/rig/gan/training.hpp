@@ -1,0 +1,84 @@
+// Trains a StyleGAN2 from nothing (Karras et al. 2020), with the discriminator augmentation of StyleGAN2-ADA. An iteration has up
+// to four phases, each with its own latents: generator, path length (every few), discriminator, R1 (every few). The loop is in
+// training.ipp and can be read from top to bottom. An iteration is a function of (seed, number) and the saved state, so a
+// killed run goes on to the same bits.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "rig/gan/picture_set.hpp"
+#include "rig/nn/discriminator.hpp"
+#include "rig/nn/optim/adam.hpp"
+#include "rig/train/hooks.hpp"
+
+namespace rig::inline RIG_ABI::gan {
+
+struct GanTraining {
+  std::int64_t resolution = 64;
+  std::int64_t z_dim = 512, w_dim = 512;
+  int mapping_layers = 2;
+  std::int64_t channel_base = 4096, channel_max = 512;  ///< a layer at r pixels has min(base / r, max) channels, in both networks
+  std::int64_t batch = 16;
+  double kimg = 25000;   ///< length of the run, in thousands of real pictures shown; may be changed when it goes on
+  double rate = 0.0025;  ///< of Adam (0, 0.99)
+  double gamma = 0.05;   ///< of R1
+  int r1_interval = 16;
+  double path_weight = 2;  ///< of path length regularisation; 0: none
+  int path_interval = 4;
+  double mixing = 0.9;         ///< probability of codes from two latents
+  double average_kimg = 5;     ///< half-life of the moving average of the generator, in thousands of pictures
+  double average_ramp = 0.05;  ///< at the start the half-life is this share of the pictures seen; 0: full from the start
+  int stddev_group = 4;        ///< of the discriminator's minibatch deviation
+  bool mirror = false;         ///< the pictures and their mirror images
+  std::uint64_t seed = 1;
+
+  /// Sensible values for a resolution and a batch, after the automatic configuration of StyleGAN2-ADA: 64 channels at the largest
+  /// resolution up to 512, gamma = 0.0002 resolution^2 / batch, a half-life of 10/32 batch kimg, rate 0.002 from 1024 pixels on.
+  static GanTraining for_resolution(std::int64_t resolution, std::int64_t batch = 16);
+  /// Iterations of the whole run.
+  std::int64_t iterations() const;
+
+  void visit(auto&& f) {
+    f("resolution", resolution), f("z_dim", z_dim), f("w_dim", w_dim), f("mapping_layers", mapping_layers), f("channel_base", channel_base),
+        f("channel_max", channel_max), f("batch", batch), f("rate", rate), f("gamma", gamma), f("r1_interval", r1_interval),
+        f("path_weight", path_weight), f("path_interval", path_interval), f("mixing", mixing), f("average_kimg", average_kimg),
+        f("average_ramp", average_ramp), f("stddev_group", stddev_group), f("mirror", mirror), f("seed", seed);
+  }
+};
+
+/// The networks of a run, with what changes beside their weights.
+struct Gan {
+  nn::StyleGAN2<float> generator;
+  nn::StyleGAN2<float> average;  ///< moving average of the generator: the result
+  nn::Discriminator<float> discriminator;
+  Tensor<float> path_mean;  ///< [], running mean of path lengths
+
+  Gan() = default;
+  Gan(GanTraining const& o, Device const& device);
+  void visit(auto&& f) { f("generator", generator), f("average", average), f("discriminator", discriminator), f("path_mean", path_mean); }
+};
+
+struct GanHooks : train::TrainingHooks {
+  /// Sees the networks before the first iteration of a new run, every snapshot_every iterations, and at the end.
+  std::function<void(Gan&, std::int64_t iteration)> snapshot;
+  std::int64_t snapshot_every = 2000;
+  std::string start;  ///< checkpoint of another run to take the networks from; empty: new ones
+};
+
+struct TrainedGan {
+  Gan networks;
+  std::int64_t iterations = 0;
+  bool finished = false;  ///< false if it was stopped early
+};
+
+/// Trains on the device. With hooks.checkpoint naming an existing file it continues there; a file of another run is an Error that
+/// says in what it differs. A loss that is not finite ends the run with an Error that names the loss; the last checkpoint stays.
+/// Curves, means since the last entry: "generator loss", "discriminator loss", "score of real", "score of generated", "r1",
+/// "path length".
+TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o, GanHooks const& hooks, Device const& device = {});
+
+}  // namespace rig::inline RIG_ABI::gan
+
+#if RIG_INCLUDE_IPP
+#include "rig/gan/training.ipp"
+#endif

@@ -1,0 +1,3 @@
+// The headers of gan, written by scripts/lists.
+#include "rig/gan/picture_set.hpp"
+#include "rig/gan/training.hpp"
