@@ -208,13 +208,14 @@ void add_train_gan(CLI::App& app, Context& context) {
   named("--mapping-layers", given->mapping_layers, "Layers from z to w (default 2)");
   named("--channel-base", given->channel_base, "Channels times resolution (default: 64 channels at the largest resolution)");
   named("--channel-max", given->channel_max, "Most channels (default 512)");
-  named("--rate", given->rate, "Learning rate (default 0.0025; 0.002 from 1024 pixels on)");
-  named("--gamma", given->gamma, "Weight of R1 (default 0.0002 resolution^2 / batch)");
-  named("--r1-interval", given->r1_interval, "Iterations between R1 phases (default 16)");
-  named("--path-weight", given->path_weight, "Weight of path length regularisation, 0 for none (default 2)");
-  named("--path-interval", given->path_interval, "Iterations between path length phases (default 4)");
+  named("--rate", given->losses.rate, "Learning rate (default 0.0025; 0.002 from 1024 pixels on)");
+  named("--gamma", given->losses.gamma, "Weight of R1 (default 0.0002 resolution^2 / batch)");
+  named("--r1-interval", given->losses.r1_interval, "Iterations between R1 phases (default 16)");
+  named("--path-weight", given->losses.path_weight, "Weight of path length regularisation, 0 for none (default 2)");
+  named("--path-interval", given->losses.path_interval, "Iterations between path length phases (default 4)");
   named("--mixing", given->mixing, "Probability of codes from two latents (default 0.9)");
-  named("--average-kimg", given->average_kimg, "Half-life of the generator's moving average, thousand pictures (default 10/32 batch)");
+  named("--average-kimg", given->losses.average_kimg,
+        "Half-life of the generator's moving average, thousand pictures (default 10/32 batch)");
   verb->add_option("--start", o->start, "Checkpoint of another run with the same networks to start from");
   named("--checkpoint-kimg", o->checkpoint_kimg, "Thousand pictures between checkpoints (default 2)");
   named("--snapshot-kimg", o->snapshot_kimg, "Thousand pictures between sheets and written networks (default 10)");
@@ -227,16 +228,19 @@ void add_train_gan(CLI::App& app, Context& context) {
       "  stylerig sample gan/generator.safetensors --seeds 0-31 --psi 0.7");
   verb->callback([&context, o, given, verb] {
     gan::GanTraining t = gan::GanTraining::for_resolution(o->resolution, o->batch);
-    auto take = [&](char const* name, auto gan::GanTraining::*member) {
-      if (verb->count(name)) t.*member = (*given).*member;
+    gan::GanTraining const& g = *given;
+    auto take = [&](char const* name, auto& value, auto const& wanted) {
+      if (verb->count(name)) value = wanted;
     };
-    take("--kimg", &gan::GanTraining::kimg), take("--mirror", &gan::GanTraining::mirror), take("--latent", &gan::GanTraining::z_dim);
-    take("--code", &gan::GanTraining::w_dim), take("--mapping-layers", &gan::GanTraining::mapping_layers);
-    take("--channel-base", &gan::GanTraining::channel_base), take("--channel-max", &gan::GanTraining::channel_max);
-    take("--rate", &gan::GanTraining::rate), take("--gamma", &gan::GanTraining::gamma);
-    take("--r1-interval", &gan::GanTraining::r1_interval), take("--path-weight", &gan::GanTraining::path_weight);
-    take("--path-interval", &gan::GanTraining::path_interval), take("--mixing", &gan::GanTraining::mixing);
-    take("--average-kimg", &gan::GanTraining::average_kimg);
+    take("--kimg", t.kimg, g.kimg), take("--mirror", t.mirror, g.mirror), take("--mixing", t.mixing, g.mixing);
+    take("--latent", t.z_dim, g.z_dim), take("--code", t.w_dim, g.w_dim), take("--mapping-layers", t.mapping_layers, g.mapping_layers);
+    take("--channel-base", t.channel_base, g.channel_base), take("--channel-max", t.channel_max, g.channel_max);
+    take("--rate", t.losses.rate, g.losses.rate), take("--gamma", t.losses.gamma, g.losses.gamma);
+    take("--r1-interval", t.losses.r1_interval, g.losses.r1_interval);
+    take("--path-weight", t.losses.path_weight, g.losses.path_weight);
+    take("--path-interval", t.losses.path_interval, g.losses.path_interval);
+    take("--average-kimg", t.losses.average_kimg, g.losses.average_kimg);
+    if (!o->start.empty()) t.losses.average_ramp = 0;  // the average that is taken over is a good one
     t.seed = context.seed;
     o->training = t;
     context.action = [&context, o] { return train(context, *o); };

@@ -1,3 +1,4 @@
 // The headers of gan, written by scripts/lists.
+#include "rig/gan/iteration.hpp"
 #include "rig/gan/picture_set.hpp"
 #include "rig/gan/training.hpp"

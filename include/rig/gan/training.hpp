@@ -1,14 +1,12 @@
-// Trains a StyleGAN2 from nothing (Karras et al. 2020), with the discriminator augmentation of StyleGAN2-ADA. An iteration has up
-// to four phases, each with its own latents: generator, path length (every few), discriminator, R1 (every few). The loop is in
-// training.ipp and can be read from top to bottom. An iteration is a function of (seed, number) and the saved state, so a
-// killed run goes on to the same bits.
+// Trains a StyleGAN2 from nothing (Karras et al. 2020). What an iteration does is in iteration.hpp; the loop round it is in
+// training.ipp and can be read from top to bottom. An iteration is a function of (seed, number) and the saved state, so a killed
+// run goes on to the same bits.
 #pragma once
 #include <functional>
 #include <string>
 
+#include "rig/gan/iteration.hpp"
 #include "rig/gan/picture_set.hpp"
-#include "rig/nn/discriminator.hpp"
-#include "rig/nn/optim/adam.hpp"
 #include "rig/train/hooks.hpp"
 
 namespace rig::inline RIG_ABI::gan {
@@ -19,17 +17,11 @@ struct GanTraining {
   int mapping_layers = 2;
   std::int64_t channel_base = 4096, channel_max = 512;  ///< a layer at r pixels has min(base / r, max) channels, in both networks
   std::int64_t batch = 16;
-  double kimg = 25000;   ///< length of the run, in thousands of real pictures shown; may be changed when it goes on
-  double rate = 0.0025;  ///< of Adam (0, 0.99)
-  double gamma = 0.05;   ///< of R1
-  int r1_interval = 16;
-  double path_weight = 2;  ///< of path length regularisation; 0: none
-  int path_interval = 4;
-  double mixing = 0.9;         ///< probability of codes from two latents
-  double average_kimg = 5;     ///< half-life of the moving average of the generator, in thousands of pictures
-  double average_ramp = 0.05;  ///< at the start the half-life is this share of the pictures seen; 0: full from the start
-  int stddev_group = 4;        ///< of the discriminator's minibatch deviation
-  bool mirror = false;         ///< the pictures and their mirror images
+  double kimg = 25000;  ///< length of the run, in thousands of real pictures shown; may be changed when it goes on
+  GanLosses losses;
+  double mixing = 0.9;   ///< probability of codes from two latents
+  int stddev_group = 4;  ///< of the discriminator's minibatch deviation
+  bool mirror = false;   ///< the pictures and their mirror images
   std::uint64_t seed = 1;
 
   /// Sensible values for a resolution and a batch, after the automatic configuration of StyleGAN2-ADA: 64 channels at the largest
@@ -46,17 +38,8 @@ struct GanTraining {
   }
 };
 
-/// The networks of a run, with what changes beside their weights.
-struct Gan {
-  nn::StyleGAN2<float> generator;
-  nn::StyleGAN2<float> average;  ///< moving average of the generator: the result
-  nn::Discriminator<float> discriminator;
-  Tensor<float> path_mean;  ///< [], running mean of path lengths
-
-  Gan() = default;
-  Gan(GanTraining const& o, Device const& device);
-  void visit(auto&& f) { f("generator", generator), f("average", average), f("discriminator", discriminator), f("path_mean", path_mean); }
-};
+/// New networks with the standard initialisation, drawn from the seed.
+Gan new_networks(GanTraining const& o, Device const& device = {});
 
 struct GanHooks : train::TrainingHooks {
   /// Sees the networks before the first iteration of a new run, every snapshot_every iterations, and at the end.

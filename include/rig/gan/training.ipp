@@ -3,10 +3,9 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <numeric>
 
 #include "rig/gan/training.hpp"
-#include "rig/nn/gan_loss.hpp"
-#include "rig/nn/optim/ema.hpp"
 #include "rig/train/data.hpp"
 #include "rig/train/resume.hpp"
 
@@ -18,34 +17,65 @@ RIG_INLINE GanTraining GanTraining::for_resolution(std::int64_t resolution, std:
   GanTraining o;
   o.resolution = resolution, o.batch = batch;
   o.channel_base = std::min<std::int64_t>(64 * resolution, 32768);
-  o.gamma = 0.0002 * double(resolution * resolution) / double(batch);
-  o.average_kimg = 10 * double(batch) / 32;
-  if (resolution >= 1024) o.rate = 0.002;
+  o.losses.gamma = 0.0002 * double(resolution * resolution) / double(batch);
+  o.losses.average_kimg = 10 * double(batch) / 32;
+  if (resolution >= 1024) o.losses.rate = 0.002;
   o.stddev_group = batch % 4 == 0 ? 4 : batch % 2 == 0 ? 2 : 1;
   return o;
 }
 
 RIG_INLINE std::int64_t GanTraining::iterations() const { return std::int64_t(std::ceil(kimg * 1000 / double(batch))); }
 
-RIG_INLINE Gan::Gan(GanTraining const& o, Device const& device) {
+RIG_INLINE Gan new_networks(GanTraining const& o, Device const& device) {
+  Gan n;
   Rng rng = Rng(o.seed).split(0x9a11);
   nn::StyleGAN2Options g;
   g.z_dim = o.z_dim, g.w_dim = o.w_dim, g.resolution = o.resolution, g.mapping_layers = o.mapping_layers;
   g.channel_base = o.channel_base, g.channel_max = o.channel_max;
-  generator = nn::StyleGAN2<float>(g, rng, device);
-  average = nn::clone(generator);
+  n.generator = nn::StyleGAN2<float>(g, rng, device);
+  n.average = nn::clone(n.generator);
   nn::DiscriminatorOptions d;
   d.resolution = o.resolution, d.channel_base = o.channel_base, d.channel_max = o.channel_max, d.stddev_group = o.stddev_group;
-  discriminator = nn::Discriminator<float>(d, rng, device);
-  path_mean = zeros<float>({}, device);
+  n.discriminator = nn::Discriminator<float>(d, rng, device);
+  n.path_mean = zeros<float>({}, device);
+  return n;
 }
 
 namespace detail {
 
-/// Means of what was seen since the last entry of the log.
-class Meter {
+/// What is random in iteration `number`: a function of the seed, the number and the phase.
+class RandomDraws final : public GanDraws {
  public:
-  void add(std::string const& name, Var<float> const& values) {
+  RandomDraws(GanTraining const& o, std::int64_t number, Device device)
+      : o_(o), iteration_(Rng(o.seed).split(0x17e2).split(std::uint64_t(number))), device_(std::move(device)) {}
+  void begin(GanPhase phase) override {
+    rng_ = iteration_.split(std::uint64_t(phase));
+    // The path length phase is the most expensive one: on half the batch, as in the official training.
+    n_ = phase == GanPhase::path_length ? std::max<std::int64_t>(1, o_.batch / 2) : o_.batch;
+  }
+  Tensor<float> latents() override { return randn<float>({n_, o_.z_dim}, rng_, device_); }
+  Mixing mixing(std::int64_t n, std::int64_t rows) override {
+    if (rng_.uniform() >= o_.mixing) return {};
+    std::int64_t const cut = 1 + rng_.below(rows - 1);
+    return {cut, randn<float>({n, o_.z_dim}, rng_, device_)};
+  }
+  nn::SynthesisOptions<float> noise() override { return {.noise = nn::Noise::random, .rng = &rng_}; }
+  Tensor<float> picture_noise(Shape const& shape) override { return randn<float>(shape, rng_, device_); }
+
+ private:
+  GanTraining const& o_;
+  Rng const iteration_;
+  Device device_;
+  Rng rng_;
+  std::int64_t n_ = 0;
+};
+
+/// Means of what was seen since the last entry of the log.
+class Meter final : public GanObserver {
+ public:
+  void value(GanPhase phase, char const* what, Var<float> const& values) override {
+    std::string const name = curve(phase, what);
+    if (name.empty()) return;
     auto& [sum, count] = seen_[name];
     Tensor<float> const m = mean(values.detach()).value();
     sum = sum ? (Var<float>(sum) + Var<float>(m)).value() : m;
@@ -58,6 +88,14 @@ class Meter {
   }
 
  private:
+  static std::string curve(GanPhase phase, std::string const& what) {
+    if (phase == GanPhase::generator && what == "loss") return "generator loss";
+    if (phase == GanPhase::discriminator)
+      return what == "loss" ? "discriminator loss" : what == "real" ? "score of real" : "score of generated";
+    if (phase == GanPhase::path_length && what == "lengths") return "path length";
+    if (phase == GanPhase::r1 && what == "penalty") return "r1";
+    return {};
+  }
   std::map<std::string, std::pair<Tensor<float>, std::int64_t>> seen_;
 };
 
@@ -70,119 +108,17 @@ template <class M> bool all_finite(M& module) {
   return finite;
 }
 
-/// What every phase of an iteration needs.
-struct GanLoop {
-  using V = Var<float>;
-
-  GanTraining const& o;
-  PictureSet const& pictures;
-  Device device;
-  Gan networks;
-  nn::Adam<float> optimise_generator, optimise_discriminator;
-  train::EpochSampler sampler;
-  Meter meter;
-  std::int64_t step = 0;
-
-  GanLoop(PictureSet const& p, GanTraining const& options, Device d)
-      : o(options),
-        pictures(p),
-        device(std::move(d)),
-        networks(options, device),
-        optimise_generator(adam(options.path_weight > 0 ? options.path_interval : 0)),
-        optimise_discriminator(adam(options.gamma > 0 ? options.r1_interval : 0)),
-        sampler(items(), options.batch, options.seed) {
-    optimise_generator.prepare(networks.generator), optimise_discriminator.prepare(networks.discriminator);
-  }
-  nn::Adam<float> adam(int interval) const {
-    nn::AdamOptions const a{.rate = o.rate, .beta1 = 0, .beta2 = 0.99};
-    return nn::Adam<float>(interval ? nn::lazy(a, interval) : a);
-  }
-  std::vector<int> items() const {
-    std::vector<int> list;
-    for (std::int64_t i = 0; i < pictures.size() * (o.mirror ? 2 : 1); ++i) list.push_back(int(i));
-    return list;
-  }
-
-  /// Codes of n fresh latents, most of them mixed from two. The average of w sees the first ones only.
-  V codes(Rng& rng, std::int64_t n) {
-    auto const& mapping = networks.generator.mapping;
-    V const w = mapping.code(V(randn<float>({n, o.z_dim}, rng, device)));
-    networks.generator.mapping.track(w.value());
-    V const ws = mapping.repeat(w);
-    bool const mixed = rng.uniform() < o.mixing;
-    std::int64_t const cut = 1 + rng.below(mapping.num_ws - 1);
-    return mixed ? nn::mix(ws, mapping(V(randn<float>({n, o.z_dim}, rng, device))), cut) : ws;
-  }
-  V generated(V const& ws, Rng& rng) const { return networks.generator.synthesis(ws, {.noise = nn::Noise::random, .rng = &rng}); }
-
-  template <class M> void update(Tape& tape, char const* what, V const& loss, M& net, nn::Adam<float>& optimiser) {
-    tape.backward(loss);
-    if (device.is_cpu() || step % 16 == 0)  // reading it waits for a GPU
-      check(std::isfinite(loss.item()), "train_gan: the ", what, " is ", loss.item(), " in iteration ", step,
-            ": the training has diverged. Lower the learning rate or raise gamma; the last checkpoint is kept");
-    nn::complete_gradients(net);
-    nn::sanitize_gradients(net);
-    optimiser.announce(net);
-    optimiser.step(net);
-  }
-
-  void generator_phase(Rng rng) {
-    Tape tape;
-    tape.watch(networks.generator);
-    V const scores = networks.discriminator(generated(codes(rng, o.batch), rng)), loss = nn::generator_loss(scores);
-    meter.add("generator loss", loss);
-    update(tape, "generator's loss", loss, networks.generator, optimise_generator);
-  }
-  /// On half the batch, as in the official training: it is the most expensive phase.
-  void path_length_phase(Rng rng) {
-    Tape tape;
-    tape.watch(networks.generator);
-    V const ws = codes(rng, std::max<std::int64_t>(1, o.batch / 2)), img = generated(ws, rng);
-    auto const p = nn::path_length(tape, img, ws, V(randn<float>(img.shape(), rng, device)), networks.path_mean);
-    V const loss = float(o.path_weight * o.path_interval) * mean(p.penalty);
-    meter.add("path length", p.lengths);
-    update(tape, "path length loss", loss, networks.generator, optimise_generator);
-    networks.path_mean.assign(p.average.value());
-  }
-  void discriminator_phase(Rng rng, V const& real) {
-    V const fake = generated(codes(rng, o.batch), rng).detach();
-    Tape tape;
-    tape.watch(networks.discriminator);
-    V const score_fake = networks.discriminator(fake), score_real = networks.discriminator(real),
-            loss = nn::discriminator_loss(score_fake, score_real);
-    meter.add("score of generated", score_fake), meter.add("score of real", score_real), meter.add("discriminator loss", loss);
-    update(tape, "discriminator's loss", loss, networks.discriminator, optimise_discriminator);
-  }
-  void r1_phase(Rng, V const& real) {
-    Tape tape;
-    tape.watch(networks.discriminator);
-    V const x = tape.watch(real), scores = networks.discriminator(x), penalty = nn::r1_penalty(tape, scores, x);
-    meter.add("r1", penalty);
-    update(tape, "R1 loss", float(o.r1_interval) * nn::r1_loss(penalty, o.gamma), networks.discriminator, optimise_discriminator);
-  }
-
-  void iteration() {
-    Rng const rng = Rng(o.seed).split(0x17e2).split(std::uint64_t(step));
-    V const real(pictures.batch(sampler.batch(step), device));
-    generator_phase(rng.split(0));
-    if (o.path_weight > 0 && step % o.path_interval == 0) path_length_phase(rng.split(1));
-    discriminator_phase(rng.split(2), real);
-    if (o.gamma > 0 && step % o.r1_interval == 0) r1_phase(rng.split(3), real);
-    nn::update_average(networks.average, networks.generator,
-                       nn::average_decay(double(o.batch), 1000 * o.average_kimg, double(step * o.batch), o.average_ramp));
-    ++step;
-  }
-};
-
 }  // namespace detail
 
 RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o, GanHooks const& hooks, Device const& device) {
   check(pictures.side() == o.resolution, "train_gan: pictures of ", o.resolution, " pixels are needed, these have ", pictures.side());
   check(o.batch > 0 && o.batch % o.stddev_group == 0, "train_gan: the batch must be a multiple of the group of the minibatch deviation, ",
         o.stddev_group, ", got ", o.batch);
-  check(o.r1_interval > 0 && o.path_interval > 0 && o.rate > 0 && o.gamma >= 0 && o.path_weight >= 0 && o.kimg > 0,
-        "train_gan: intervals, rate and length must be positive, weights not negative");
-  detail::GanLoop loop(pictures, o, device);
+  check(o.losses.rate > 0 && o.losses.gamma >= 0 && o.losses.path_weight >= 0 && o.kimg > 0,
+        "train_gan: rate and length must be positive, weights not negative");
+  Gan networks = new_networks(o, device);
+  GanIteration iterate(o.losses, networks);
+  std::int64_t done = 0;
 
   train::Settings run = train::to_settings(o, "training");
   run.erase("training.kimg");
@@ -190,47 +126,52 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   std::string started_from;
   auto save = [&] {
     if (hooks.checkpoint.empty()) return;
-    check(detail::all_finite(loop.networks), "train_gan: weights are not finite after ", loop.step,
+    check(detail::all_finite(networks), "train_gan: weights are not finite after ", done,
           " iterations: the training has diverged; the last checkpoint is kept");
-    io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(loop.step)}, {"started_from", started_from}}),
-             io::item("networks", loop.networks), io::item("optimise_generator", loop.optimise_generator),
-             io::item("optimise_discriminator", loop.optimise_discriminator));
+    io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(done)}, {"started_from", started_from}}),
+             io::item("networks", networks), io::item("optimisers", iterate));
     if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
   };
   if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
     io::Metadata const there = io::load_metadata(hooks.checkpoint);
     train::check_same_run(hooks.checkpoint, there, run);
-    io::load(hooks.checkpoint, io::item("networks", loop.networks), io::item("optimise_generator", loop.optimise_generator),
-             io::item("optimise_discriminator", loop.optimise_discriminator));
-    loop.step = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
+    io::load(hooks.checkpoint, io::item("networks", networks), io::item("optimisers", iterate));
+    done = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
     started_from = io::metadata_value(there, "started_from", hooks.checkpoint);
     if (hooks.log && std::filesystem::exists(hooks.checkpoint + ".log.jsonl")) {
       *hooks.log = train::Log::read_json_lines(hooks.checkpoint + ".log.jsonl");
-      hooks.log->cut(loop.step);
+      hooks.log->cut(done);
     }
   } else if (!hooks.start.empty()) {
     check(io::metadata_value(io::load_metadata(hooks.start), "kind", hooks.start) == run["kind"], hooks.start,
           ": expected the checkpoint of a gan run");
-    io::load(hooks.start, io::item("networks", loop.networks));
-    started_from = nn::content_hash(loop.networks);
+    io::load(hooks.start, io::item("networks", networks));
+    started_from = nn::content_hash(networks);
   }
 
+  std::vector<int> items(std::size_t(pictures.size() * (o.mirror ? 2 : 1)));
+  std::iota(items.begin(), items.end(), 0);
+  train::EpochSampler sampler(items, o.batch, o.seed);
+  detail::Meter meter;
   std::int64_t const total = o.iterations();
   auto snapshot = [&] {
-    if (hooks.snapshot) hooks.snapshot(loop.networks, loop.step);
+    if (hooks.snapshot) hooks.snapshot(networks, done);
   };
-  if (loop.step == 0) snapshot();
-  while (loop.step < total && !train::stop_asked(hooks.stop)) {
-    loop.iteration();
-    bool const told = hooks.log_every > 0 && loop.step % hooks.log_every == 0;
-    if (told && hooks.log) loop.meter.flush(*hooks.log, loop.step);
-    if (hooks.progress) hooks.progress(loop.step, total, {});
-    if (loop.step % hooks.checkpoint_every == 0 && loop.step < total) save();
-    if (hooks.snapshot_every > 0 && loop.step % hooks.snapshot_every == 0 && loop.step < total) snapshot();
+  if (done == 0) snapshot();
+  while (done < total && !train::stop_asked(hooks.stop)) {
+    Var<float> const real(pictures.batch(sampler.batch(done), device));
+    detail::RandomDraws draws(o, done, device);
+    iterate(networks, done, real, draws, meter, device.is_cpu() || done % 16 == 0);  // reading a loss waits for a GPU
+    ++done;
+    bool const told = hooks.log_every > 0 && done % hooks.log_every == 0;
+    if (told && hooks.log) meter.flush(*hooks.log, done);
+    if (hooks.progress) hooks.progress(done, total, {});
+    if (done % hooks.checkpoint_every == 0 && done < total) save();
+    if (hooks.snapshot_every > 0 && done % hooks.snapshot_every == 0 && done < total) snapshot();
   }
   save();
   snapshot();
-  return {std::move(loop.networks), loop.step, loop.step >= total};
+  return {std::move(networks), done, done >= total};
 }
 
 }  // namespace rig::inline RIG_ABI::gan
