@@ -31,10 +31,9 @@ struct GanTraining {
   std::int64_t iterations() const;
 
   void visit(auto&& f) {
-    f("resolution", resolution), f("z_dim", z_dim), f("w_dim", w_dim), f("mapping_layers", mapping_layers), f("channel_base", channel_base),
-        f("channel_max", channel_max), f("batch", batch), f("rate", rate), f("gamma", gamma), f("r1_interval", r1_interval),
-        f("path_weight", path_weight), f("path_interval", path_interval), f("mixing", mixing), f("average_kimg", average_kimg),
-        f("average_ramp", average_ramp), f("stddev_group", stddev_group), f("mirror", mirror), f("seed", seed);
+    f("resolution", resolution), f("z_dim", z_dim), f("w_dim", w_dim), f("mapping_layers", mapping_layers);
+    f("channel_base", channel_base), f("channel_max", channel_max), f("batch", batch), f("kimg", kimg), f("losses", losses);
+    f("mixing", mixing), f("stddev_group", stddev_group), f("mirror", mirror), f("seed", seed);
   }
 };
 
