@@ -415,9 +415,10 @@ template <class T> struct UnreadKernel {
     std::int64_t const m = quotient(k, height), i = k - m * height;
     PictureWarp<T> const& p = v.pictures[v.inexact[m]];
     T sum = 0;
+    bool const mine = i < 2 * p.y.count && j < 2 * p.x.count;  // and not of a larger window beside it
     // Places of the result are at most one sample from (u, t) in the window: within these distances.
     T const by_x = size(p.x.back_u) + size(p.x.back_v) + T(0.01), by_y = size(p.y.back_u) + size(p.y.back_v) + T(0.01);
-    for (std::int64_t t = p.y.first + remainder_of(i - p.y.first, 2 * p.y.count); t <= p.y.last; t += 2 * p.y.count)
+    for (std::int64_t t = p.y.first + remainder_of(i - p.y.first, 2 * p.y.count); mine && t <= p.y.last; t += 2 * p.y.count)
       for (std::int64_t u = p.x.first + remainder_of(j - p.x.first, 2 * p.x.count); u <= p.x.last; u += 2 * p.x.count) {
         T const du = T(u) - p.x.shift, dt = T(t) - p.y.shift;
         T const x = p.x.back_u * du + p.x.back_v * dt, y = p.y.back_u * du + p.y.back_v * dt;
@@ -447,8 +448,8 @@ template <class T> struct JoinKernel {
   RIG_HD void operator()(std::int64_t pixel, std::int64_t channel) const {
     std::int64_t const n = quotient(pixel, v.h * v.w), inside = pixel - n * v.h * v.w;
     PictureWarp<T> const& p = v.pictures[n];
-    T const* from = warped + (p.place * v.h * v.w + inside) * v.c;
-    if (p.exact) from = x + (n * v.h * v.w + p.source(quotient(inside, v.w), inside - quotient(inside, v.w) * v.w, v.h, v.w)) * v.c;
+    std::int64_t const i = quotient(inside, v.w), j = inside - i * v.w;
+    T const* from = p.exact ? x + (n * v.h * v.w + p.source(i, j, v.h, v.w)) * v.c : warped + (p.place * v.h * v.w + inside) * v.c;
     y[pixel * v.c + channel] = from[channel];
   }
 };
