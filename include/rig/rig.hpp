@@ -41,6 +41,7 @@
 #include "rig/ops/reduce.hpp"
 #include "rig/ops/shape.hpp"
 #include "rig/ops/upfirdn.hpp"
+#include "rig/ops/warp.hpp"
 
 #include "rig/io/any_tensor.hpp"
 #include "rig/io/atomic_file.hpp"
@@ -58,6 +59,8 @@
 #include "rig/io/torch.hpp"
 #include "rig/io/zip.hpp"
 
+#include "rig/nn/adaptive_strength.hpp"
+#include "rig/nn/augment.hpp"
 #include "rig/nn/discriminator.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/filter_design.hpp"

@@ -29,6 +29,7 @@ gan::GanTraining small(double kimg) {
   gan::GanTraining o = gan::GanTraining::for_resolution(8, 4);
   o.z_dim = o.w_dim = 8, o.channel_base = 64, o.channel_max = 8, o.kimg = kimg;
   o.losses.path_interval = 2, o.losses.r1_interval = 3;
+  o.adaptive.kimg = 0.1, o.adaptive.target = 0;
   return o;
 }
 std::string hash(gan::Gan g) { return nn::content_hash(g); }
@@ -55,8 +56,10 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
   CHECK(straight.finished);
   CHECK(straight.iterations == 20);
   CHECK(hash(straight.networks) == hash(again.networks));
-  gan::GanTraining mirrored = o, seeded = o;
-  mirrored.mirror = true, seeded.seed = 2;
+  gan::GanTraining mirrored = o, seeded = o, plain = o, fixed = o;
+  mirrored.mirror = true, seeded.seed = 2, plain.augment = nn::augment_preset("none"), fixed.strength = 0.5;
+  CHECK(hash(gan::train_gan(pictures, plain, {}).networks) != hash(straight.networks));
+  CHECK(hash(gan::train_gan(pictures, fixed, {}).networks) != hash(straight.networks));
   CHECK(hash(gan::train_gan(pictures, mirrored, {}).networks) != hash(straight.networks));
   CHECK(hash(gan::train_gan(pictures, seeded, {}).networks) != hash(straight.networks));
 
@@ -95,7 +98,8 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
   CHECK(part.finished);
   CHECK(hash(part.networks) == hash(straight.networks));
   CHECK(seen == std::vector<std::int64_t>{20});
-  for (auto const& name : {"generator loss", "discriminator loss", "score of real", "score of generated", "r1", "path length"})
+  for (auto const& name :
+       {"generator loss", "discriminator loss", "score of real", "score of generated", "r1", "path length", "augmentation", "sign of real"})
     CHECK(!log.curve(name).empty());
 
   longer = o, longer.losses.gamma = 1;
