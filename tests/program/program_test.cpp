@@ -21,8 +21,7 @@ using namespace rig;
 using Json = nlohmann::json;
 
 namespace {
-char const* const verbs[] = {"info",     "convert", "sample",   "verify",    "corpus",      "train-face", "train-rig",
-                             "transfer", "edit",    "evaluate", "fit-photo", "make-oracle", "demo"};
+char const* const verbs[] = {"info", "convert", "sample", "verify", "corpus", "train-face", "train-rig", "transfer", "edit", X};
 
 std::string program() {
   if (char const* p = std::getenv("RIG_PROGRAM")) return p;
