@@ -4,6 +4,8 @@
 #include <string>
 
 #include "rig/io/file.hpp"
+#include "rig/nn/adaptive_strength.hpp"
+#include "rig/nn/augment.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/gan_loss.hpp"
 #include "rig/nn/linear.hpp"
@@ -126,6 +128,24 @@ void adversaries() {
   check((seen.shape() == Shape{4, 1}) && (penalty.shape() == Shape{4}) && mean(penalty).item() > 0, "adversaries");
 }
 
+void augmentation() {
+  // What a discriminator sees, real or drawn, is augmented; how much, its scores of real pictures decide.
+  Rng rng(6);
+  nn::Discriminator<float> D({.resolution = 16, .channel_base = 128, .channel_max = 8}, rng);
+  nn::AugmentOptions const options = nn::augment_preset("bgc");
+  nn::AdaptiveStrength strength({.target = 0.6, .interval = 4, .kimg = 500});
+  Var<float> const real(randn<float>({4, 16, 16, 3}, rng));
+  for (int iteration = 0; iteration < 4; ++iteration) {
+    Tape tape;
+    auto const x = tape.watch(real), seen = D(nn::augment(x, strength.p, options, rng));
+    auto const penalty = nn::r1_penalty(tape, seen, x);  // through the augmentation; drawn pictures go the same way
+    strength.see(seen.value());
+    strength.next(4);
+    check(penalty.shape() == Shape{4}, "augmentation: R1");
+  }
+  check(strength.p == 0 || std::abs(strength.p - 16 / 500e3) < 1e-12, "augmentation: one change of p");
+}
+
 void files() {
   Tensor<float> const a({2, 3}, {1, 2, 3, 4, 5, 6});
   io::save_npz("arrays.npz", {{"a", a}, {"b", Tensor<std::int64_t>({2}, {7, 8})}});
@@ -151,6 +171,7 @@ int main() {
   generator();
   moving();
   adversaries();
+  augmentation();
   files();
   std::puts("networks: as the pages say");
 }

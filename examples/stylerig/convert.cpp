@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 struct ConvertOptions {
   std::string from, to, fused;
-  bool raw = false, trained = false;
+  bool raw = false, trained = false, half = false;
 };
 
 /// The generator of a file; the form of its convolutions from --fused where the file does not say it.
@@ -53,6 +53,7 @@ Json convert(ConvertOptions const& o) {
   io::Document const file = io::read_any(from);
   if (!o.raw && extension == ".safetensors" && !nn::describe_networks(file).origin.empty()) {
     nn::Generator<float> g = generator_of(file, o);
+    if (o.half) nn::round_to_half(g);
     make_folder_of(to);
     nn::save_generator(to, g);  // reads it again and compares
     return {{"from", from},
@@ -61,6 +62,7 @@ Json convert(ConvertOptions const& o) {
             {"hash", nn::content_hash(g)},
             {"checked", true}};
   }
+  check(!o.half, "--half: only a generator that is written as .safetensors is stored in half precision");
   auto const tensors = file.tensors();
   check(!tensors.empty(), from, ": holds no tensors to convert");
   make_folder_of(to);
@@ -80,6 +82,7 @@ void add_convert(CLI::App& app, Context& context) {
   verb->add_option("TO", o->to, "File to write: .safetensors, .npz, .png or .obj")->required();
   verb->add_flag("--raw", o->raw, "Keep names and layouts of the tensors as they are, even in a generator");
   verb->add_flag("--trained", o->trained, "Take the generator that was being trained instead of the averaged one");
+  verb->add_flag("--half", o->half, "Round a generator's weights to half precision: half the size");
   verb->add_option("--fused", o->fused,
                    "How a StyleGAN1 whose file does not say it (.pth) enlarges: always, never or automatic (default automatic)")
       ->check(CLI::IsMember({"always", "never", "automatic"}));

@@ -64,7 +64,7 @@ class Demo {
     sheets(w);
 
     say("5/5 evaluation");
-    NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction.F, "", context_.target());
+    NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction, "", context_.target());
     Evaluation const e =
         evaluate_rig(w, judge, {.pairs = o_.evaluation_pairs, .sweep_codes = o_.sweep_codes, .expressions = 4, .sweep_steps = 7},
                      context_.seed, context_);
@@ -131,7 +131,7 @@ class Demo {
         stylerig::train_rig(items, r, p, stylerig::parameter_statistics(p), face, t,
                             training_hooks(context_, "train rig", folder_ + "/run/rig-all.checkpoint.safetensors", 250, rig_log_));
     if (!trained.finished) return false;
-    NamedJudge const judge = choose_judge(world, r.F, "", context_.target());
+    NamedJudge const judge = choose_judge(world, r, "", context_.target());
     stylerig::Rig rig = assemble(world, r, {trained}, p, world.truth ? &judge : nullptr, context_.seed);
     stylerig::save_rig(folder_ + "/run/rig.safetensors", rig);
     rig_log_.write_csv(folder_ + "/run/rig.csv");

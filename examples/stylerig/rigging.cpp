@@ -22,12 +22,14 @@ RiggedWorld load_rigged(std::string const& generator, std::string const& run, st
   return w;
 }
 
-NamedJudge choose_judge(World const& world, stylerig::Reconstruction<float> const& F, std::string const& judge_run, Device const& device) {
+NamedJudge choose_judge(World const& world, stylerig::TrainedReconstruction const& r, std::string const& judge_run, Device const& device) {
+  auto const& F = r.F;
   if (!judge_run.empty()) {
-    auto const other = stylerig::load_reconstruction(judge_run + "/face.safetensors", world.handle.hash, {}, device);
-    check(other.F.outputs() == F.outputs(), judge_run, ": the judge must use the same face model: its vectors have ", other.F.outputs(),
-          " entries, expected ", F.outputs());
-    return {stylerig::judge_by(other.F), "the network in " + judge_run};
+    std::string const file = judge_run + "/face.safetensors";
+    if (stylerig::is_picture_reader(file))
+      return {stylerig::judge_by(stylerig::load_picture_reader(file, world.handle.hash, r.face, device).F, world.handle),
+              "the network in " + judge_run + ", which reads pictures"};
+    return {stylerig::judge_by(stylerig::load_reconstruction(file, world.handle.hash, r.face, device).F), "the network in " + judge_run};
   }
   if (world.truth) {
     auto const truth = world.truth;

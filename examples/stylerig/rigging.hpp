@@ -20,13 +20,13 @@ struct RiggedWorld {
 RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face,
                         Context const& context, WorldOptions const& options);
 
-/// Whoever says what is seen in a code's picture: the truth where it is known, else the F of another run (--judge), else
-/// F itself, which proves little.
+/// Whoever says what is seen in a code's picture: the network of another run (--judge), from codes or from pictures, else the truth
+/// where it is known, else F itself, which proves little.
 struct NamedJudge {
   rig::stylerig::Judge ask;
   std::string name;
 };
-NamedJudge choose_judge(World const& world, rig::stylerig::Reconstruction<float> const& F, std::string const& judge_run,
+NamedJudge choose_judge(World const& world, rig::stylerig::TrainedReconstruction const& r, std::string const& judge_run,
                         rig::Device const& device);
 
 /// Mixed codes that no corpus holds: items 0.. of another seed, one stream a purpose. No pictures are made.

@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 
 namespace {
 struct TrainFaceOptions {
-  std::string generator, corpus = "corpus", run = "run", face, preset = "best", form, photometric, hidden;
+  std::string generator, corpus = "corpus", run = "run", face, preset = "best", form, photometric, hidden, reads = "codes", setup;
   std::int64_t steps = 0, batch = 0, every = 1000, fit_items = 100, landmark_steps = -1;
   double rate = 0, landmark = -1, focal = 0, distance = 0;
   bool fresh = false;
@@ -20,6 +20,14 @@ struct TrainFaceOptions {
 /// Model and camera: those of the oracle world where there is one, else fitted to the corpus's landmarks, else as aligned.
 FaceSetup make_setup(TrainFaceOptions const& o, World const& world, stylerig::Corpus const& corpus) {
   FaceSetup setup;
+  if (!o.setup.empty()) {
+    std::string const file = o.setup + "/setup.json";
+    setup = FaceSetup::from(load_json(file), file);
+    if (!o.face.empty()) setup.model = o.face;
+    check(setup.size == corpus.options.picture_size, file, ": losses there see pictures of ", setup.size,
+          " pixels, those of the corpus have ", corpus.options.picture_size);
+    return setup;
+  }
   setup.size = corpus.options.picture_size;
   // The paper's squares over vertices; a face among hair and glasses is better read from pixels, with less weight on outliers.
   bool const by_paper = o.preset == "paper";
@@ -62,6 +70,10 @@ Json numbers(stylerig::ReconstructionReport const& r) {
           {"accepted", r.accepted()}};
 }
 
+int stopped(Context const& context, std::int64_t step, std::int64_t steps, std::string const& checkpoint) {
+  return context.stopped(str("step ", step, " of ", steps, " is in ", checkpoint, "; the same command goes on from there"));
+}
+
 int train(Context const& context, TrainFaceOptions const& o) {
   World const world = load_world(o.generator, context, o.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
@@ -85,10 +97,27 @@ int train(Context const& context, TrainFaceOptions const& o) {
   std::string const checkpoint = o.run + "/face.checkpoint.safetensors", result = o.run + "/face.safetensors";
   if (o.fresh) fs::remove(checkpoint);
   train::Log log;
-  auto trained = stylerig::train_reconstruction(corpus, face, t, training_hooks(context, "train F", checkpoint, o.every, log), setup.mean);
+  auto const hooks = training_hooks(context, "train F", checkpoint, o.every, log);
+  if (o.reads == "pictures") {
+    if (o.hidden.empty()) t.hidden = {256};
+    auto trained = stylerig::train_picture_reader(corpus, face, t, hooks, setup.mean);
+    log.write_csv(o.run + "/face.csv");
+    if (!trained.finished) return stopped(context, trained.steps, t.steps, checkpoint);
+    stylerig::save_reconstruction(result, trained);
+    save_setup(o.run, setup, world, corpus);
+    context.answer({{"run", o.run},
+                    {"reader", result},
+                    {"steps", trained.steps},
+                    {"validation", trained.validation},
+                    {"generator", world.handle.hash},
+                    {"face", face.identity()}},
+                   str(result, " written after ", trained.steps, " steps, validation loss ", trained.validation,
+                       "; it reads pictures: evaluate --judge ", o.run));
+    return success;
+  }
+  auto trained = stylerig::train_reconstruction(corpus, face, t, hooks, setup.mean);
   log.write_csv(o.run + "/face.csv");
-  if (!trained.finished)
-    return context.stopped(str("step ", trained.steps, " of ", t.steps, " is in ", checkpoint, "; the same command goes on from there"));
+  if (!trained.finished) return stopped(context, trained.steps, t.steps, checkpoint);
   stylerig::save_reconstruction(result, trained);
   save_setup(o.run, setup, world, corpus);
 
@@ -125,6 +154,10 @@ void add_train_face(CLI::App& app, Context& context) {
   verb->add_option("--corpus", o->corpus, "Folder that stylerig corpus wrote (default corpus)");
   verb->add_option("--run", o->run, "Folder of the run to write (default run)");
   verb->add_option("--face", o->face, std::string(face_model_help) + " (default: the oracle world's, else builtin)");
+  verb->add_option("--reads", o->reads,
+                   "What the network reads: codes (F), or pictures, for a judge of edits that shares nothing with F (default codes)")
+      ->check(CLI::IsMember({"codes", "pictures"}));
+  verb->add_option("--setup", o->setup, "Run whose face model and camera are used, so that one network may judge the other");
   verb->add_option("--preset", o->preset, "best or paper (default best)")->check(CLI::IsMember({"best", "paper"}));
   verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(CLI::PositiveNumber);
   verb->add_option("--batch", o->batch, "Items a step (default: the preset's)")->check(CLI::PositiveNumber);
@@ -151,7 +184,8 @@ void add_train_face(CLI::App& app, Context& context) {
   verb->footer(
       "\nCtrl-C finishes the step and writes the checkpoint; the same command goes on from it, to the same bits.\n\nExamples:\n"
       "  stylerig train-face ffhq.pkl --corpus corpus --run run\n"
-      "  stylerig train-face ffhq.pkl --corpus corpus --run run-ict --face ict_facekit_light.npz --steps 20000");
+      "  stylerig train-face ffhq.pkl --corpus corpus --run run-ict --face ict_facekit_light.npz --steps 20000\n"
+      "  stylerig train-face ffhq.pkl --corpus corpus-2 --run judge --setup run --reads pictures --seed 2");
   verb->callback([&context, o] { context.action = [&context, o] { return train(context, *o); }; });
 }
 

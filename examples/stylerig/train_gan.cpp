@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 struct TrainGanOptions {
-  std::string pictures, run = "gan", start;
+  std::string pictures, run = "gan", start, augment = "bgc";
   gan::GanTraining training;
   std::int64_t resolution = 64, batch = 16, columns = 10, rows = 6;
   double checkpoint_kimg = 2, snapshot_kimg = 10;
@@ -107,8 +107,8 @@ class GanRun {
     };
     page.charts({curves({"generator loss", "discriminator loss"}, "Losses"),
                  curves({"score of real", "score of generated"}, "Scores (logits)"), curves({"r1"}, "R1 penalty", true),
-                 curves({"path length"}, "Path length"), curves({"pictures per second"}, "Pictures per second"),
-                 curves({"memory, MB"}, "Peak memory, MB")});
+                 curves({"augmentation", "sign of real"}, "Strength of the augmentation"), curves({"path length"}, "Path length"),
+                 curves({"pictures per second"}, "Pictures per second"), curves({"memory, MB"}, "Peak memory, MB")});
     page.heading("Settings");
     std::vector<std::vector<std::string>> rows;
     for (auto const& [k, v] : train::to_settings(o_.training)) rows.push_back({k, v});
@@ -216,6 +216,14 @@ void add_train_gan(CLI::App& app, Context& context) {
   named("--mixing", given->mixing, "Probability of codes from two latents (default 0.9)");
   named("--average-kimg", given->losses.average_kimg,
         "Half-life of the generator's moving average, thousand pictures (default 10/32 batch)");
+  verb->add_option("--augment", o->augment,
+                   "What the discriminator sees is changed by: none, blit (mirrored, turned and moved whole), bg (and geometry), bgc (and "
+                   "colour) (default bgc)")
+      ->check(CLI::IsMember({"none", "blit", "bg", "bgc"}));
+  named("--augment-p", given->strength, "Its strength, fixed (default: follows the discriminator)");
+  named("--augment-start", given->first_strength, "Where a strength that follows starts (default 0)");
+  named("--augment-target", given->adaptive.target, "Mean sign of the scores of real pictures that it is to hold (default 0.6)");
+  named("--augment-kimg", given->adaptive.kimg, "Thousand pictures in which it can go from 0 to 1 (default 500)");
   verb->add_option("--start", o->start, "Checkpoint of another run with the same networks to start from");
   named("--checkpoint-kimg", o->checkpoint_kimg, "Thousand pictures between checkpoints (default 2)");
   named("--snapshot-kimg", o->snapshot_kimg, "Thousand pictures between sheets and written networks (default 10)");
@@ -240,6 +248,9 @@ void add_train_gan(CLI::App& app, Context& context) {
     take("--path-weight", t.losses.path_weight, g.losses.path_weight);
     take("--path-interval", t.losses.path_interval, g.losses.path_interval);
     take("--average-kimg", t.losses.average_kimg, g.losses.average_kimg);
+    t.augment = nn::augment_preset(o->augment);
+    take("--augment-p", t.strength, g.strength), take("--augment-start", t.first_strength, g.first_strength);
+    take("--augment-target", t.adaptive.target, g.adaptive.target), take("--augment-kimg", t.adaptive.kimg, g.adaptive.kimg);
     if (!o->start.empty()) t.losses.average_ramp = 0;  // the average that is taken over is a good one
     t.seed = context.seed;
     o->training = t;

@@ -74,7 +74,7 @@ int train(Context const& context, TrainRigOptions const& o) {
           str("step ", networks.back().steps, " of ", t.steps, " is in ", checkpoint, "; the same command goes on from there"));
     trained.push_back({{"controls", stylerig::to_string(c)}, {"steps", t.steps}, {"mode", stylerig::to_string(t.mode)}});
   }
-  NamedJudge const judge = choose_judge(world, run.reconstruction.F, o.judge, context.target());
+  NamedJudge const judge = choose_judge(world, run.reconstruction, o.judge, context.target());
   bool const calibrated = o.preset == "best" && !o.no_calibration && (world.truth || !o.judge.empty());
   stylerig::Rig rig = assemble(world, run.reconstruction, networks, p, calibrated ? &judge : nullptr, context.seed);
   std::string const result = run.file(o.name + ".safetensors");

@@ -3,6 +3,7 @@
 #include "rig/io/atomic_file.hpp"
 #include "rig/io/bytes.hpp"
 #include "rig/io/file.hpp"
+#include "rig/io/half.hpp"
 #include "rig/io/hash.hpp"
 #include "rig/io/hdf5.hpp"
 #include "rig/io/image.hpp"

@@ -1,4 +1,6 @@
 // The headers of nn, written by scripts/lists.
+#include "rig/nn/adaptive_strength.hpp"
+#include "rig/nn/augment.hpp"
 #include "rig/nn/discriminator.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/filter_design.hpp"

@@ -21,3 +21,4 @@
 #include "rig/ops/reduce.hpp"
 #include "rig/ops/shape.hpp"
 #include "rig/ops/upfirdn.hpp"
+#include "rig/ops/warp.hpp"

@@ -10,6 +10,7 @@
 #include "rig/stylerig/oracle.hpp"
 #include "rig/stylerig/oracle_fit.hpp"
 #include "rig/stylerig/parameters.hpp"
+#include "rig/stylerig/picture_reader.hpp"
 #include "rig/stylerig/reconstruction.hpp"
 #include "rig/stylerig/reconstruction_training.hpp"
 #include "rig/stylerig/rendered_face.hpp"

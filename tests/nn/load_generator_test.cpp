@@ -195,3 +195,38 @@ TEST_CASE("load_generator: what the stored files are") {
     std::remove(copy.c_str());
   }
 }
+
+TEST_CASE("a generator rounded to half precision is stored in half the size, and nothing else changes it") {
+  nn::Generator<float> g(small()), rounded(nn::clone(small()));
+  nn::round_to_half(rounded);
+  std::string const path = temporary("rig_half_test.safetensors");
+  auto stored = [&](nn::Generator<float>& net) {
+    nn::save_generator(path, net);
+    return io::read_safetensors(path);
+  };
+  auto bytes = [](io::Safetensors const& s, io::DType type) {
+    std::uint64_t n = 0;
+    for (auto const& t : s.tensors) {
+      CHECK(t.tensor.dtype() == type);
+      n += t.tensor.bytes().size;
+    }
+    return n;
+  };
+  auto const full = stored(g), half = stored(rounded);
+  CHECK(bytes(full, io::DType::f32) == 2 * bytes(half, io::DType::f16));
+  nn::Generator<float> back = nn::load_generator(path);
+  CHECK(nn::content_hash(back) == nn::content_hash(rounded));
+  CHECK(nn::content_hash(back) != nn::content_hash(g));
+  Rng rng(1);
+  Var<float> const z(randn<float>({2, 4}, rng));
+  auto const a = g(z).value(), b = back(z).value();
+  float most = 0, apart = 0;
+  for (std::int64_t i = 0; i < a.size(); ++i)
+    most = std::max(most, std::abs(a.data()[i])), apart = std::max(apart, std::abs(a.data()[i] - b.data()[i]));
+  CHECK(apart > 0);
+  CHECK(apart < 0.01f * most);
+  auto large = small();
+  large.mapping.layers[0].weight.tensor().mutate()[0] = 1e6f;
+  CHECK(contains(message_of([&] { nn::round_to_half(large); }), "mapping.fc0.weight holds 1e+06, half precision ends at 65504"));
+  std::filesystem::remove(path);
+}

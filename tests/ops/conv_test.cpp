@@ -44,6 +44,8 @@ std::vector<ConvCase> const conv_cases = {
     {{1, 60, 60, 6}, {3, 5, 5, 6}, {.stride = 3, .padding = 2}},
     {{3, 24, 24, 160}, {140, 3, 3, 160}, {.padding = 1}},
     {{1, 70, 70, 8}, {8, 3, 3, 4}, {.padding = 1, .groups = 2}},
+    {{2, 61, 70, 40}, {36, 3, 3, 40}, {.padding = {2, 1, 0, 2}}},
+    {{4, 19, 13, 70}, {130, 3, 3, 70}, {.padding = {-1, 0, 1, -2}}},
 };
 
 template <class T> struct Family { Tensor<T> x, w, gy, y, gx, gw; };

@@ -461,3 +461,51 @@ TEST_CASE("measures: intervals, ellipsoid, disentanglement, rolled pictures, wis
   CHECK_THROWS_AS(parse_wishes("yaw=much"), Error);
   CHECK_THROWS_AS(parse_wishes("light.size=3"), Error);
 }
+
+TEST_CASE("a judge that reads pictures: trained on another corpus it agrees with the truth, and says so of edits") {
+  World const& w = world();
+  CorpusOptions other = corpus_options(3000);
+  other.seed = 77;
+  Corpus const corpus = make_corpus(w.G, other, {}, "none", w.toy.truth());
+  ReconstructionTraining o = face_training(1500);
+  o.hidden = {96};
+  TrainedPictureReader reader = train_picture_reader(corpus, w.face, o);
+  CHECK(reader.finished);
+  CHECK(reader.F.options.channels == std::vector<std::int64_t>{32});
+  Judge const judge = judge_by(reader.F, w.G);
+  Tensor<float> const said = judge(w.sources), truth = w.judge(w.sources);
+  CHECK(said.shape() == truth.shape());
+  double wrong = 0, all = 0;
+  for (std::int64_t i = 0; i < said.size(); ++i)
+    wrong += std::pow(said.data()[i] - truth.data()[i], 2), all += std::pow(truth.data()[i], 2);
+  double const share = wrong / all;
+  INFO(share);
+  CHECK(share < 0.2);
+
+  Folder const folder("reader");
+  save_reconstruction(folder / "reader.safetensors", reader);
+  TrainedReconstruction F = w.F;
+  save_reconstruction(folder / "F.safetensors", F);
+  CHECK(is_picture_reader(folder / "reader.safetensors"));
+  CHECK(!is_picture_reader(folder / "F.safetensors"));
+  TrainedPictureReader const back = load_picture_reader(folder / "reader.safetensors", "toy world", "toy face");
+  CHECK(hash(back.F) == hash(reader.F));
+  CHECK(back.origin == corpus.provenance());
+  CHECK_THROWS_WITH_AS(load_picture_reader(folder / "F.safetensors"),
+                       doctest::Contains("expected a rig picture reader network saved by rig, found rig reconstruction"), Error);
+  CHECK_THROWS_AS(load_reconstruction(folder / "reader.safetensors"), Error);
+  CHECK_THROWS_AS(load_picture_reader(folder / "reader.safetensors", "other world"), Error);
+
+  // Stopped and gone on with, to the same bits.
+  ReconstructionTraining brief = o;
+  brief.steps = 30;
+  TrainedPictureReader const straight = train_picture_reader(corpus, w.face, brief);
+  train::StopFlag stop = false;
+  TrainingHooks h;
+  h.stop = &stop, h.checkpoint = folder / "part.safetensors";
+  h.progress = [&](std::int64_t done, std::int64_t, std::string const&) { stop = done == 11; };
+  CHECK(train_picture_reader(corpus, w.face, brief, h).steps == 11);
+  stop = false;
+  h.progress = {};
+  CHECK(hash(train_picture_reader(corpus, w.face, brief, h).F) == hash(straight.F));
+}

@@ -1,14 +1,15 @@
-// Convolution on the CPU, channels last. Three ways, chosen by the sizes alone:
+// Convolution on the CPU, channels last. Four ways, chosen by the sizes alone:
 //   columns: the windows of a strip of pixels are laid out as a matrix and multiplied; any scalar, padding, stride, groups;
 //   depthwise: forward, where every channel has a group of its own;
-//   oneDNN:  for float and pictures large enough to be worth putting the weight into oneDNN's own order.
-// Either way the result is cut into strips by its shape, each computed by one thread: same bits for any number of threads.
+//   oneDNN:  for float and pictures large enough to be worth putting the weight into oneDNN's own order;
+//   Winograd: for float, 3x3 windows, stride 1 and many channels: a quarter of the products.
+// Every way the result is cut into strips by its shape, each computed by one thread: same bits for any number of threads.
 // Size is the ConvSize of ops/conv.hpp.
 #pragma once
 #include <cstring>
 #include <vector>
 
-#include "rig/backend/gemm.ipp"
+#include "rig/backend/winograd.ipp"
 #if RIG_USE_DNNL
 #include "rig/backend/conv_dnnl.ipp"
 #endif
@@ -207,12 +208,28 @@ template <class Size, class T> void conv_weight_columns(Size const& s, T const* 
   });
 }
 
+/// [o, taps, c] to [c, taps, o], with the taps in the opposite order if `mirrored`.
+template <class T> void exchange_weight(std::int64_t os, std::int64_t taps, std::int64_t cs, bool mirrored, T const* weight, T* to) {
+  constexpr std::int64_t side = 16;
+  parallel_strips(cs, side, [&](std::int64_t c0, std::int64_t wide) {
+    for (std::int64_t o0 = 0; o0 < os; o0 += side) {
+      std::int64_t const high = std::min(side, os - o0);
+      T square[side][side];
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        T const* from = weight + (o0 * taps + (mirrored ? taps - 1 - tap : tap)) * cs + c0;
+        for (std::int64_t o = 0; o < high; ++o)
+          for (std::int64_t c = 0; c < wide; ++c) square[c][o] = from[o * taps * cs + c];
+        for (std::int64_t c = 0; c < wide; ++c) copy_values(to + ((c0 + c) * taps + tap) * os + o0, square[c], high);
+      }
+    }
+  });
+}
+
 /// One channel in and one out a group: a product has nothing to share there, the channels side by side do.
 template <class Size, class T> void conv_forward_depthwise(Size const& s, T const* x, T const* weight, T* y) {
   std::int64_t const taps = s.kh * s.kw, pixels = s.n * s.oh * s.ow;
   Scratch<T> turned(taps * s.c);
-  for (std::int64_t c = 0; c < s.c; ++c)
-    for (std::int64_t tap = 0; tap < taps; ++tap) turned.data()[tap * s.c + c] = weight[c * taps + tap];
+  exchange_weight(s.c, taps, 1, false, weight, turned.data());
   parallel_strips(pixels, strip_rows(taps * s.c), [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t p = first; p < first + count; ++p) {
       std::int64_t const j = p % s.ow, i = p / s.ow % s.oh, n = p / (s.ow * s.oh);
@@ -231,32 +248,43 @@ template <class Size, class T> void conv_forward_depthwise(Size const& s, T cons
 
 template <class Size, class T> void conv_forward(Size const& s, T const* x, T const* weight, T* y) {
   if (s.groups > 1 && s.groups == s.c && s.o == s.c) return conv_forward_depthwise(s, x, weight, y);
+  if constexpr (std::is_same_v<T, float>)
+    if (WinogradTiles<Size> const tiles(s); tiles.serve()) {
+      Scratch<T> exchanged(s.o * 9 * s.c), u(Winograd::points * s.c * s.o);
+      exchange_weight(s.o, 9, s.c, false, weight, exchanged.data());
+      winograd_weight(exchanged.data(), s.c, s.o, false, u.data());
+      return winograd_forward(tiles, x, u.data(), y);
+    }
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>)
     if (dnnl_conv(DnnlConvKind::forward, s, x, weight, y)) return;
 #endif
   conv_forward_columns(s, x, weight, y);
 }
-/// [o, kh, kw, c] mirrored and with its ends exchanged.
-template <class Size, class T> void mirror_weight(Size const& s, T const* weight, T* to) {
-  std::int64_t const taps = s.kh * s.kw;
-  parallel_strips(s.c, 16, [&](std::int64_t first, std::int64_t count) {
-    for (std::int64_t tap = 0; tap < taps; ++tap)
-      for (std::int64_t o = 0; o < s.o; ++o)
-        for (std::int64_t c = first; c < first + count; ++c) to[(c * taps + tap) * s.o + o] = weight[(o * taps + taps - 1 - tap) * s.c + c];
-  });
+/// conv_input with stride 1 is conv_forward of these sizes with the mirrored weight, its ends exchanged.
+template <class Size> Size turned_size(Size const& s) {
+  return {s.n, s.oh, s.ow, s.o, s.h, s.w, s.c, s.kh, s.kw, 1, s.kh - 1 - s.top, s.kw - 1 - s.left, 1};
 }
 
 template <class Size, class T> void conv_input(Size const& s, T const* y, T const* weight, T* x) {
+  if constexpr (std::is_same_v<T, float>)
+    if (s.stride == 1 && s.groups == 1) {
+      Size const turned = turned_size(s);
+      if (WinogradTiles<Size> const tiles(turned); tiles.serve()) {
+        Scratch<T> u(Winograd::points * s.o * s.c);
+        winograd_weight(weight, s.o, s.c, true, u.data());
+        return winograd_forward(tiles, y, u.data(), x);
+      }
+    }
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>) {
     // With stride 1 it is a convolution with the mirrored weight, for which oneDNN has the faster code: worth it where the
     // picture is larger than the weight.
     if (s.stride == 1 && s.groups == 1 && s.kh * s.kw > 1 && s.n * s.h * s.w > s.o * s.kh * s.kw / 2) {
-      Size const turned{s.n, s.oh, s.ow, s.o, s.h, s.w, s.c, s.kh, s.kw, 1, s.kh - 1 - s.top, s.kw - 1 - s.left, 1};
+      Size const turned = turned_size(s);
       if (dnnl_conv_serves(turned)) {
         Scratch<T> mirrored(s.o * s.kh * s.kw * s.c);
-        mirror_weight(s, weight, mirrored.data());
+        exchange_weight(s.o, s.kh * s.kw, s.c, true, weight, mirrored.data());
         if (dnnl_conv(DnnlConvKind::forward, turned, y, mirrored.data(), x)) return;
       }
     }
@@ -265,6 +293,10 @@ template <class Size, class T> void conv_input(Size const& s, T const* y, T cons
 #endif
   conv_input_columns(s, y, weight, x);
 }
-template <class Size, class T> void conv_weight(Size const& s, T const* x, T const* y, T* weight) { conv_weight_columns(s, x, y, weight); }
+template <class Size, class T> void conv_weight(Size const& s, T const* x, T const* y, T* weight) {
+  if constexpr (std::is_same_v<T, float>)
+    if (WinogradTiles<Size> const tiles(s); tiles.serve()) return winograd_gradient(tiles, x, y, weight);
+  conv_weight_columns(s, x, y, weight);
+}
 
 }  // namespace rig::inline RIG_ABI::detail

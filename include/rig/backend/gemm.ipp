@@ -195,6 +195,11 @@ void product(std::int64_t g, std::int64_t n, std::int64_t m, std::int64_t k, boo
     return parallel_tiles(g * strips, [&](std::int64_t i) {
       std::int64_t const r = i / strips * n + i % strips * rows, count = std::min(rows, n - i % strips * rows);
       T const* from_b = b + i / strips * k * m;
+      T turned[narrow * narrow];
+      if (results && k <= narrow) {
+        for (std::int64_t e = 0; e < k * m; ++e) turned[e] = from_b[e % m * k + e / m];
+        return narrow_sum(count, m, k, a + r * k, turned, y + r * m);
+      }
       results ? narrow_results(count, m, k, a + r * k, from_b, y + r * m) : narrow_sum(count, m, k, a + r * k, from_b, y + r * m);
     });
   }

@@ -1,12 +1,14 @@
-// Trains a StyleGAN2 from nothing (Karras et al. 2020). What an iteration does is in iteration.hpp; the loop round it is in
-// training.ipp and can be read from top to bottom. An iteration is a function of (seed, number) and the saved state, so a killed
-// run goes on to the same bits.
+// Trains a StyleGAN2 from nothing (Karras et al. 2020), with adaptive augmentation of what the discriminator sees. What an iteration does
+// is in iteration.hpp; the loop round it is in training.ipp and can be read from top to bottom. An iteration is a function of (seed,
+// number) and the saved state, so a killed run goes on to the same bits.
 #pragma once
 #include <functional>
 #include <string>
 
 #include "rig/gan/iteration.hpp"
 #include "rig/gan/picture_set.hpp"
+#include "rig/nn/adaptive_strength.hpp"
+#include "rig/nn/augment.hpp"
 #include "rig/train/hooks.hpp"
 
 namespace rig::inline RIG_ABI::gan {
@@ -19,9 +21,13 @@ struct GanTraining {
   std::int64_t batch = 16;
   double kimg = 25000;  ///< length of the run, in thousands of real pictures shown; may be changed when it goes on
   GanLosses losses;
-  double mixing = 0.9;   ///< probability of codes from two latents
-  int stddev_group = 4;  ///< of the discriminator's minibatch deviation
-  bool mirror = false;   ///< the pictures and their mirror images
+  double mixing = 0.9;                   ///< probability of codes from two latents
+  int stddev_group = 4;                  ///< of the discriminator's minibatch deviation
+  bool mirror = false;                   ///< the pictures and their mirror images
+  nn::AugmentOptions augment;            ///< of all that the discriminator sees
+  double strength = -1;                  ///< of the augmentation: p; -1: adaptive
+  nn::AdaptiveStrengthOptions adaptive;  ///< how p follows the discriminator
+  double first_strength = 0;             ///< where an adaptive p starts
   std::uint64_t seed = 1;
 
   /// Sensible values for a resolution and a batch, after the automatic configuration of StyleGAN2-ADA: 64 channels at the largest
@@ -31,10 +37,10 @@ struct GanTraining {
   std::int64_t iterations() const;
 
   void visit(auto&& f) {
-    f("resolution", resolution), f("z_dim", z_dim), f("w_dim", w_dim), f("mapping_layers", mapping_layers), f("channel_base", channel_base),
-        f("channel_max", channel_max), f("batch", batch), f("rate", rate), f("gamma", gamma), f("r1_interval", r1_interval),
-        f("path_weight", path_weight), f("path_interval", path_interval), f("mixing", mixing), f("average_kimg", average_kimg),
-        f("average_ramp", average_ramp), f("stddev_group", stddev_group), f("mirror", mirror), f("seed", seed);
+    f("resolution", resolution), f("z_dim", z_dim), f("w_dim", w_dim), f("mapping_layers", mapping_layers);
+    f("channel_base", channel_base), f("channel_max", channel_max), f("batch", batch), f("kimg", kimg), f("losses", losses);
+    f("mixing", mixing), f("stddev_group", stddev_group), f("mirror", mirror), f("augment", augment);
+    f("strength", strength), f("adaptive", adaptive), f("first_strength", first_strength), f("seed", seed);
   }
 };
 
@@ -57,7 +63,7 @@ struct TrainedGan {
 /// Trains on the device. With hooks.checkpoint naming an existing file it continues there; a file of another run is an Error that
 /// says in what it differs. A loss that is not finite ends the run with an Error that names the loss; the last checkpoint stays.
 /// Curves, means since the last entry: "generator loss", "discriminator loss", "score of real", "score of generated", "r1",
-/// "path length".
+/// "path length"; "augmentation" (p) and, where it is adaptive, "sign of real".
 TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o, GanHooks const& hooks, Device const& device = {});
 
 }  // namespace rig::inline RIG_ABI::gan

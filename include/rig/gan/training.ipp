@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <string_view>
 
 #include "rig/gan/training.hpp"
 #include "rig/train/data.hpp"
@@ -46,8 +47,9 @@ namespace detail {
 /// What is random in iteration `number`: a function of the seed, the number and the phase.
 class RandomDraws final : public GanDraws {
  public:
-  RandomDraws(GanTraining const& o, std::int64_t number, Device device)
-      : o_(o), iteration_(Rng(o.seed).split(0x17e2).split(std::uint64_t(number))), device_(std::move(device)) {}
+  /// p: strength of the augmentation.
+  RandomDraws(GanTraining const& o, std::int64_t number, double p, Device device)
+      : o_(o), p_(p), iteration_(Rng(o.seed).split(0x17e2).split(std::uint64_t(number))), device_(std::move(device)) {}
   void begin(GanPhase phase) override {
     rng_ = iteration_.split(std::uint64_t(phase));
     // The path length phase is the most expensive one: on half the batch, as in the official training.
@@ -61,19 +63,23 @@ class RandomDraws final : public GanDraws {
   }
   nn::SynthesisOptions<float> noise() override { return {.noise = nn::Noise::random, .rng = &rng_}; }
   Tensor<float> picture_noise(Shape const& shape) override { return randn<float>(shape, rng_, device_); }
+  Var<float> augmented(Var<float> const& pictures) override { return nn::augment(pictures, p_, o_.augment, rng_); }
 
  private:
   GanTraining const& o_;
+  double p_;
   Rng const iteration_;
   Device device_;
   Rng rng_;
   std::int64_t n_ = 0;
 };
 
-/// Means of what was seen since the last entry of the log.
+/// Means of what was seen since the last entry of the log; an adaptive strength is told of the scores of real pictures.
 class Meter final : public GanObserver {
  public:
+  explicit Meter(nn::AdaptiveStrength* strength) : strength_(strength) {}
   void value(GanPhase phase, char const* what, Var<float> const& values) override {
+    if (strength_ && std::string_view(what) == "real") strength_->see(values.value());
     std::string const name = curve(phase, what);
     if (name.empty()) return;
     auto& [sum, count] = seen_[name];
@@ -96,6 +102,7 @@ class Meter final : public GanObserver {
     if (phase == GanPhase::r1 && what == "penalty") return "r1";
     return {};
   }
+  nn::AdaptiveStrength* strength_;
   std::map<std::string, std::pair<Tensor<float>, std::int64_t>> seen_;
 };
 
@@ -118,6 +125,8 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
         "train_gan: rate and length must be positive, weights not negative");
   Gan networks = new_networks(o, device);
   GanIteration iterate(o.losses, networks);
+  bool const adaptive = o.strength < 0 && o.augment != nn::augment_preset("none");
+  nn::AdaptiveStrength strength(o.adaptive, adaptive ? o.first_strength : std::max(0.0, o.strength));
   std::int64_t done = 0;
 
   train::Settings run = train::to_settings(o, "training");
@@ -129,13 +138,13 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
     check(detail::all_finite(networks), "train_gan: weights are not finite after ", done,
           " iterations: the training has diverged; the last checkpoint is kept");
     io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(done)}, {"started_from", started_from}}),
-             io::item("networks", networks), io::item("optimisers", iterate));
+             io::item("networks", networks), io::item("optimisers", iterate), io::item("strength", strength));
     if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
   };
   if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
     io::Metadata const there = io::load_metadata(hooks.checkpoint);
     train::check_same_run(hooks.checkpoint, there, run);
-    io::load(hooks.checkpoint, io::item("networks", networks), io::item("optimisers", iterate));
+    io::load(hooks.checkpoint, io::item("networks", networks), io::item("optimisers", iterate), io::item("strength", strength));
     done = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
     started_from = io::metadata_value(there, "started_from", hooks.checkpoint);
     if (hooks.log && std::filesystem::exists(hooks.checkpoint + ".log.jsonl")) {
@@ -152,7 +161,7 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   std::vector<int> items(std::size_t(pictures.size() * (o.mirror ? 2 : 1)));
   std::iota(items.begin(), items.end(), 0);
   train::EpochSampler sampler(items, o.batch, o.seed);
-  detail::Meter meter;
+  detail::Meter meter(adaptive ? &strength : nullptr);
   std::int64_t const total = o.iterations();
   auto snapshot = [&] {
     if (hooks.snapshot) hooks.snapshot(networks, done);
@@ -160,11 +169,15 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   if (done == 0) snapshot();
   while (done < total && !train::stop_asked(hooks.stop)) {
     Var<float> const real(pictures.batch(sampler.batch(done), device));
-    detail::RandomDraws draws(o, done, device);
+    detail::RandomDraws draws(o, done, strength.p, device);
     iterate(networks, done, real, draws, meter, device.is_cpu() || done % 16 == 0);  // reading a loss waits for a GPU
+    if (adaptive) strength.next(o.batch);
     ++done;
-    bool const told = hooks.log_every > 0 && done % hooks.log_every == 0;
-    if (told && hooks.log) meter.flush(*hooks.log, done);
+    if (hooks.log && hooks.log_every > 0 && done % hooks.log_every == 0) {
+      meter.flush(*hooks.log, done);
+      hooks.log->add("augmentation", done, strength.p);
+      if (adaptive) hooks.log->add("sign of real", done, strength.last_sign);
+    }
     if (hooks.progress) hooks.progress(done, total, {});
     if (done % hooks.checkpoint_every == 0 && done < total) save();
     if (hooks.snapshot_every > 0 && done % hooks.snapshot_every == 0 && done < total) snapshot();

@@ -151,14 +151,8 @@ RIG_INLINE Discriminator<float> load_discriminator(std::string const& path, Devi
 }
 
 RIG_INLINE void save_discriminator(std::string const& path, Discriminator<float>& discriminator, io::Metadata metadata) {
-  metadata.emplace_back("format", "rig.discriminator");
-  metadata.emplace_back("hash", content_hash(discriminator));
   detail::describe(metadata, discriminator);
-  std::vector<io::NamedTensor> list;
-  tensors(discriminator, [&](std::string const& name, auto& leaf) {
-    if (auto const& t = detail::tensor_of(leaf)) list.push_back({name, io::AnyTensor(t)});
-  });
-  io::save_safetensors(path, list, metadata);
+  detail::write_network(path, "rig.discriminator", discriminator, std::move(metadata));
 }
 
 }  // namespace rig::inline RIG_ABI::nn

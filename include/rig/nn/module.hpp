@@ -1,9 +1,11 @@
 // What can be done with any module, through its visit line: walk over parameters and buffers, count, clone, move, copy,
 // hash. A module is a struct; no base class, no registration.
 #pragma once
+#include <cmath>
 #include <map>
 
 #include "rig/autodiff/tape.hpp"
+#include "rig/io/half.hpp"
 #include "rig/io/hash.hpp"
 
 namespace rig::inline RIG_ABI::nn {
@@ -93,6 +95,23 @@ template <class M, class N> void copy_values(M& to, N& from) {
         t.assign(detail::tensor_of(source));
       }
     });
+  });
+}
+
+/// Every parameter and buffer to the nearest number of half precision, so that it is stored in two bytes. Error, naming it, if a
+/// tensor holds what half precision cannot.
+template <class M> void round_to_half(M& module) {
+  tensors(module, [](std::string const& name, auto& leaf) {
+    using T = typename std::remove_cvref_t<decltype(leaf)>::scalar;
+    auto t = detail::tensor_of(leaf);  // shares the block
+    if (!t) return;
+    std::vector<T> values = t.host();
+    for (T& v : values) {
+      T const h = T(io::from_half(io::to_half(float(v))));
+      check(std::isfinite(h), "round_to_half: ", name, " holds ", v, ", half precision ends at 65504");
+      v = h;
+    }
+    t.assign(Tensor<T>(t.shape(), values));
   });
 }
 

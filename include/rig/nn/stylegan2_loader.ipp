@@ -185,14 +185,8 @@ RIG_INLINE StyleGAN2<float> load_stylegan2(std::string const& path, Device devic
 }
 
 RIG_INLINE void save_stylegan2(std::string const& path, StyleGAN2<float>& generator, io::Metadata metadata) {
-  metadata.emplace_back("format", "rig.stylegan2");
-  metadata.emplace_back("hash", content_hash(generator));
   detail::describe(metadata, generator);
-  std::vector<io::NamedTensor> list;
-  tensors(generator, [&](std::string const& name, auto& leaf) {
-    if (auto const& t = detail::tensor_of(leaf)) list.push_back({name, io::AnyTensor(t)});
-  });
-  io::save_safetensors(path, list, metadata);
+  detail::write_network(path, "rig.stylegan2", generator, std::move(metadata));
 }
 
 }  // namespace rig::inline RIG_ABI::nn

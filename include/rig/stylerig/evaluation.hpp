@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "rig/stylerig/generator.hpp"
 #include "rig/stylerig/light.hpp"
 #include "rig/stylerig/training.hpp"
 
@@ -20,6 +21,8 @@ using EditFunction = std::function<Tensor<float>(Tensor<float> const& codes, Ten
 inline Judge judge_by(Reconstruction<float> const& F) {
   return [F](Tensor<float> const& w) { return F.evaluate(w); };
 }
+/// A judge that is shown the generator's pictures of the codes.
+Judge judge_by(PictureReader<float> const& reader, GeneratorHandle const& generator);
 
 /// Distances between vectors, component by component.
 class ParameterMetric {

@@ -8,6 +8,20 @@
 
 namespace rig::inline RIG_ABI::stylerig {
 
+RIG_INLINE Judge judge_by(PictureReader<float> const& reader, GeneratorHandle const& generator) {
+  check(reader.options.side > 0 && generator.resolution % reader.options.side == 0, "judge_by: the judge reads pictures of ",
+        reader.options.side, " pixels, the generator makes ", generator.resolution);
+  return [reader, synthesis = generator.synthesis](Tensor<float> const& codes) {
+    std::int64_t const n = codes.dim(0), chunk = 64;
+    Tensor<float> p({n, reader.outputs()}, codes.device());
+    for (std::int64_t i = 0; i < n; i += chunk) {
+      std::int64_t const m = std::min(chunk, n - i);
+      p.rows(i, m).assign(reader(Var<float>(reduce_pictures(synthesis(codes.rows(i, m)), reader.options.side))).value());
+    }
+    return p;
+  };
+}
+
 RIG_INLINE ParameterMetric ParameterMetric::plain(ParameterLayout const& layout) {
   ParameterMetric m;
   m.layout_ = layout;

@@ -6,6 +6,7 @@
 
 #include "rig/stylerig/corpus.hpp"
 #include "rig/stylerig/optimiser.hpp"
+#include "rig/stylerig/picture_reader.hpp"
 #include "rig/stylerig/reconstruction.hpp"
 #include "rig/stylerig/statistics.hpp"
 #include "rig/train/hooks.hpp"
@@ -37,9 +38,9 @@ struct ReconstructionTraining {
   }
 };
 
-/// F with all it must be loaded with.
-struct TrainedReconstruction {
-  Reconstruction<float> F;  ///< the weights with the lowest validation loss
+/// F, or another network in its place, with all it must be loaded with.
+template <class Net> struct TrainedReader {
+  Net F;  ///< the weights with the lowest validation loss
   ParameterLayout layout;
   std::string face;       ///< FaceLoss::identity()
   std::string generator;  ///< hash
@@ -48,6 +49,8 @@ struct TrainedReconstruction {
   double validation = 0;  ///< L_render of F there
   bool finished = false;  ///< false if it was stopped early
 };
+using TrainedReconstruction = TrainedReader<Reconstruction<float>>;
+using TrainedPictureReader = TrainedReader<PictureReader<float>>;
 
 /// Statistics of the codes of a corpus (section 2), over at most `items` of them.
 Whitening<float> code_whitening(Corpus const& corpus, std::int64_t items = 20000);
@@ -57,10 +60,20 @@ Whitening<float> code_whitening(Corpus const& corpus, std::int64_t items = 20000
 TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
                                            TrainingHooks const& hooks = {}, std::vector<float> const& mean_vector = {});
 
+/// The same for a network that reads pictures: a judge. Of `o`, hidden is the widths of its dense layers.
+TrainedPictureReader train_picture_reader(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
+                                          TrainingHooks const& hooks = {}, std::vector<float> const& mean_vector = {});
+
 void save_reconstruction(std::string const& path, TrainedReconstruction& r);
+void save_reconstruction(std::string const& path, TrainedPictureReader& r);
 /// An F trained for another generator or another face than the given ones (if not empty) is an Error.
 TrainedReconstruction load_reconstruction(std::string const& path, std::string const& generator = {}, std::string const& face = {},
                                           Device const& device = {});
+
+TrainedPictureReader load_picture_reader(std::string const& path, std::string const& generator = {}, std::string const& face = {},
+                                         Device const& device = {});
+/// Whether a file holds a network that reads pictures.
+bool is_picture_reader(std::string const& path);
 
 /// p = F(w) of every item, [size, f]: made once, because F is frozen.
 Tensor<float> reconstruct_corpus(Corpus const& corpus, Reconstruction<float> const& F);

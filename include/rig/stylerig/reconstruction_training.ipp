@@ -28,25 +28,43 @@ RIG_INLINE Whitening<float> code_whitening(Corpus const& corpus, std::int64_t it
 
 namespace detail {
 
+/// p of a batch, from whichever of the two a network reads.
+inline Var<float> read(Reconstruction<float> const& F, Tensor<float> const& codes, Observation const&) { return F(Var<float>(codes)); }
+inline Var<float> read(PictureReader<float> const& F, Tensor<float> const&, Observation const& seen) {
+  return F(Var<float>(seen.pictures));
+}
+
 /// L_render over items, a batch at a time; no gradient.
-inline double mean_render_loss(Corpus const& corpus, Reconstruction<float> const& F, FaceLoss<float> const& face,
-                               std::vector<int> const& items, double landmark, std::int64_t batch) {
+template <class Net>
+double mean_render_loss(Corpus const& corpus, Net const& F, FaceLoss<float> const& face, std::vector<int> const& items, double landmark,
+                        std::int64_t batch) {
   double total = 0;
   Device const device = F.scale.device();
   for (std::size_t i = 0; i < items.size(); i += std::size_t(batch)) {
     std::vector<int> const part(items.begin() + std::ptrdiff_t(i),
                                 items.begin() + std::ptrdiff_t(std::min(items.size(), i + std::size_t(batch))));
-    RenderLoss<float> const r =
-        face(corpus.observe(part, device), F(Var<float>(corpus.codes(part, device))), {true, landmark > 0 && corpus.has_landmarks()});
+    Observation const seen = corpus.observe(part, device);
+    RenderLoss<float> const r = face(seen, read(F, corpus.codes(part, device), seen), {true, landmark > 0 && corpus.has_landmarks()});
     total += double(render_loss(r, landmark).item()) * double(part.size());
   }
   return total / double(items.size());
 }
 
-}  // namespace detail
+/// Where the outputs of a network start: the given vector, and the light at the middle of the natural ones.
+inline std::vector<float> start_vector(ParameterLayout const& layout, ReconstructionTraining const& o, std::vector<float> start) {
+  if (Component const* light = layout.find("illumination"); light && light->size == 27 && o.regulariser.light > 0) {
+    start.resize(std::size_t(layout.size()), 0);
+    auto const mean = LightPrior::natural().mean.host();
+    for (std::size_t i = 0; i < 27; ++i) start[std::size_t(light->offset) + i] = float(mean[i]);
+  }
+  return start;
+}
+constexpr char const* kind_of(Reconstruction<float> const*) { return "rig reconstruction"; }
+constexpr char const* kind_of(PictureReader<float> const*) { return "rig picture reader"; }
 
-RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
-                                                      TrainingHooks const& hooks, std::vector<float> const& mean_vector) {
+template <class Net>
+TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
+                                TrainingHooks const& hooks, Net F) {
   std::vector<int> const train_items = corpus.items(Split::train);
   std::vector<int> validation = corpus.items(Split::validation);
   check(!train_items.empty() && !validation.empty(), "train_reconstruction: the corpus has ", train_items.size(), " items to train on and ",
@@ -55,22 +73,13 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   bool const landmarks = corpus.has_landmarks() && o.landmark > 0;
   std::int64_t const warm_up = landmarks ? o.landmark_steps : 0;
 
-  TrainedReconstruction r;
+  TrainedReader<Net> r;
   r.layout = face.layout();
   r.face = face.identity();
   r.generator = corpus.generator;
   r.origin = corpus.provenance();
   Device const device = face.device();
-  Rng rng = Rng(o.seed).split(0xf00d);
-  std::vector<float> start = mean_vector;
-  if (Component const* light = r.layout.find("illumination"); light && light->size == 27 && o.regulariser.light > 0) {
-    start.resize(std::size_t(r.layout.size()), 0);
-    auto const mean = LightPrior::natural().mean.host();
-    for (std::size_t i = 0; i < 27; ++i) start[std::size_t(light->offset) + i] = float(mean[i]);
-  }
-  Reconstruction<float> F({.rows = corpus.rows, .w_dim = corpus.w_dim, .hidden = o.hidden}, code_whitening(corpus),
-                          output_scale(r.layout, face.camera_distance(), start), rng, device);
-  Reconstruction<float> best = nn::clone(F);
+  Net best = nn::clone(F);
   double best_score = std::numeric_limits<double>::infinity();
   Optimiser optimiser(o.optimiser);
   optimiser.prepare(F);
@@ -78,7 +87,7 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   std::int64_t step = 0;
 
   train::Settings run = train::to_settings(o, "training");
-  run["kind"] = "rig reconstruction run", run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = r.origin,
+  run["kind"] = str(kind_of(&F), " run"), run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = r.origin,
   run["extra"] = hooks.extra_provenance;
   auto save = [&] {
     if (hooks.checkpoint.empty()) return;
@@ -99,7 +108,7 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   }
 
   auto validate = [&] {
-    double const score = detail::mean_render_loss(corpus, F, face, validation, landmarks ? o.landmark : 0, o.batch);
+    double const score = mean_render_loss(corpus, F, face, validation, landmarks ? o.landmark : 0, o.batch);
     if (hooks.log) hooks.log->add("validation", step, score);
     if (score < best_score) {
       best_score = score;
@@ -125,7 +134,7 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
     repeated([&] {
       Tape tape;
       tape.watch(F);
-      Var<float> const p = F(Var<float>(codes));
+      Var<float> const p = read(F, codes, seen);
       parts = face(seen, p, {photo, landmarks});
       prior = regulariser(r.layout, p, o.regulariser, face.named_expressions(), light);
       total = render_loss(parts, landmarks ? o.landmark : 0) + prior;
@@ -156,22 +165,28 @@ RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, Face
   return r;
 }
 
-RIG_INLINE void save_reconstruction(std::string const& path, TrainedReconstruction& r) {
+template <class Net> void save_reader(std::string const& path, TrainedReader<Net>& r) {
   train::Settings m = train::to_settings(r.F.options, "network");
-  m["kind"] = "rig reconstruction", m["layout"] = r.layout.text(), m["face"] = r.face, m["generator"] = r.generator, m["corpus"] = r.origin;
+  m["kind"] = kind_of(&r.F), m["layout"] = r.layout.text(), m["face"] = r.face, m["generator"] = r.generator, m["corpus"] = r.origin;
   m["steps"] = std::to_string(r.steps), m["validation"] = train::exact_text(r.validation), m["finished"] = r.finished ? "true" : "false";
   io::save(path, io::Metadata(m.begin(), m.end()), io::item("F", r.F));
 }
 
-RIG_INLINE TrainedReconstruction load_reconstruction(std::string const& path, std::string const& generator, std::string const& face,
-                                                     Device const& device) {
-  io::Metadata const m = io::load_metadata(path);
-  std::string kind;
+inline std::string kind_in(io::Metadata const& m) {
   for (auto const& [k, v] : m)
-    if (k == "kind") kind = v;
-  check(kind == "rig reconstruction", path, ": expected a reconstruction network saved by rig, found ",
+    if (k == "kind") return v;
+  return {};
+}
+
+/// Everything but the weights; `make` builds the network from its options and output scale.
+template <class Net, class Make>
+TrainedReader<Net> load_reader(std::string const& path, std::string const& generator, std::string const& face, Device const& device,
+                               Make const& make) {
+  io::Metadata const m = io::load_metadata(path);
+  std::string const kind = kind_in(m);
+  TrainedReader<Net> r;
+  check(kind == kind_of(&r.F), path, ": expected a ", kind_of(&r.F), " network saved by rig, found ",
         kind.empty() ? "something else" : kind);
-  TrainedReconstruction r;
   r.layout = ParameterLayout::from_text(io::metadata_value(m, "layout", path));
   r.face = io::metadata_value(m, "face", path);
   r.generator = io::metadata_value(m, "generator", path);
@@ -179,19 +194,59 @@ RIG_INLINE TrainedReconstruction load_reconstruction(std::string const& path, st
   check(generator.empty() || generator == r.generator, path, ": F was trained for the generator ", r.generator, ", the one given is ",
         generator);
   check(face.empty() || face == r.face, path, ": F was trained for the face '", r.face, "', the one given is '", face, "'");
-  ReconstructionOptions o;
+  decltype(r.F.options) o;
   train::Settings s;
   for (auto const& [k, v] : m)
     if (k.rfind("network.", 0) == 0) s[k] = v;
   train::from_settings(o, s, "network");
   Rng rng(0);
-  r.F = Reconstruction<float>(o, {zeros<float>({o.w_dim}), ones<float>({o.w_dim})}, output_scale(r.layout, 1), rng, device);
+  r.F = make(o, output_scale(r.layout, 1), rng);
   io::load(path, io::item("F", r.F));
   nn::move_to(r.F, device);
   r.steps = std::atoll(io::metadata_value(m, "steps", path).c_str());
   r.validation = train::real_number(io::metadata_value(m, "validation", path));
   r.finished = io::metadata_value(m, "finished", path) == "true";
   return r;
+}
+}  // namespace detail
+
+RIG_INLINE TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
+                                                      TrainingHooks const& hooks, std::vector<float> const& mean_vector) {
+  Rng rng = Rng(o.seed).split(0xf00d);
+  auto const out = output_scale(face.layout(), face.camera_distance(), detail::start_vector(face.layout(), o, mean_vector));
+  return detail::train_reader(corpus, face, o, hooks,
+                              Reconstruction<float>({.rows = corpus.rows, .w_dim = corpus.w_dim, .hidden = o.hidden},
+                                                    code_whitening(corpus), out, rng, face.device()));
+}
+
+RIG_INLINE TrainedPictureReader train_picture_reader(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
+                                                     TrainingHooks const& hooks, std::vector<float> const& mean_vector) {
+  Rng rng = Rng(o.seed).split(0x1c7);
+  auto const out = output_scale(face.layout(), face.camera_distance(), detail::start_vector(face.layout(), o, mean_vector));
+  PictureReaderOptions net{.side = corpus.options.picture_size, .channels = {}, .hidden = o.hidden};
+  for (std::int64_t side = net.side; side >= 8 && side % 2 == 0; side /= 2)
+    net.channels.push_back(std::min<std::int64_t>(32 * std::int64_t(net.channels.size() + 1), 128));
+  return detail::train_reader(corpus, face, o, hooks, PictureReader<float>(net, out, rng, face.device()));
+}
+
+RIG_INLINE void save_reconstruction(std::string const& path, TrainedReconstruction& r) { detail::save_reader(path, r); }
+RIG_INLINE void save_reconstruction(std::string const& path, TrainedPictureReader& r) { detail::save_reader(path, r); }
+
+RIG_INLINE TrainedReconstruction load_reconstruction(std::string const& path, std::string const& generator, std::string const& face,
+                                                     Device const& device) {
+  return detail::load_reader<Reconstruction<float>>(
+      path, generator, face, device, [&](ReconstructionOptions const& o, OutputScale const& out, Rng& rng) {
+        return Reconstruction<float>(o, {zeros<float>({o.w_dim}), ones<float>({o.w_dim})}, out, rng, device);
+      });
+}
+RIG_INLINE TrainedPictureReader load_picture_reader(std::string const& path, std::string const& generator, std::string const& face,
+                                                    Device const& device) {
+  return detail::load_reader<PictureReader<float>>(
+      path, generator, face, device,
+      [&](PictureReaderOptions const& o, OutputScale const& out, Rng& rng) { return PictureReader<float>(o, out, rng, device); });
+}
+RIG_INLINE bool is_picture_reader(std::string const& path) {
+  return detail::kind_in(io::load_metadata(path)) == detail::kind_of(static_cast<PictureReader<float> const*>(nullptr));
 }
 
 RIG_INLINE Tensor<float> reconstruct_corpus(Corpus const& corpus, Reconstruction<float> const& F) {

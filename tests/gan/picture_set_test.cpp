@@ -1,0 +1,138 @@
+#include "rig/gan/picture_set.hpp"
+
+#include <fstream>
+
+#include "helpers.hpp"
+#include "rig/io/image.hpp"
+#include "rig/io/zip.hpp"
+
+using namespace rig;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+  fs::path path;
+  explicit Folder(char const* name) : path(temporary(name)) {
+    fs::remove_all(path);
+    fs::create_directories(path / "inner");
+  }
+  ~Folder() { fs::remove_all(path); }
+  std::string operator/(char const* name) const { return (path / name).string(); }
+};
+
+/// A picture whose bytes say where they are.
+Tensor<std::uint8_t> picture(std::int64_t h, std::int64_t w, int add) {
+  Tensor<std::uint8_t> t({h, w, 3});
+  for (std::int64_t i = 0; i < t.size(); ++i) t.mutate()[i] = std::uint8_t((i * 7 + add) % 251);
+  return t;
+}
+void write(std::string const& path, std::string const& content) { std::ofstream(path, std::ios::binary) << content; }
+std::string content(std::string const& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+TEST_CASE("middle_square keeps what fits, averages whole pixels and shares of pixels") {
+  auto const x = picture(4, 6, 3);
+  auto const same = gan::middle_square(x, 4);  // columns 1 to 4
+  for (std::int64_t r = 0; r < 4; ++r)
+    for (std::int64_t c = 0; c < 12; ++c) CHECK(same.data()[r * 12 + c] == x.data()[r * 18 + 3 + c]);
+
+  // Three pixels onto two: each is one and a half wide, so the middle one counts half for both.
+  Tensor<std::uint8_t> row({3, 3, 3});
+  for (std::int64_t r = 0; r < 3; ++r)
+    for (std::int64_t c = 0; c < 3; ++c)
+      for (std::int64_t ch = 0; ch < 3; ++ch) row.mutate()[(r * 3 + c) * 3 + ch] = std::uint8_t(90 * c + 10 * ch);
+  auto const two = gan::middle_square(row, 2);
+  for (std::int64_t r = 0; r < 2; ++r)
+    for (std::int64_t ch = 0; ch < 3; ++ch) {
+      CHECK(two.data()[(r * 2 + 0) * 3 + ch] == 30 + 10 * ch);
+      CHECK(two.data()[(r * 2 + 1) * 3 + ch] == 150 + 10 * ch);
+    }
+  // 0 and 255 meet at 127.5, which is rounded up.
+  Tensor<std::uint8_t> two_by_two({2, 2, 3});
+  for (int i = 0; i < 12; ++i) two_by_two.mutate()[i] = i < 6 ? 0 : 255;
+  CHECK(gan::middle_square(two_by_two, 1).data()[0] == 128);
+  CHECK_THROWS_WITH_AS(gan::middle_square(x, 5), "a picture of 6 x 4 pixels is smaller than 5 x 5", Error);
+}
+
+TEST_CASE("a folder: sorted, nested, bad files counted and named, others ignored") {
+  Folder const f("rig_picture_set");
+  io::save_png(f / "b.png", picture(8, 8, 1));
+  io::save_png(f / "inner/a.PNG", picture(16, 24, 2));
+  io::save_png(f / "small.png", picture(7, 9, 2));
+  io::save_png(f / "grey.png", Tensor<std::uint8_t>({8, 8, 1}, std::vector<std::uint8_t>(64, 77)));
+  write(f / "broken.jpg", "\xff\xd8 not a picture");
+  write(f / "empty.png", "");
+  write(f / "readme.txt", "words");
+  std::string const whole = content(f / "b.png");
+  write(f / "cut.png", whole.substr(0, whole.size() / 2));
+
+  std::int64_t told = 0;
+  auto const set = gan::load_pictures(f.path.string(), 8, nullptr, [&](std::int64_t done, std::int64_t n) {
+    CHECK(n == 7);
+    told = done;
+  });
+  CHECK(told == 7);
+  CHECK(set.names == std::vector<std::string>{"b.png", "grey.png", "inner/a.PNG"});
+  CHECK(set.ignored == 1);
+  REQUIRE(set.skipped.size() == 4);
+  CHECK(set.skipped[0].name == "broken.jpg");
+  CHECK(set.skipped[1].name == "cut.png");
+  CHECK(set.skipped[2].name == "empty.png");
+  CHECK(set.skipped[3].name == "small.png");
+  CHECK(contains(set.skipped[3].why, "9 x 7 pixels is smaller than 8 x 8"));
+  for (auto const& s : set.skipped) CHECK(!s.why.empty());
+  CHECK(set.pictures[0].host() == picture(8, 8, 1).host());
+  CHECK(set.pictures[1].host() == std::vector<std::uint8_t>(192, 77));
+  CHECK(set.pictures[2].host() == gan::middle_square(picture(16, 24, 2), 8).host());
+
+  // -1..1, and the mirror images behind the pictures themselves.
+  auto const x = set.batch({0, 3});
+  CHECK(x.shape() == Shape{2, 8, 8, 3});
+  for (std::int64_t r = 0; r < 8; ++r)
+    for (std::int64_t c = 0; c < 8; ++c)
+      for (std::int64_t ch = 0; ch < 3; ++ch) {
+        CHECK(x.data()[(r * 8 + c) * 3 + ch] == float(set.pictures.data()[(r * 8 + c) * 3 + ch]) / 127.5f - 1);
+        CHECK(x.data()[192 + (r * 8 + c) * 3 + ch] == x.data()[(r * 8 + 7 - c) * 3 + ch]);
+      }
+  CHECK_THROWS_WITH_AS(set.batch({6}), "PictureSet: items are 0 to 5, got 6", Error);
+
+  auto const again = gan::load_pictures(f.path.string(), 8);
+  CHECK(again.hash() == set.hash());
+  CHECK(gan::load_pictures(f.path.string(), 4).hash() != set.hash());
+}
+
+TEST_CASE("an archive gives the same pictures as the folder") {
+  Folder const f("rig_picture_zip");
+  io::save_png(f / "b.png", picture(8, 8, 1));
+  io::save_png(f / "inner/a.png", picture(9, 9, 2));
+  io::ZipWriter zip(f / "set.zip");
+  auto add = [&](char const* name, std::string const& bytes) { zip.add(name, {std::as_bytes(std::span(bytes.data(), bytes.size()))}); };
+  add("inner/a.png", content(f / "inner/a.png"));
+  add("b.png", content(f / "b.png"));
+  add("dataset.json", "{}");
+  add("bad.png", "nothing");
+  zip.commit();
+  auto const packed = gan::load_pictures(f / "set.zip", 8), loose = gan::load_pictures(f.path.string(), 8);
+  CHECK(packed.names == loose.names);
+  CHECK(packed.hash() == loose.hash());
+  CHECK(packed.ignored == 1);
+  REQUIRE(packed.skipped.size() == 1);
+  CHECK(packed.skipped[0].name == "bad.png");
+}
+
+TEST_CASE("a place without usable pictures is refused in words") {
+  Folder const f("rig_picture_none");
+  auto said = [&](std::string const& path) { return message_of([&] { gan::load_pictures(path, 8); }); };
+  CHECK(contains(said(f.path.string()), "expected pictures (.png, .jpg, .jpeg), found nothing"));
+  write(f / "readme.txt", "words");
+  CHECK(contains(said(f.path.string()), "found 1 other files"));
+  write(f / "bad.png", "nothing");
+  CHECK(contains(said(f.path.string()), "none of the 1 pictures can be used; bad.png: "));
+  CHECK(contains(said(f / "missing"), "expected a folder or a zip archive of pictures, found no such file"));
+  CHECK(contains(said(f / "readme.txt"), "zip"));
+}

@@ -1,0 +1,167 @@
+#include "rig/gan/training.hpp"
+
+#include <limits>
+
+#include "helpers.hpp"
+#include "rig/train/checkpoint.hpp"
+
+using namespace rig;
+
+namespace {
+
+gan::PictureSet discs(std::int64_t n, std::int64_t side) {
+  gan::PictureSet set;
+  set.source = "made", set.pictures = Tensor<std::uint8_t>({n, side, side, 3});
+  Rng rng(4);
+  std::uint8_t* p = set.pictures.mutate();
+  for (std::int64_t i = 0; i < n; ++i) {
+    double const x = rng.uniform(2, double(side) - 2), y = rng.uniform(2, double(side) - 2), r = rng.uniform(1, 3);
+    double const colour[] = {rng.uniform(100, 255), rng.uniform(0, 155), rng.uniform(100, 200)};
+    for (std::int64_t k = 0; k < side * side; ++k)
+      for (int c = 0; c < 3; ++c) {
+        double const d = std::hypot(double(k % side) + 0.5 - x, double(k / side) + 0.5 - y);
+        *p++ = std::uint8_t(d < r ? colour[c] : 20);
+      }
+  }
+  return set;
+}
+gan::GanTraining small(double kimg) {
+  gan::GanTraining o = gan::GanTraining::for_resolution(8, 4);
+  o.z_dim = o.w_dim = 8, o.channel_base = 64, o.channel_max = 8, o.kimg = kimg;
+  o.losses.path_interval = 2, o.losses.r1_interval = 3;
+  o.adaptive.kimg = 0.1, o.adaptive.target = 0;
+  return o;
+}
+std::string hash(gan::Gan g) { return nn::content_hash(g); }
+
+}  // namespace
+
+TEST_CASE("settings by resolution") {
+  auto const o = gan::GanTraining::for_resolution(256, 32);
+  CHECK(o.channel_base == 16384);
+  CHECK(o.losses.gamma == doctest::Approx(0.4096));
+  CHECK(o.losses.average_kimg == 10);
+  CHECK(o.losses.rate == 0.0025);
+  CHECK(gan::GanTraining::for_resolution(1024, 32).losses.rate == 0.002);
+  CHECK(gan::GanTraining::for_resolution(1024, 32).channel_base == 32768);
+  CHECK(gan::GanTraining::for_resolution(64, 6).stddev_group == 2);
+  CHECK(contains(message_of([] { gan::GanTraining::for_resolution(48); }), "power of two"));
+  CHECK(small(0.1).iterations() == 25);
+}
+
+TEST_CASE("training is reproducible, moves every weight, and goes on after a stop to the same bits") {
+  auto const pictures = discs(10, 8);
+  auto const o = small(0.08);  // 20 iterations
+  gan::TrainedGan const straight = gan::train_gan(pictures, o, {}), again = gan::train_gan(pictures, o, {});
+  CHECK(straight.finished);
+  CHECK(straight.iterations == 20);
+  CHECK(hash(straight.networks) == hash(again.networks));
+  gan::GanTraining mirrored = o, seeded = o, plain = o, fixed = o;
+  mirrored.mirror = true, seeded.seed = 2, plain.augment = nn::augment_preset("none"), fixed.strength = 0.5;
+  CHECK(hash(gan::train_gan(pictures, plain, {}).networks) != hash(straight.networks));
+  CHECK(hash(gan::train_gan(pictures, fixed, {}).networks) != hash(straight.networks));
+  CHECK(hash(gan::train_gan(pictures, mirrored, {}).networks) != hash(straight.networks));
+  CHECK(hash(gan::train_gan(pictures, seeded, {}).networks) != hash(straight.networks));
+
+  gan::Gan fresh = gan::new_networks(o), done = straight.networks;
+  std::map<std::string, std::vector<float>> before;
+  nn::parameters(fresh, [&](std::string const& name, auto& p) { before[name] = p.value().host(); });
+  nn::parameters(done, [&](std::string const& name, auto& p) {
+    INFO(name);
+    CHECK(p.value().host() != before.at(name));
+  });
+  CHECK(done.path_mean.item() > 0);
+
+  std::string const file = temporary("rig_gan_resume.safetensors");
+  for (auto const& f : {file, file + ".log.jsonl"}) std::filesystem::remove(f);
+  train::StopFlag stop = false;
+  train::Log log, whole;
+  auto hooks = [&](std::int64_t stop_at) {
+    gan::GanHooks h;
+    stop = false;
+    h.stop = &stop, h.log = &log, h.checkpoint = file, h.checkpoint_every = 4, h.log_every = 4, h.snapshot_every = 10;
+    h.progress = [&, stop_at](std::int64_t step, std::int64_t, std::string const&) { stop = step == stop_at; };
+    return h;
+  };
+  gan::TrainedGan part = gan::train_gan(pictures, o, hooks(8));
+  CHECK(!part.finished);
+  CHECK(part.iterations == 8);
+  part = gan::train_gan(pictures, o, hooks(13));
+  CHECK(part.iterations == 13);
+  gan::GanTraining longer = o;
+  longer.kimg = 0.06;
+  CHECK(gan::train_gan(pictures, longer, hooks(-1)).iterations == 15);  // its length alone may be changed
+  std::vector<std::int64_t> seen;
+  gan::GanHooks last = hooks(-1);
+  last.snapshot = [&](gan::Gan&, std::int64_t step) { seen.push_back(step); };
+  part = gan::train_gan(pictures, o, last);
+  CHECK(part.finished);
+  CHECK(hash(part.networks) == hash(straight.networks));
+  CHECK(seen == std::vector<std::int64_t>{20});
+  for (auto const& name :
+       {"generator loss", "discriminator loss", "score of real", "score of generated", "r1", "path length", "augmentation", "sign of real"})
+    CHECK(!log.curve(name).empty());
+
+  longer = o, longer.losses.gamma = 1;
+  CHECK(contains(message_of([&] { gan::train_gan(pictures, longer, hooks(-1)); }), "made by another run: its training.losses.gamma is"));
+  CHECK(contains(message_of([&] { gan::train_gan(discs(9, 8), o, hooks(-1)); }), "made by another run: its pictures is"));
+  CHECK(contains(message_of([&] { gan::train_gan(discs(9, 16), o, hooks(-1)); }), "pictures of 8 pixels are needed, these have 16"));
+
+  // The networks of this run as the start of another.
+  gan::GanHooks from;
+  from.start = file;
+  gan::GanTraining next = o;
+  next.kimg = 0.004, next.losses.gamma = 1;
+  gan::TrainedGan const moved = gan::train_gan(pictures, next, from), anew = gan::train_gan(pictures, next, {});
+  CHECK(moved.iterations == 1);
+  CHECK(hash(moved.networks) != hash(anew.networks));
+  from.start = file + ".log.jsonl";
+  CHECK_THROWS_AS(gan::train_gan(pictures, next, from), Error);
+  for (auto const& f : {file, file + ".log.jsonl"}) std::filesystem::remove(f);
+}
+
+TEST_CASE("a training that diverges says which loss, and the last checkpoint stays") {
+  auto const pictures = discs(10, 8);
+  std::string const file = temporary("rig_gan_diverged.safetensors");
+  std::filesystem::remove(file);
+  auto o = small(0.4);
+  gan::GanHooks h;
+  h.checkpoint = file, h.checkpoint_every = 1;
+  o.losses.rate = 1e18;
+  std::string const said = message_of([&] { gan::train_gan(pictures, o, h); });
+  INFO(said);
+  CHECK((contains(said, "training has diverged: the ") || contains(said, "weights are not finite")));
+  if (std::filesystem::exists(file)) {
+    gan::Gan kept = gan::new_networks(o);
+    io::load(file, io::item("networks", kept));
+    nn::tensors(kept, [](std::string const& name, auto& leaf) {
+      INFO(name);
+      for (auto v : nn::detail::tensor_of(leaf).host()) CHECK(std::isfinite(v));
+    });
+  }
+  std::filesystem::remove(file);
+}
+
+TEST_CASE("the discriminator learns to tell, and pictures come nearer") {
+  auto const pictures = discs(64, 8);
+  auto o = small(6);
+  o.batch = 8, o.losses.gamma = 0.5, o.augment = nn::augment_preset("none");
+  // Distance of the mean picture, in the range -1..1.
+  std::vector<int> all;
+  for (int i = 0; i < 64; ++i) all.push_back(i);
+  Tensor<float> const mean_real = mean(Var<float>(pictures.batch(all)), 0).value();
+  Rng rng(9);
+  Tensor<float> const z = randn<float>({64, o.z_dim}, rng);
+  auto distance = [&](nn::StyleGAN2<float> const& g) { return mean(square(mean(g(Var<float>(z)), 0) - Var<float>(mean_real))).item(); };
+  train::Log log;
+  gan::GanHooks h;
+  h.log = &log, h.log_every = 10;
+  double first = -1;
+  h.snapshot_every = 0;
+  h.snapshot = [&](gan::Gan& g, std::int64_t step) {
+    if (step == 0) first = distance(g.average);
+  };
+  gan::TrainedGan const t = gan::train_gan(pictures, o, h);
+  INFO(first, " ", distance(t.networks.average));
+  CHECK(distance(t.networks.average) < 0.2 * first);
+}
