@@ -1,6 +1,7 @@
 // stylerig corpus GENERATOR: codes, the generator's pictures of them and their landmarks, for training.
 #include <filesystem>
 
+#include "faces/landmarks.hpp"
 #include "program.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "world.hpp"
@@ -22,6 +23,16 @@ stylerig::LandmarkSource truth_landmarks(std::shared_ptr<Truth const> truth) {
     return truth->scene.landmarks(truth->function.factors(codes.to(cpu())));
   };
 }
+stylerig::LandmarkSource found_landmarks(LandmarkFinder const& finder) {
+  return [find = finder.find](std::int64_t, Tensor<float> const&, Tensor<float> const& pictures) {
+    Tensor<float> const points = find(pictures).to(cpu());
+    std::int64_t const n = points.dim(0), l = points.dim(1);
+    Tensor<float> marks({n, l, 3});
+    float* to = marks.mutate();
+    for (std::int64_t i = 0; i < n * l; ++i) to[3 * i] = points.data()[2 * i], to[3 * i + 1] = points.data()[2 * i + 1], to[3 * i + 2] = 1;
+    return marks;
+  };
+}
 stylerig::TruthSource truth_parameters(std::shared_ptr<Truth const> truth) {
   return [truth](Tensor<float> const& codes) { return truth->parameters(codes); };
 }
@@ -41,6 +52,9 @@ int make(Context const& context, CorpusOptions o) {
   if (o.landmarks == "truth") {
     check(bool(world.truth), "--landmarks truth: ", o.generator, " has no truth beside it; give --truth FILE, or landmarks of your own");
     landmarks = truth_landmarks(world.truth), name = "truth";
+  } else if (o.landmarks == "dlib" || o.landmarks.rfind("dlib:", 0) == 0 || std::filesystem::is_directory(o.landmarks)) {
+    LandmarkFinder const finder = landmark_finder(o.landmarks, context.target());
+    landmarks = found_landmarks(finder), name = finder.name;
   } else if (o.landmarks != "none") {
     landmarks = stylerig::landmarks_from_file(o.landmarks), name = "file";
   }
@@ -72,14 +86,15 @@ void add_corpus(CLI::App& app, Context& context) {
   verb->add_option("--max-latents", o->corpus.max_latents, "Latents mixed in one code, at most (default 5)")->check(CLI::PositiveNumber);
   verb->add_option(
       "--landmarks", o->landmarks,
-      "File with one line an item: index, then u v (or u v weight) for 66 or 68 points in fractions of the picture; or truth, or none "
-      "(default: truth where it is known, else none)");
+      "dlib (where it is installed), or a folder with face-api's landmark network: found in the pictures, which must be faces aligned as "
+      "FFHQ's; or a file with one line an item: index, then u v (or u v weight) for 66 or 68 points in fractions of the picture; or truth, "
+      "or none (default: truth where it is known, else none)");
   verb->add_option("--chunk", o->corpus.chunk, "Items a file (default 500)")->check(CLI::PositiveNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "corpus", "Folder to write");
   verb->footer(
       "\nItem i depends on the seed and i alone. A stopped run goes on where it was when the same command is given again.\n\nExample:\n"
-      "  stylerig corpus ffhq.pkl --count 50000 --size 256 --landmarks points.txt --out corpus");
+      "  stylerig corpus ffhq.pkl --count 50000 --size 256 --landmarks dlib --out corpus");
   verb->callback([&context, o] {
     if (context.out.empty()) context.out = "corpus";
     context.action = [&context, o] { return make(context, *o); };

@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
   program::add_transfer(app, context);
   program::add_edit(app, context);
   program::add_evaluate(app, context);
+  program::add_judge_gan(app, context);
   program::add_fit_photo(app, context);
   program::add_make_oracle(app, context);
   program::add_train_gan(app, context);

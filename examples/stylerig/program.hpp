@@ -64,6 +64,7 @@ void add_train_rig(CLI::App& app, Context& context);
 void add_transfer(CLI::App& app, Context& context);
 void add_edit(CLI::App& app, Context& context);
 void add_evaluate(CLI::App& app, Context& context);
+void add_judge_gan(CLI::App& app, Context& context);
 void add_fit_photo(CLI::App& app, Context& context);
 void add_make_oracle(CLI::App& app, Context& context);
 void add_train_gan(CLI::App& app, Context& context);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "faces/landmarks.hpp"
 #include "program.hpp"
 #include "rig/nn/load_generator.hpp"
 #include "rig/stylerig/corpus.hpp"
@@ -55,6 +56,9 @@ std::shared_ptr<Truth const> load_truth(std::string const& path, std::string con
 /// The truth as a source of landmarks and parameters for a corpus.
 rig::stylerig::LandmarkSource truth_landmarks(std::shared_ptr<Truth const> truth);
 rig::stylerig::TruthSource truth_parameters(std::shared_ptr<Truth const> truth);
+
+/// Landmarks that are looked for in the pictures themselves, each of weight 1.
+rig::stylerig::LandmarkSource found_landmarks(LandmarkFinder const& finder);
 
 /// The generator that the repository holds. Error saying how to make it if it is not there.
 std::string shipped_generator();

@@ -138,6 +138,7 @@
 #include "rig/stylerig/transfer.hpp"
 #include "rig/stylerig/whitening.hpp"
 
+#include "rig/gan/frechet.hpp"
 #include "rig/gan/iteration.hpp"
 #include "rig/gan/picture_set.hpp"
 #include "rig/gan/training.hpp"

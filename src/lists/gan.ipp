@@ -1,4 +1,5 @@
 // The headers of gan, written by scripts/lists.
+#include "rig/gan/frechet.hpp"
 #include "rig/gan/iteration.hpp"
 #include "rig/gan/picture_set.hpp"
 #include "rig/gan/training.hpp"

@@ -38,6 +38,8 @@ inline void add_conv2d(Table& t) {
   family("stride 3, a window of 2: some of x is never seen", {.stride = 3}, {2, 8, 7, 2}, {3, 2, 2, 2}, {1, 60, 61, 32}, {32, 2, 2, 32});
   family("cropped", {.padding = {-1, 1, 0, -2}}, {2, 7, 8, 3}, {4, 3, 2, 3}, {1, 64, 64, 32}, {32, 3, 3, 32});
   family("2 groups", {.padding = 1, .groups = 2}, {2, 5, 6, 4}, {6, 3, 3, 2}, {1, 48, 48, 64}, {64, 3, 3, 32});
+  family("a group a channel", {.stride = 2, .padding = {0, 1, 1, 2}, .groups = 5}, {2, 6, 7, 5}, {5, 3, 2, 1}, {1, 57, 57, 5},
+         {5, 3, 3, 1});
 
   add(t, "turn_weight", [](auto const& x) { return turn_weight(x[0], true, true, 2); }, {normal({4, 3, 2, 5})},
       {.wrong = {{{4, 3, 2}}, {{5, 3, 3, 2}}}, .bench = {normal({256, 3, 3, 256})}});

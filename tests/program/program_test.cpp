@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "rig/io/image.hpp"
+#include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
 
 namespace fs = std::filesystem;
@@ -21,8 +22,8 @@ using namespace rig;
 using Json = nlohmann::json;
 
 namespace {
-char const* const verbs[] = {"info",     "convert", "sample",   "verify",    "corpus",      "train-face", "train-rig",
-                             "transfer", "edit",    "evaluate", "fit-photo", "make-oracle", "demo"};
+char const* const verbs[] = {"info",      "convert",  "sample", "verify",   "train-gan", "judge-gan",   "corpus", "train-face",
+                             "train-rig", "transfer", "edit",   "evaluate", "fit-photo", "make-oracle", "demo"};
 
 std::string program() {
   if (char const* p = std::getenv("RIG_PROGRAM")) return p;
@@ -131,6 +132,8 @@ TEST_CASE("wrong usage has status 2 and one line") {
   check_failure("edit " + g, 2, {"nothing is wished for"});
   check_failure("edit " + g + " --sweep yaw", 2, {"--sweep"});
   check_failure("corpus " + g + " --count 0", 2, {"--count"});
+  check_failure("judge-gan " + g, 2, {"--pictures"});
+  check_failure("judge-gan " + g + " --pictures x --count 2", 2, {"--count"});
 }
 
 TEST_CASE("bad input has status 1 and one line that says what was expected and found") {
@@ -170,6 +173,11 @@ TEST_CASE("bad input has status 1 and one line that says what was expected and f
   write(s / "bad.csv", "a,b\n1,2\n");
   check_failure("fit-photo . --landmarks bad.csv", 1, {"bad.csv", "image"});
   check_failure("convert builtin:7 head.obj", 1, {"7"});
+  check_failure("judge-gan " + g + " --pictures nowhere", 1, {"nowhere"});
+  check_failure("judge-gan " + g + " --pictures . --discriminator " + g, 1, {"g1.safetensors"});
+  check_failure("judge-gan " + g + " --pictures . --face-nets nowhere", 1, {"nowhere"});
+  check_failure("corpus " + g + " --landmarks dlib:missing.dat --out c", 1, {"missing.dat"});
+  check_failure("corpus " + g + " --landmarks . --out c", 1, {"face_landmark_68_model-weights_manifest.json"});
 }
 
 TEST_CASE("what cannot be written leaves nothing under its name") {
@@ -354,4 +362,80 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
 
   write(s / "run/setup.json", "{\"model\": 3}");
   check_failure("transfer " + g + " --run run", 1, {"setup.json"});
+}
+
+TEST_CASE("judge-gan: distances beside their baselines, sheets, and the same numbers twice") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  fs::create_directories(s / "real");
+  Rng rng(11);
+  for (int i = 0; i < 24; ++i) {
+    // Smooth pictures of two colours each, 20 by 18 pixels.
+    Tensor<float> p({18, 20, 3});
+    float* x = p.mutate();
+    float ends[6];
+    for (float& e : ends) e = float(rng.uniform());
+    for (int k = 0; k < 18 * 20 * 3; ++k) x[k] = ends[k % 3] + (ends[3 + k % 3] - ends[k % 3]) * float(k / 3 % 20) / 19;
+    io::save_png((s / "real") + "/" + std::to_string(100 + i) + ".png", p);
+  }
+  write(s / "real/broken.png", "no picture");
+  nn::DiscriminatorOptions o{.resolution = 16, .channel_base = 128, .channel_max = 8};
+  Rng other(2);
+  nn::Discriminator<float> d(o, other);
+  nn::save_discriminator(s / "d.safetensors", d);
+  std::string const command = "judge-gan " + g + " --pictures real --discriminator d.safetensors --count 30 --samples 12 --beside 3 --out ";
+  Json const j = json_of(command + "judged");
+  CHECK(j.at("real") == 24);
+  CHECK(j.at("skipped") == 1);
+  CHECK(j.at("generated") == 30);
+  REQUIRE(j.at("distances").size() == 2);
+  for (auto const& [name, numbers] : j.at("distances").items()) {
+    INFO(name);
+    CHECK(numbers.at("equal_count") == 12);
+    double const half = numbers.at("half_to_half");
+    CHECK(half > 0);
+    CHECK(numbers.at("generated_to_half").get<double>() > half);
+    CHECK(numbers.at("noise_to_half").get<double>() > half);
+    CHECK(numbers.at("nearest").at("generated to real").at("median").get<double>() > 0);
+  }
+  CHECK(j.at("distances").at("discriminator").at("dimensions") == 8);
+  for (char const* file : {"samples-1.png", "samples-0.7.png", "nearest.png"}) CHECK(io::load_image((s / "judged/") + file).dim(0) > 16);
+  CHECK(io::load_image(s / "judged/samples-1.png").shape() == Shape{32, 160, 3});
+  std::string const page = text_of(s / "judged/report.html");
+  CHECK(page.find("broken.png") != std::string::npos);
+  CHECK(Json::parse(text_of(s / "judged/report.json")) == j);
+  Json again = json_of(command + "again --threads 1");
+  CHECK(again.at("distances") == j.at("distances"));
+
+  nn::Discriminator<float> large({.resolution = 32, .channel_base = 128, .channel_max = 8}, other);
+  nn::save_discriminator(s / "large.safetensors", large);
+  check_failure("judge-gan " + g + " --pictures real --discriminator large.safetensors", 1, {"16 pixels", "32"});
+}
+
+TEST_CASE("judge-gan and corpus with face-api's networks") {
+  Scratch& s = scratch();
+  std::string const nets = test_data() + "/data/face-api", portraits = test_data() + "/data/portraits/aligned128";
+  if (!fs::exists(nets) || !fs::exists(portraits)) {
+    MESSAGE("skipped: ", nets, " or ", portraits, " is not there");
+    return;
+  }
+  std::string const g = generator(1);
+  fs::create_directories(s / "faces");
+  for (int i = 100; i < 112; ++i) fs::copy_file(portraits + "/0" + std::to_string(i) + ".jpg", (s / "faces/") + std::to_string(i) + ".jpg");
+  Json const j = json_of("judge-gan " + g + " --pictures faces --face-nets '" + nets + "' --count 8 --samples 4 --out faces-judged");
+  Json const& face = j.at("distances").at("face recogniser");
+  CHECK(face.at("dimensions") == 128);
+  CHECK(face.at("generated_to_half").get<double>() > face.at("half_to_half").get<double>());
+
+  Json const corpus = json_of("corpus " + g + " --count 6 --landmarks '" + nets + "' --out faces-corpus");
+  CHECK(corpus.at("landmarks") == "face-api");
+  Tensor<float> marks;
+  for (auto const& t : io::read_any(s / "faces-corpus/chunk_000000.safetensors").tensors())
+    if (t.name == "landmarks") marks = t.tensor.as<float>();
+  REQUIRE(marks.shape() == Shape{6, 68, 3});
+  for (std::int64_t i = 0; i < 6 * 68; ++i) {
+    CHECK(marks.data()[3 * i] > 0);
+    CHECK(marks.data()[3 * i] < 1);
+    CHECK(marks.data()[3 * i + 2] == 1);
+  }
 }

@@ -1,5 +1,6 @@
-// Convolution on the CPU, channels last. Three ways, chosen by the sizes alone:
+// Convolution on the CPU, channels last. Four ways, chosen by the sizes alone:
 //   columns: the windows of a strip of pixels are laid out as a matrix and multiplied; any scalar, padding, stride, groups;
+//   depthwise: forward, where every channel has a group of its own;
 //   oneDNN:  for float and pictures large enough to be worth putting the weight into oneDNN's own order;
 //   Winograd: for float, 3x3 windows, stride 1 and many channels: a quarter of the products.
 // Every way the result is cut into strips by its shape, each computed by one thread: same bits for any number of threads.
@@ -224,7 +225,29 @@ template <class T> void exchange_weight(std::int64_t os, std::int64_t taps, std:
   });
 }
 
+/// One channel in and one out a group: a product has nothing to share there, the channels side by side do.
+template <class Size, class T> void conv_forward_depthwise(Size const& s, T const* x, T const* weight, T* y) {
+  std::int64_t const taps = s.kh * s.kw, pixels = s.n * s.oh * s.ow;
+  Scratch<T> turned(taps * s.c);
+  exchange_weight(s.c, taps, 1, false, weight, turned.data());
+  parallel_strips(pixels, strip_rows(taps * s.c), [&](std::int64_t first, std::int64_t count) {
+    for (std::int64_t p = first; p < first + count; ++p) {
+      std::int64_t const j = p % s.ow, i = p / s.ow % s.oh, n = p / (s.ow * s.oh);
+      T* to = y + p * s.c;
+      zero_values(to, s.c);
+      for (std::int64_t u = 0; u < s.kh; ++u)
+        for (std::int64_t v = 0; v < s.kw; ++v) {
+          std::int64_t const r = i * s.stride + u - s.top, q = j * s.stride + v - s.left;
+          if (r < 0 || r >= s.h || q < 0 || q >= s.w) continue;
+          T const *a = x + ((n * s.h + r) * s.w + q) * s.c, *b = turned.data() + (u * s.kw + v) * s.c;
+          for (std::int64_t c = 0; c < s.c; ++c) to[c] += a[c] * b[c];
+        }
+    }
+  });
+}
+
 template <class Size, class T> void conv_forward(Size const& s, T const* x, T const* weight, T* y) {
+  if (s.groups > 1 && s.groups == s.c && s.o == s.c) return conv_forward_depthwise(s, x, weight, y);
   if constexpr (std::is_same_v<T, float>)
     if (WinogradTiles<Size> const tiles(s); tiles.serve()) {
       Scratch<T> exchanged(s.o * 9 * s.c), u(Winograd::points * s.c * s.o);

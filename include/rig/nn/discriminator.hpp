@@ -102,12 +102,20 @@ template <class T> struct Discriminator {
   /// Scores [n, 1], logits, of pictures [n, resolution, resolution, image_channels] and labels [n, c_dim], if it has any.
   /// Orders as in bias_act: any with lrelu. The same bits for any number of threads.
   Var<T> operator()(Var<T> const& picture, Var<T> const& c = {}) const {
-    check(picture.rank() == 4 && picture.dim(1) == resolution && picture.dim(2) == resolution && picture.dim(3) == image_channels,
-          "discriminator: pictures must be [n, ", resolution, ", ", resolution, ", ", image_channels, "], got ", picture.shape());
+    check_pictures(picture.shape());
     std::int64_t const n = picture.dim(0);
     check(c_dim ? c && c.shape() == Shape{n, c_dim} : !c,
           "discriminator: ", c_dim ? str("labels must be [", n, ", ", c_dim, "]") : std::string("this network has no labels"), ", got ",
           c.shape());
+    Var<T> const x = epilogue.out(features(picture));
+    if (!c_dim) return x;
+    if (!mapping) return sum(x * c, 1, true);
+    return T(1 / std::sqrt(double(mapping->w_dim))) * sum(x * mapping->code({}, c), 1, true);
+  }
+
+  /// What the last layer makes scores of, [n, channels at 4 pixels]. Pictures of one group of minibatch_stddev see one another.
+  Var<T> features(Var<T> const& picture) const {
+    check_pictures(picture.shape());
     Var<T> x, img = picture;
     auto look = [&](std::optional<DiscriminatorLayer<T>> const& fromrgb) {
       if (!fromrgb) return;
@@ -127,16 +135,19 @@ template <class T> struct Discriminator {
     look(epilogue.fromrgb);
     if (epilogue.stddev_features) x = minibatch_stddev(x, {epilogue.stddev_group, epilogue.stddev_features});
     x = permute(epilogue.conv(x), {0, 3, 1, 2});
-    x = epilogue.out(epilogue.fc(reshape(x, {n, x.size() / n})));
-    if (!c_dim) return x;
-    if (!mapping) return sum(x * c, 1, true);
-    return T(1 / std::sqrt(double(mapping->w_dim))) * sum(x * mapping->code({}, c), 1, true);
+    return epilogue.fc(reshape(x, {x.dim(0), x.size() / x.dim(0)}));
   }
 
   void visit(auto&& f) {
     for (auto& b : blocks) f(b.name.c_str(), b);
     f("b4", epilogue);
     if (mapping) f("mapping", *mapping);
+  }
+
+ private:
+  void check_pictures(Shape const& s) const {
+    check(s.rank() == 4 && s[1] == resolution && s[2] == resolution && s[3] == image_channels, "discriminator: pictures must be [n, ",
+          resolution, ", ", resolution, ", ", image_channels, "], got ", s);
   }
 };
 
