@@ -48,7 +48,7 @@ class Demo {
   int run() {
     std::string const generator = o_.generator.empty() ? shipped_generator() : o_.generator;
     World world = load_world(generator, context_, o_.world);
-    world.truncation = world.truth ? 1 : o_.psi;
+    world.psi = world.truth ? 1 : o_.psi;
     choose_landmarks(world);
     make_folder(folder_);
     say(str("1/5 corpus: ", o_.items, " pictures of ", world.handle.resolution, " px from ", generator,
@@ -100,7 +100,7 @@ class Demo {
   bool corpus(World const& world, std::string const& folder, std::int64_t items, std::uint64_t seed) {
     stylerig::CorpusOptions c;
     c.count = items, c.seed = seed, c.picture_size = std::min<std::int64_t>(world.handle.resolution, 256);
-    c.truncation = world.truncation;
+    c.truncation = world.psi;
     stylerig::CorpusHooks hooks;
     hooks.stop = context_.stop;
     auto const show = context_.progress("corpus");
@@ -130,7 +130,7 @@ class Demo {
       place_on_landmarks(setup_, model, items.landmarks_of(items.items(stylerig::Split::train)));
     else
       place_as_aligned(setup_, model);
-    setup_.truncation = world.truncation;
+    setup_.truncation = world.psi;
     auto const face = setup_.loss(model, context_.target());
     make_folder(folder_ + "/run");
     auto trained = stylerig::train_reconstruction(

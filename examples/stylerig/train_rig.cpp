@@ -50,7 +50,7 @@ stylerig::RigTraining training_for(stylerig::Control c, TrainRigOptions const& o
 int train(Context const& context, TrainRigOptions const& o) {
   World world = load_world(o.generator, context, o.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
-  world.truncation = corpus.options.truncation;
+  world.psi = corpus.options.truncation;
   Run run = load_run(o.run, world, context.target());
   if (!o.face.empty()) run.setup.model = o.face;
   auto const face = run.setup.loss(context.target());
