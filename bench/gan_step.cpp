@@ -51,8 +51,12 @@ struct Inputs {
   V z, real, pixels;
   std::vector<V> noise;
 
-  Inputs(std::vector<nn::StyleSite> const& places, std::int64_t n, Rng& rng, V pictures)
-      : z(randn<float>({n, 256}, rng)), real(std::move(pictures)), pixels(randn<float>({n / 2, 64, 64, 3}, rng)) {
+  /// Those of one phase, or all of them.
+  Inputs(std::string const& phase, std::vector<nn::StyleSite> const& places, std::int64_t n, Rng& rng, V pictures)
+      : real(std::move(pictures)) {
+    if (phase == "Dreg") return;
+    z = V(randn<float>({n, 256}, rng));
+    if (phase == "Greg" || phase.empty()) pixels = V(randn<float>({n / 2, 64, 64, 3}, rng));
     for (auto const& p : places)
       if (p.has_noise) {
         std::int64_t const r = std::atoll(p.name.c_str() + 1);
@@ -81,7 +85,7 @@ struct Step {
   V pictures(V const& ws, std::vector<V> const& noise) { return g.synthesis(ws, {.noise = nn::Noise::random, .given = noise}); }
 
   V loss(std::string const& phase, Tape& tape, Inputs const& in) {
-    std::int64_t const half = in.z.dim(0) / 2;
+    std::int64_t const half = in.real.dim(0) / 2;
     if (phase == "Gmain") {
       tape.watch(g);
       return nn::generator_loss(d(pictures(codes(in.z), in.noise)));
@@ -155,7 +159,7 @@ void time_phases(Step& s, Options const& o, Rng& rng) {
   for (auto const& phase : phases)
     if (o.phase.empty() || o.phase == phase) {
       names.push_back(phase);
-      things.push_back([&, phase] { s.run(phase, Inputs(places, o.batch, rng, real)); });
+      things.push_back([&, phase] { s.run(phase, Inputs(phase, places, o.batch, rng, real)); });
     }
   names.insert(names.end(), {"ema", "product"});
   things.push_back([&] { nn::update_average(s.average, s.g, 0.99); });
@@ -190,7 +194,7 @@ int main(int count, char** given) {
     if (o.cases.empty())
       time_phases(s, o, rng);
     else
-      write_cases(s, Inputs(s.g.synthesis.sites(), o.batch, rng, V(randn<float>({o.batch, 64, 64, 3}, rng))), o.cases);
+      write_cases(s, Inputs("", s.g.synthesis.sites(), o.batch, rng, V(randn<float>({o.batch, 64, 64, 3}, rng))), o.cases);
   } catch (Error const& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

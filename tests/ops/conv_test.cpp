@@ -49,6 +49,8 @@ std::vector<ConvCase> const conv_cases = {
     {{17, 33, 33, 40}, {36, 3, 3, 40}, {.stride = 2}},
     {{2, 90, 93, 33}, {70, 3, 3, 33}, {.stride = 2, .padding = 1}},
     {{1, 201, 199, 32}, {32, 3, 3, 32}, {.stride = 2, .padding = {1, 0, 0, 1}}},
+    {{9, 33, 31, 120}, {130, 3, 3, 120}, {.stride = 2}},
+    {{7, 15, 16, 180}, {170, 3, 3, 180}, {.padding = 1}},
 };
 
 template <class T> struct Family { Tensor<T> x, w, gy, y, gx, gw; };

@@ -249,9 +249,31 @@ inline void winograd_weight_back(float const* u, std::int64_t rows, std::int64_t
   });
 }
 
+/// Whether a transformed weight of so many numbers leaves the caches between two strips of tiles.
+inline bool winograd_weight_is_large(std::int64_t values) { return values > 1 << 20; }
+/// How many tiles of so many transformed numbers each are done together then.
+inline std::int64_t winograd_block(std::int64_t a_tile) { return std::clamp<std::int64_t>((1 << 22) / a_tile / 8 * 8, 64, 1024); }
+
 /// y of x and u [36, c, o].
 template <class Size> void winograd_forward(WinogradTiles<Size> const& tiles, float const* x, float const* u, float* y) {
   Size const& s = tiles.s;
+  // A weight that no cache holds is read once for a block of tiles, point by point.
+  if (winograd_weight_is_large(Winograd::points * s.c * s.o)) {
+    std::int64_t const block = winograd_block(Winograd::points * (s.c + s.o));
+    Scratch<float> v(Winograd::points * block * s.c), m(Winograd::points * block * s.o);
+    for (std::int64_t first = 0; first < tiles.count; first += block) {
+      std::int64_t const now = std::min(block, tiles.count - first);
+      parallel_strips(now, 8,
+                      [&](std::int64_t at, std::int64_t many) { tiles.gather_data(x, first + at, many, v.data() + at * s.c, now * s.c); });
+      parallel_tiles(Winograd::points, [&](std::int64_t p) {
+        tile_product(TileProduct<float>{false, false, false, now, s.o, s.c, v.data() + p * now * s.c, s.c, u + p * s.c * s.o, s.o,
+                                        m.data() + p * now * s.o, s.o});
+      });
+      parallel_strips(
+          now, 8, [&](std::int64_t at, std::int64_t many) { tiles.scatter_results(m.data() + at * s.o, first + at, many, now * s.o, y); });
+    }
+    return;
+  }
   std::int64_t const strip = tiles.strip();
   parallel_tiles((tiles.count + strip - 1) / strip, [&](std::int64_t i) {
     std::int64_t const first = i * strip, many = std::min(strip, tiles.count - first);
@@ -290,7 +312,7 @@ template <class Size> void winograd_gradient(WinogradTiles<Size> const& tiles, f
     add_parts(u.data(), parts, values);
     return winograd_weight_back(u.data(), s.o, s.c, weight);
   }
-  std::int64_t const strip = 16, block = std::clamp<std::int64_t>((1 << 22) / (Winograd::points * (s.c + s.o)) / strip * strip, 64, 1024);
+  std::int64_t const strip = 16, block = winograd_block(Winograd::points * (s.c + s.o));
   Scratch<float> u(values), v(Winograd::points * block * s.c), m(Winograd::points * block * s.o);
   for (std::int64_t first = 0; first < tiles.count; first += block) {
     std::int64_t const now = std::min(block, tiles.count - first);

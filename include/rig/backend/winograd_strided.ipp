@@ -129,6 +129,8 @@ template <class Size> struct StridedWinogradTiles {
   std::int64_t across, down, count;
   explicit StridedWinogradTiles(Size const& size) : s(size), across((s.ow + 3) / 4), down((s.oh + 3) / 4), count(s.n * across * down) {}
 
+  /// Transformed numbers of a tile.
+  std::int64_t a_tile() const { return W::values * s.c + W::points * s.o; }
   bool serve() const {
     return s.kh == 3 && s.kw == 3 && s.stride == 2 && s.groups == 1 && s.c >= 32 && s.o >= 32 && count >= 128 && s.top >= 0 &&
            s.left >= 0 && s.h + s.top <= 8 * down + 1 && s.w + s.left <= 8 * across + 1 && 3 * s.oh * s.ow >= 32 * across * down;
@@ -137,7 +139,7 @@ template <class Size> struct StridedWinogradTiles {
   std::int64_t row(std::int64_t tile) const { return tile / across % down * 4; }
   std::int64_t column(std::int64_t tile) const { return tile % across * 4; }
   std::int64_t strip() const {
-    std::int64_t const fit = std::max<std::int64_t>(32, (1 << 20) / (4 * (W::values * s.c + W::points * s.o)));
+    std::int64_t const fit = std::max<std::int64_t>(32, (1 << 20) / (4 * a_tile()));
     return std::clamp<std::int64_t>(std::min(fit, count / 8) / 8 * 8, 16, 128);
   }
 
@@ -175,7 +177,8 @@ template <class Size> struct StridedWinogradTiles {
   }
   /// Adds the transposed transforms of g, laid out like v, to x. A row or column that two windows share is stored by the first and
   /// added to by the second; rows shared with other strips are added to if `later`.
-  void scatter_data(float const* g, std::int64_t first, std::int64_t many, bool later, float* x) const {
+  void scatter_data(float const* g, std::int64_t at, std::int64_t point_step, std::int64_t first, std::int64_t many, bool later,
+                    float* x) const {
     float part[W::values * lanes], out[9 * lanes];
     std::int64_t const first_row = row(first), last_row = row(first + many - 1);
     for (std::int64_t t = 0; t < many; ++t) {
@@ -191,7 +194,8 @@ template <class Size> struct StridedWinogradTiles {
           W::Out<9> to;
           for (std::int64_t i = 0; i < 9; ++i) {
             StridedPlace const p(i, j);
-            from[std::size_t(i)] = g + (StridedPlace::before(p.point) * many + t * StridedPlace::kinds(p.point) + p.kind) * s.c + c;
+            from[std::size_t(i)] =
+                g + (StridedPlace::before(p.point) * point_step + (at + t) * StridedPlace::kinds(p.point) + p.kind) * s.c + c;
             to[std::size_t(i)] = part + (i * 9 + j) * lanes;
           }
           W::data_transposed(from, to, wide);
@@ -242,7 +246,7 @@ template <class Size> struct StridedWinogradTiles {
       }
     }
   }
-  void scatter_results(float const* m, std::int64_t first, std::int64_t many, float* y) const {
+  void scatter_results(float const* m, std::int64_t at, std::int64_t point_step, std::int64_t first, std::int64_t many, float* y) const {
     float part[4 * 5 * lanes], out[4 * lanes];
     for (std::int64_t t = 0; t < many; ++t) {
       std::int64_t const r0 = row(first + t), q0 = column(first + t);
@@ -252,7 +256,7 @@ template <class Size> struct StridedWinogradTiles {
         for (std::int64_t j = 0; j < 5; ++j) {
           W::In<5> from;
           W::Out<4> to;
-          for (std::int64_t i = 0; i < 5; ++i) from[std::size_t(i)] = m + ((i * 5 + j) * many + t) * s.o + o;
+          for (std::int64_t i = 0; i < 5; ++i) from[std::size_t(i)] = m + ((i * 5 + j) * point_step + at + t) * s.o + o;
           for (std::int64_t i = 0; i < 4; ++i) to[std::size_t(i)] = part + (i * 5 + j) * lanes;
           W::result(from, to, wide);
         }
@@ -332,6 +336,22 @@ void strided_winograd_forward(StridedWinogradTiles<Size> const& tiles, float con
   Scratch<float> exchanged(s.o * 9 * s.c), u(StridedWinograd::values * s.c * s.o);
   exchange_weight(s.o, 9, s.c, false, weight, exchanged.data());
   StridedWeight{s.c, s.o, true}.transform(exchanged.data(), u.data());
+  // See winograd_forward.
+  if (winograd_weight_is_large(StridedWinograd::values * s.c * s.o)) {
+    std::int64_t const block = winograd_block(tiles.a_tile());
+    Scratch<float> v(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
+    for (std::int64_t first = 0; first < tiles.count; first += block) {
+      std::int64_t const now = std::min(block, tiles.count - first);
+      parallel_strips(now, 8, [&](std::int64_t at, std::int64_t many) { tiles.gather_data(x, first + at, many, v.data(), at, now); });
+      parallel_tiles(StridedWinograd::points, [&](std::int64_t p) {
+        std::int64_t const k = StridedPlace::kinds(p) * s.c, before = StridedPlace::before(p);
+        tile_product(TileProduct<float>{false, false, false, now, s.o, k, v.data() + before * now * s.c, k, u.data() + before * s.c * s.o,
+                                        s.o, m.data() + p * now * s.o, s.o});
+      });
+      parallel_strips(now, 8, [&](std::int64_t at, std::int64_t many) { tiles.scatter_results(m.data(), at, now, first + at, many, y); });
+    }
+    return;
+  }
   std::int64_t const strip = tiles.strip();
   parallel_tiles((tiles.count + strip - 1) / strip, [&](std::int64_t i) {
     std::int64_t const first = i * strip, many = std::min(strip, tiles.count - first);
@@ -342,7 +362,7 @@ void strided_winograd_forward(StridedWinogradTiles<Size> const& tiles, float con
       tile_product(TileProduct<float>{false, false, false, many, s.o, k, v.data() + before * many * s.c, k, u.data() + before * s.c * s.o,
                                       s.o, m.data() + p * many * s.o, s.o});
     }
-    tiles.scatter_results(m.data(), first, many, y);
+    tiles.scatter_results(m.data(), 0, many, first, many, y);
   });
 }
 
@@ -360,8 +380,25 @@ template <class Size> void strided_winograd_input(StridedWinogradTiles<Size> con
       tile_product(TileProduct<float>{false, false, false, many, k, s.o, m.data() + p * many * s.o, s.o, u.data() + before * s.c * s.o, k,
                                       g.data() + before * many * s.c, k});
     }
-    tiles.scatter_data(g.data(), first, many, later, x);
+    tiles.scatter_data(g.data(), 0, many, first, many, later, x);
   };
+  if (std::int64_t const block = winograd_block(tiles.a_tile());
+      winograd_weight_is_large(StridedWinograd::values * s.c * s.o) && 2 * a_picture <= block) {
+    std::int64_t const pictures = block / a_picture;
+    Scratch<float> g(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
+    for (std::int64_t n = 0; n < s.n; n += pictures) {
+      std::int64_t const first = n * a_picture, now = std::min(pictures, s.n - n) * a_picture;
+      parallel_strips(now, 8, [&](std::int64_t at, std::int64_t many) { tiles.gather_results(y, first + at, many, m.data(), at, now); });
+      parallel_tiles(StridedWinograd::points, [&](std::int64_t p) {
+        std::int64_t const k = StridedPlace::kinds(p) * s.c, before = StridedPlace::before(p);
+        tile_product(TileProduct<float>{false, false, false, now, k, s.o, m.data() + p * now * s.o, s.o, u.data() + before * s.c * s.o, k,
+                                        g.data() + before * now * s.c, k});
+      });
+      parallel_strips(now, a_picture,
+                      [&](std::int64_t at, std::int64_t many) { tiles.scatter_data(g.data(), at, now, first + at, many, false, x); });
+    }
+    return;
+  }
   if (a_picture <= wanted) {
     std::int64_t const pictures = wanted / a_picture;
     return parallel_strips(s.n, pictures, [&](std::int64_t n, std::int64_t count) { run(n * a_picture, count * a_picture, false); });
@@ -404,8 +441,7 @@ void strided_winograd_gradient(StridedWinogradTiles<Size> const& tiles, float co
     add_parts(u.data(), parts, values);
     return order.transform_back(u.data(), weight);
   }
-  std::int64_t const strip = 8, a_tile = StridedWinograd::values * s.c + StridedWinograd::points * s.o,
-                     block = std::clamp<std::int64_t>((1 << 22) / a_tile / strip * strip, 64, 1024);
+  std::int64_t const strip = 8, block = winograd_block(tiles.a_tile());
   Scratch<float> u(values), v(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
   for (std::int64_t first = 0; first < tiles.count; first += block) {
     std::int64_t const now = std::min(block, tiles.count - first);
