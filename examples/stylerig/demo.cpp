@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "chart.hpp"
+#include "faces/landmarks.hpp"
 #include "rigging.hpp"
 
 namespace program {
@@ -11,8 +12,9 @@ namespace fs = std::filesystem;
 
 namespace {
 struct DemoOptions {
-  std::string generator, face;
+  std::string generator, face, landmarks = "auto";
   std::int64_t items = 3000, face_steps = 4000, face_batch = 32, rig_steps = 3000, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
+  double psi = 0.7;
   WorldOptions world;
 };
 
@@ -46,15 +48,22 @@ class Demo {
   int run() {
     std::string const generator = o_.generator.empty() ? shipped_generator() : o_.generator;
     World world = load_world(generator, context_, o_.world);
+    world.truncation = world.truth ? 1 : o_.psi;
+    choose_landmarks(world);
     make_folder(folder_);
     say(str("1/5 corpus: ", o_.items, " pictures of ", world.handle.resolution, " px from ", generator,
-            world.truth ? ", whose truth is known" : ""));
-    if (!corpus(world)) return context_.stopped("the same command goes on from there");
+            world.truth ? ", whose truth is known" : str(", landmarks: ", landmarks_.name)));
+    if (!corpus(world, folder_ + "/corpus", o_.items, context_.seed)) return context_.stopped("the same command goes on from there");
+    clock_.lap("corpus");
     stylerig::Corpus const items = stylerig::open_corpus(folder_ + "/corpus", world.handle.hash);
 
     say(str("2/5 F: from codes to face parameters, ", o_.face_steps, " steps"));
     auto const trained = train_face(world, items);
     if (!trained.finished) return context_.stopped("the checkpoint is written; the same command goes on from there");
+    if (!world.truth) {
+      say("    and a judge that shares nothing with it: from pictures of another corpus");
+      if (!train_judge(world)) return context_.stopped("the checkpoint is written; the same command goes on from there");
+    }
 
     say(str("3/5 RigNet: from codes and wishes to codes, ", o_.rig_steps, " steps"));
     if (!train_rig(world, items, trained)) return context_.stopped("the checkpoint is written; the same command goes on from there");
@@ -64,7 +73,7 @@ class Demo {
     sheets(w);
 
     say("5/5 evaluation");
-    NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction, "", context_.target());
+    NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction, judge_run(w.world), context_.target());
     Evaluation const e =
         evaluate_rig(w, judge, {.pairs = o_.evaluation_pairs, .sweep_codes = o_.sweep_codes, .expressions = 4, .sweep_steps = 7},
                      context_.seed, context_);
@@ -77,25 +86,39 @@ class Demo {
  private:
   void say(std::string const& line) const { std::cerr << line << std::endl; }
 
-  bool corpus(World const& world) {
+  /// Where nobody knows the truth, whoever is there looks for landmarks in the pictures.
+  void choose_landmarks(World const& world) {
+    landmarks_ = {"none", {}};
+    if (world.truth || o_.landmarks == "none") return;
+    if (o_.landmarks != "auto" || dlib_is_there())
+      landmarks_ = landmark_finder(o_.landmarks == "auto" ? "dlib" : o_.landmarks, context_.target());
+    if (!landmarks_.find)
+      say("no landmarks: install libdlib-dev and libdlib-data and build again, or give --landmarks; F will learn from colours alone");
+  }
+  std::string judge_run(World const& world) const { return world.truth ? "" : folder_ + "/judge"; }
+
+  bool corpus(World const& world, std::string const& folder, std::int64_t items, std::uint64_t seed) {
     stylerig::CorpusOptions c;
-    c.count = o_.items, c.seed = context_.seed, c.picture_size = std::min<std::int64_t>(world.handle.resolution, 256);
+    c.count = items, c.seed = seed, c.picture_size = std::min<std::int64_t>(world.handle.resolution, 256);
+    c.truncation = world.truncation;
     stylerig::CorpusHooks hooks;
     hooks.stop = context_.stop;
     auto const show = context_.progress("corpus");
     hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
     bool const known = bool(world.truth);
     bool const whole =
-        stylerig::write_corpus(folder_ + "/corpus", world.handle, c, known ? truth_landmarks(world.truth) : stylerig::LandmarkSource{},
-                               known ? "truth" : "none", known ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
-    clock_.lap("corpus");
+        stylerig::write_corpus(folder, world.handle, c,
+                               known             ? truth_landmarks(world.truth)
+                               : landmarks_.find ? found_landmarks(landmarks_)
+                                                 : stylerig::LandmarkSource{},
+                               known ? "truth" : landmarks_.name, known ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
     return whole;
   }
 
   stylerig::TrainedReconstruction train_face(World const& world, stylerig::Corpus const& items) {
     setup_.size = items.options.picture_size;
     auto const model_spec = [&] {
-      if (!world.truth || !o_.face.empty()) return o_.face.empty() ? std::string("builtin") : o_.face;
+      if (!world.truth || !o_.face.empty()) return o_.face.empty() ? find_face_model() : o_.face;
       auto const& s = world.truth->scene.options();
       return str("builtin:", s.vertices, ":", s.identity, ":", s.reflectance);
     }();
@@ -103,16 +126,16 @@ class Demo {
     auto const model = load_face_model(model_spec);
     if (world.truth && o_.face.empty())
       setup_.camera = world.truth->scene.camera();
+    else if (items.has_landmarks())
+      place_on_landmarks(setup_, model, items.landmarks_of(items.items(stylerig::Split::train)));
     else
       place_as_aligned(setup_, model);
+    setup_.truncation = world.truncation;
     auto const face = setup_.loss(model, context_.target());
-    stylerig::ReconstructionTraining t = stylerig::ReconstructionTraining::best();
-    t.seed = context_.seed, t.steps = o_.face_steps, t.batch = o_.face_batch, t.hidden = {512, 512};
-    t.landmark_steps = o_.face_steps / 10, t.validate_every = std::max<std::int64_t>(1, o_.face_steps / 8), t.validation_items = 64;
-    t.optimiser.rate = 1e-3, t.optimiser.final_rate = 1e-5;
     make_folder(folder_ + "/run");
     auto trained = stylerig::train_reconstruction(
-        items, face, t, training_hooks(context_, "train F", folder_ + "/run/face.checkpoint.safetensors", 250, face_log_), setup_.mean);
+        items, face, face_training(o_.face_steps, {512, 512}, context_.seed),
+        training_hooks(context_, "train F", folder_ + "/run/face.checkpoint.safetensors", 250, face_log_), setup_.mean);
     if (trained.finished) {
       stylerig::save_reconstruction(folder_ + "/run/face.safetensors", trained);
       save_setup(folder_ + "/run", setup_, world, items);
@@ -120,6 +143,32 @@ class Demo {
     }
     clock_.lap("F");
     return trained;
+  }
+
+  stylerig::ReconstructionTraining face_training(std::int64_t steps, std::vector<std::int64_t> hidden, std::uint64_t seed) const {
+    stylerig::ReconstructionTraining t = stylerig::ReconstructionTraining::best();
+    t.seed = seed, t.steps = steps, t.batch = o_.face_batch, t.hidden = std::move(hidden);
+    t.landmark_steps = steps / 10, t.validate_every = std::max<std::int64_t>(1, steps / 8), t.validation_items = 64;
+    t.optimiser.rate = 1e-3, t.optimiser.final_rate = 1e-5;
+    return t;
+  }
+
+  /// Another corpus, another seed, pictures in.
+  bool train_judge(World const& world) {
+    std::uint64_t const seed = context_.seed + 1000;
+    std::string const folder = folder_ + "/judge";
+    if (!corpus(world, folder + "/corpus", o_.items / 2, seed)) return false;
+    stylerig::Corpus const items = stylerig::open_corpus(folder + "/corpus", world.handle.hash);
+    auto const face = setup_.loss(context_.target());
+    train::Log log;
+    auto trained = stylerig::train_picture_reader(
+        items, face, face_training(std::max<std::int64_t>(1, o_.face_steps / 2), {256}, seed),
+        training_hooks(context_, "train judge", folder + "/face.checkpoint.safetensors", 250, log), setup_.mean);
+    if (!trained.finished) return false;
+    stylerig::save_reconstruction(folder + "/face.safetensors", trained);
+    save_setup(folder, setup_, world, items);
+    clock_.lap("judge");
+    return true;
   }
 
   bool train_rig(World const& world, stylerig::Corpus const& items, stylerig::TrainedReconstruction const& r) {
@@ -131,8 +180,8 @@ class Demo {
         stylerig::train_rig(items, r, p, stylerig::parameter_statistics(p), face, t,
                             training_hooks(context_, "train rig", folder_ + "/run/rig-all.checkpoint.safetensors", 250, rig_log_));
     if (!trained.finished) return false;
-    NamedJudge const judge = choose_judge(world, r, "", context_.target());
-    stylerig::Rig rig = assemble(world, r, {trained}, p, world.truth ? &judge : nullptr, context_.seed);
+    NamedJudge const judge = choose_judge(world, r, judge_run(world), context_.target());
+    stylerig::Rig rig = assemble(world, r, {trained}, p, &judge, context_.seed, world.truth ? 200 : 50);
     stylerig::save_rig(folder_ + "/run/rig.safetensors", rig);
     rig_log_.write_csv(folder_ + "/run/rig.csv");
     clock_.lap("RigNet");
@@ -236,6 +285,7 @@ class Demo {
   Context const& context_;
   DemoOptions const& o_;
   std::string folder_;
+  LandmarkFinder landmarks_;
   FaceSetup setup_;
   train::Log face_log_, rig_log_;
   Clock clock_;
@@ -248,7 +298,13 @@ void add_demo(CLI::App& app, Context& context) {
   auto o = std::make_shared<DemoOptions>();
   auto* verb = app.add_subcommand("demo", "The whole job on the generator in the repository: train, edit, judge, report");
   verb->add_option("--generator", o->generator, "Another StyleGAN (default: the one in the repository)");
-  verb->add_option("--face", o->face, std::string(face_model_help) + " (default: the generator's own world, else builtin)");
+  verb->add_option(
+      "--face", o->face,
+      std::string(face_model_help) + " (default: the generator's own world, else an ICT-FaceKit where it is found, else builtin)");
+  verb->add_option("--landmarks", o->landmarks,
+                   "Who finds landmarks in the pictures: dlib, a folder with face-api's landmark network, or none (default: dlib where it "
+                   "is installed)");
+  verb->add_option("--psi", o->psi, "Truncation of the codes, where the truth is not known (default 0.7)")->check(CLI::PositiveNumber);
   verb->add_option("--items", o->items, str("Pictures to learn from (default ", o->items, ")"))->check(CLI::Range(100, 10000000));
   verb->add_option("--face-steps", o->face_steps, str("Steps of F (default ", o->face_steps, ")"))->check(CLI::PositiveNumber);
   verb->add_option("--rig-steps", o->rig_steps, str("Steps of RigNet (default ", o->rig_steps, ")"))->check(CLI::PositiveNumber);

@@ -49,6 +49,13 @@ render::MorphableModel load_face_model(std::string const& spec) {
   return render::load_ict(path, fs::exists(indices) ? indices : "", o);
 }
 
+std::string find_face_model() {
+  if (char const* const set = std::getenv("RIG_FACE_MODEL")) return set;
+  for (char const* folder : {"", "data/ict-facekit/", "../shared/data/ict-facekit/"})
+    if (std::string const path = std::string(folder) + "ict_facekit_light.npz"; fs::exists(path)) return path;
+  return "builtin";
+}
+
 stylerig::RenderedFaceLoss<float> FaceSetup::loss(render::MorphableModel const& m, Device const& device) const {
   return {m,
           camera,
@@ -84,6 +91,7 @@ FaceSetup FaceSetup::from(Json const& j, std::string const& where) {
     s.form = member(j, "form", where).get<std::string>();
     s.distance = member(j, "distance", where).get<std::string>();
     s.mean = member(j, "mean", where).get<std::vector<float>>();
+    if (j.contains("truncation")) s.truncation = j["truncation"].get<double>();
   } catch (nlohmann::json::exception const& e) {
     throw Error(where + ": an entry has the wrong type: " + e.what());
   }

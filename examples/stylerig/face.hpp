@@ -18,6 +18,10 @@ inline constexpr char const* face_model_help =
     "Face model: builtin, builtin:VERTICES, builtin:VERTICES:IDENTITY:REFLECTANCE, or an ICT-FaceKit .npz (with :face, :skin, :head or "
     ":all after it)";
 
+/// The face model for generators of real faces: the file that RIG_FACE_MODEL names, else ict_facekit_light.npz in this folder, in
+/// data/ict-facekit or in ../shared/data/ict-facekit, else builtin.
+std::string find_face_model();
+
 struct FaceSetup {
   std::string model = "builtin";
   rig::render::Camera camera;
@@ -25,6 +29,7 @@ struct FaceSetup {
   std::string form = "vertex";  ///< or "pixel"
   std::string distance = "l2";  ///< or "l21"
   std::vector<float> mean;      ///< where F's outputs start, or empty
+  double truncation = 1;        ///< of the codes that were learned from
 
   rig::stylerig::RenderedFaceLoss<float> loss(rig::Device const& device = {}) const { return loss(load_face_model(model), device); }
   rig::stylerig::RenderedFaceLoss<float> loss(rig::render::MorphableModel const& model, rig::Device const& device = {}) const;

@@ -18,6 +18,7 @@ RiggedWorld load_rigged(std::string const& generator, std::string const& run, st
         fs::exists(run) ? "no setup.json in it" : "no such folder");
   w.setup = FaceSetup::from(load_json(setup), setup);
   if (!face.empty()) w.setup.model = face;
+  w.world.truncation = w.setup.truncation;
   w.rig = stylerig::load_rig(w.rig_file, w.world.handle.hash, w.setup.loss().identity(), context.target());
   return w;
 }
@@ -44,15 +45,15 @@ Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t 
   silent.resolution = 1;
   silent.synthesis = [](Tensor<float> const& w) { return zeros<float>({w.dim(0), 1, 1, 3}, w.device()); };
   stylerig::CorpusOptions o;
-  o.count = count, o.seed = Rng(seed ^ 0x6672657368ull).split(purpose).seed(), o.picture_size = 1;
+  o.count = count, o.seed = Rng(seed ^ 0x6672657368ull).split(purpose).seed(), o.picture_size = 1, o.truncation = world.truncation;
   stylerig::Corpus const c = stylerig::make_corpus(silent, o);
   return c.codes(c.all_items(), world.network.device());
 }
 
 stylerig::Rig assemble(World const& world, stylerig::TrainedReconstruction const& r, std::vector<stylerig::TrainedRig> const& networks,
-                       Tensor<float> const& p, NamedJudge const* calibrate, std::uint64_t seed) {
+                       Tensor<float> const& p, NamedJudge const* calibrate, std::uint64_t seed, std::int64_t codes) {
   stylerig::Rig rig = stylerig::make_rig(r, networks, p);
-  if (calibrate) stylerig::calibrate(rig, fresh_codes(world, 200, seed, purpose_calibration), calibrate->ask);
+  if (calibrate) stylerig::calibrate(rig, fresh_codes(world, codes, seed, purpose_calibration), calibrate->ask);
   return rig;
 }
 

@@ -10,6 +10,7 @@ void save_setup(std::string const& folder, FaceSetup const& setup, World const& 
   Json j = setup.json();
   j["generator"] = world.handle.hash;
   j["corpus"] = corpus.provenance();
+  j["truncation"] = corpus.options.truncation;
   save_json(folder + "/setup.json", j);
 }
 

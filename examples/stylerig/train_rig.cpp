@@ -48,8 +48,9 @@ stylerig::RigTraining training_for(stylerig::Control c, TrainRigOptions const& o
 }
 
 int train(Context const& context, TrainRigOptions const& o) {
-  World const world = load_world(o.generator, context, o.world);
+  World world = load_world(o.generator, context, o.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
+  world.truncation = corpus.options.truncation;
   Run run = load_run(o.run, world, context.target());
   if (!o.face.empty()) run.setup.model = o.face;
   auto const face = run.setup.loss(context.target());

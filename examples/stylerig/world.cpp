@@ -116,10 +116,12 @@ std::shared_ptr<Truth const> load_truth(std::string const& path, std::string con
 
 std::string shipped_generator() {
   char const* const set = std::getenv("RIG_DATA");
-  std::string const path = std::string(set ? set : RIG_DATA_FOLDER) + "/oracle/generator.safetensors";
-  check(fs::exists(path), path, ": the generator of the demo is not there; make it with: stylerig make-oracle --out ",
-        fs::path(path).parent_path().string());
-  return path;
+  std::string const folder = set ? set : RIG_DATA_FOLDER, portraits = folder + "/generators/portraits-64.safetensors",
+                    oracle = folder + "/oracle/generator.safetensors";
+  if (fs::exists(portraits)) return portraits;
+  check(fs::exists(oracle), portraits, ": the generator of the demo is not there, and neither is ", oracle,
+        "; make the latter with: stylerig make-oracle --out ", fs::path(oracle).parent_path().string());
+  return oracle;
 }
 
 }  // namespace program

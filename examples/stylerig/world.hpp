@@ -27,6 +27,7 @@ struct World {
   rig::nn::Generator<float> network;
   rig::stylerig::GeneratorHandle handle;
   std::shared_ptr<Truth const> truth;  ///< null for generators that nobody knows the truth of
+  double truncation = 1;               ///< of fresh codes: that of the corpus that a run learned from
 
   /// Codes [n, rows, w_dim] of seeds, truncated.
   rig::Tensor<float> codes(std::vector<std::uint32_t> const& seeds, rig::nn::Truncation truncation = {}) const;

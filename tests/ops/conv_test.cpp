@@ -46,6 +46,9 @@ std::vector<ConvCase> const conv_cases = {
     {{1, 70, 70, 8}, {8, 3, 3, 4}, {.padding = 1, .groups = 2}},
     {{2, 61, 70, 40}, {36, 3, 3, 40}, {.padding = {2, 1, 0, 2}}},
     {{4, 19, 13, 70}, {130, 3, 3, 70}, {.padding = {-1, 0, 1, -2}}},
+    {{17, 33, 33, 40}, {36, 3, 3, 40}, {.stride = 2}},
+    {{2, 90, 93, 33}, {70, 3, 3, 33}, {.stride = 2, .padding = 1}},
+    {{1, 201, 199, 32}, {32, 3, 3, 32}, {.stride = 2, .padding = {1, 0, 0, 1}}},
 };
 
 template <class T> struct Family { Tensor<T> x, w, gy, y, gx, gw; };

@@ -2,14 +2,14 @@
 //   columns: the windows of a strip of pixels are laid out as a matrix and multiplied; any scalar, padding, stride, groups;
 //   depthwise: forward, where every channel has a group of its own;
 //   oneDNN:  for float and pictures large enough to be worth putting the weight into oneDNN's own order;
-//   Winograd: for float, 3x3 windows, stride 1 and many channels: a quarter of the products.
+//   Winograd: for float, 3x3 windows, stride 1 or 2 and many channels and pixels: a quarter of the products, or 9/16.
 // Every way the result is cut into strips by its shape, each computed by one thread: same bits for any number of threads.
 // Size is the ConvSize of ops/conv.hpp.
 #pragma once
 #include <cstring>
 #include <vector>
 
-#include "rig/backend/winograd.ipp"
+#include "rig/backend/winograd_strided.ipp"
 #if RIG_USE_DNNL
 #include "rig/backend/conv_dnnl.ipp"
 #endif
@@ -57,11 +57,6 @@ inline std::int64_t strip_rows(std::int64_t columns) {
 /// Whether x itself is the matrix of windows.
 template <class Size> bool is_pointwise(Size const& s) {
   return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.groups == 1 && s.top == 0 && s.left == 0 && s.oh == s.h && s.ow == s.w;
-}
-
-/// Calls body(first, count) for strips of [0, total), on all threads.
-template <class F> void parallel_strips(std::int64_t total, std::int64_t strip, F const& body) {
-  parallel_tiles((total + strip - 1) / strip, [&](std::int64_t i) { body(i * strip, std::min(strip, total - i * strip)); });
 }
 
 template <class Size, class T> void conv_forward_columns(Size const& s, T const* x, T const* weight, T* y) {
@@ -208,23 +203,6 @@ template <class Size, class T> void conv_weight_columns(Size const& s, T const* 
   });
 }
 
-/// [o, taps, c] to [c, taps, o], with the taps in the opposite order if `mirrored`.
-template <class T> void exchange_weight(std::int64_t os, std::int64_t taps, std::int64_t cs, bool mirrored, T const* weight, T* to) {
-  constexpr std::int64_t side = 16;
-  parallel_strips(cs, side, [&](std::int64_t c0, std::int64_t wide) {
-    for (std::int64_t o0 = 0; o0 < os; o0 += side) {
-      std::int64_t const high = std::min(side, os - o0);
-      T square[side][side];
-      for (std::int64_t tap = 0; tap < taps; ++tap) {
-        T const* from = weight + (o0 * taps + (mirrored ? taps - 1 - tap : tap)) * cs + c0;
-        for (std::int64_t o = 0; o < high; ++o)
-          for (std::int64_t c = 0; c < wide; ++c) square[c][o] = from[o * taps * cs + c];
-        for (std::int64_t c = 0; c < wide; ++c) copy_values(to + ((c0 + c) * taps + tap) * os + o0, square[c], high);
-      }
-    }
-  });
-}
-
 /// One channel in and one out a group: a product has nothing to share there, the channels side by side do.
 template <class Size, class T> void conv_forward_depthwise(Size const& s, T const* x, T const* weight, T* y) {
   std::int64_t const taps = s.kh * s.kw, pixels = s.n * s.oh * s.ow;
@@ -255,6 +233,8 @@ template <class Size, class T> void conv_forward(Size const& s, T const* x, T co
       winograd_weight(exchanged.data(), s.c, s.o, false, u.data());
       return winograd_forward(tiles, x, u.data(), y);
     }
+  if constexpr (std::is_same_v<T, float>)
+    if (StridedWinogradTiles<Size> const tiles(s); tiles.serve()) return strided_winograd_forward(tiles, x, weight, y);
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>)
     if (dnnl_conv(DnnlConvKind::forward, s, x, weight, y)) return;
@@ -276,6 +256,8 @@ template <class Size, class T> void conv_input(Size const& s, T const* y, T cons
         return winograd_forward(tiles, y, u.data(), x);
       }
     }
+  if constexpr (std::is_same_v<T, float>)
+    if (StridedWinogradTiles<Size> const tiles(s); tiles.serve()) return strided_winograd_input(tiles, y, weight, x);
 #if RIG_USE_DNNL
   if constexpr (std::is_same_v<T, float>) {
     // With stride 1 it is a convolution with the mirrored weight, for which oneDNN has the faster code: worth it where the
@@ -296,6 +278,8 @@ template <class Size, class T> void conv_input(Size const& s, T const* y, T cons
 template <class Size, class T> void conv_weight(Size const& s, T const* x, T const* y, T* weight) {
   if constexpr (std::is_same_v<T, float>)
     if (WinogradTiles<Size> const tiles(s); tiles.serve()) return winograd_gradient(tiles, x, y, weight);
+  if constexpr (std::is_same_v<T, float>)
+    if (StridedWinogradTiles<Size> const tiles(s); tiles.serve()) return strided_winograd_gradient(tiles, x, y, weight);
   conv_weight_columns(s, x, y, weight);
 }
 

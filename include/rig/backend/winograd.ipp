@@ -15,6 +15,36 @@
 
 namespace rig::inline RIG_ABI::detail {
 
+/// Calls body(first, count) for strips of [0, total), on all threads.
+template <class F> void parallel_strips(std::int64_t total, std::int64_t strip, F const& body) {
+  parallel_tiles((total + strip - 1) / strip, [&](std::int64_t i) { body(i * strip, std::min(strip, total - i * strip)); });
+}
+
+/// [o, taps, c] to [c, taps, o], with the taps in the opposite order if `mirrored`.
+template <class T> void exchange_weight(std::int64_t os, std::int64_t taps, std::int64_t cs, bool mirrored, T const* weight, T* to) {
+  constexpr std::int64_t side = 16;
+  parallel_strips(cs, side, [&](std::int64_t c0, std::int64_t wide) {
+    for (std::int64_t o0 = 0; o0 < os; o0 += side) {
+      std::int64_t const high = std::min(side, os - o0);
+      T square[side][side];
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        T const* from = weight + (o0 * taps + (mirrored ? taps - 1 - tap : tap)) * cs + c0;
+        for (std::int64_t o = 0; o < high; ++o)
+          for (std::int64_t c = 0; c < wide; ++c) square[c][o] = from[o * taps * cs + c];
+        for (std::int64_t c = 0; c < wide; ++c) std::copy(square[c], square[c] + high, to + ((c0 + c) * taps + tap) * os + o0);
+      }
+    }
+  });
+}
+
+/// values[0..count) += those of the other parts, in order.
+inline void add_parts(float* values, std::int64_t parts, std::int64_t count) {
+  parallel_strips(count, 16384, [&](std::int64_t first, std::int64_t many) {
+    for (std::int64_t i = 1; i < parts; ++i)
+      for (std::int64_t e = first; e < first + many; ++e) values[e] += values[i * count + e];
+  });
+}
+
 /// The transforms along one axis: data 6 -> 6, weight 3 -> 6, result 6 -> 4, and the transposes of the last two. Arguments lie
 /// `step` apart; `count` neighbouring numbers, the channels, are done alike.
 struct Winograd {
@@ -257,11 +287,7 @@ template <class Size> void winograd_gradient(WinogradTiles<Size> const& tiles, f
         for (std::int64_t p = 0; p < Winograd::points; ++p) multiply(p, first > begin, many, m.data(), v.data(), u.data() + i * values);
       }
     });
-    parallel_tiles(Winograd::points, [&](std::int64_t p) {
-      float* const to = u.data() + p * s.c * s.o;
-      for (std::int64_t i = 1; i < parts; ++i)
-        for (std::int64_t e = 0; e < s.c * s.o; ++e) to[e] += to[i * values + e];
-    });
+    add_parts(u.data(), parts, values);
     return winograd_weight_back(u.data(), s.o, s.c, weight);
   }
   std::int64_t const strip = 16, block = std::clamp<std::int64_t>((1 << 22) / (Winograd::points * (s.c + s.o)) / strip * strip, 64, 1024);

@@ -210,7 +210,15 @@ template <class T> struct BiasAct {
     });
     return y;
   }
-  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x, Var<T> b) const {
+  std::array<Var<T>, 2> vjps(std::array<bool, 2> const& wanted, Var<T> gy, Var<T> y, Var<T> x, Var<T> b) const {
+    std::array<Var<T>, 2> g;
+    if (wanted[0] || !sums_slopes(gy)) g[0] = before_bias(gy, y, x, b);
+    if (wanted[1]) g[1] = bias_gradient(gy, y, b, g[0]);
+    return g;
+  }
+
+  /// The gradient of what the bias is added to, x, and of the sum.
+  Var<T> before_bias(Var<T> const& gy, Var<T> const& y, Var<T> const& x, Var<T> const& b) const {
     if (slope_shows()) return apply(slope(y), gy);
     Var<T> const z = b ? x + b : x;
     Var<T> const gx = gain * (gy * apply(Activate<T>{activation, alpha, 1}, z));
@@ -218,9 +226,12 @@ template <class T> struct BiasAct {
                ? gx * apply(Unary<T, Inside<T>>{{-limit, limit}}, gain * apply(Activate<T>{activation, alpha, 0}, z.detach()))
                : gx;
   }
-  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> b) const {
-    return slope_shows() ? apply(BiasActSlopeSum<T>{slope(y)}, gy) : sum_to(vjp(wrt<0>{}, gy, y, x, b), b.shape());
+  /// The gradient of b, given that of the sum where it is not made from gy and y at once.
+  Var<T> bias_gradient(Var<T> const& gy, Var<T> const& y, Var<T> const& b, Var<T> const& gx) const {
+    return sums_slopes(gy) ? apply(BiasActSlopeSum<T>{slope(y)}, gy) : sum_to(gx, b.shape());
   }
+  /// A device sums slopes on their way; the CPU sums the gradient that it has made for x.
+  bool sums_slopes(Var<T> const& gy) const { return slope_shows() && !gy.device().is_cpu(); }
 
   /// The output tells the slope.
   bool slope_shows() const { return piecewise_linear(activation) && gain > 0 && alpha >= 0; }

@@ -464,19 +464,20 @@ template <class T> struct NoiseBiasAct {
     });
     return y;
   }
-  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    return act.vjp(wrt<0>{}, gy, y, before(x, noise, strength), b);
-  }
-  Var<T> vjp(wrt<1>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    Var<T> const gx = vjp(wrt<0>{}, gy, y, x, noise, strength, b);
-    return strength.size() == 1 ? sum_to(gx, noise.shape()) * strength : sum_to(gx * strength, noise.shape());
-  }
-  Var<T> vjp(wrt<2>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    Var<T> const gx = vjp(wrt<0>{}, gy, y, x, noise, strength, b);
-    return sum_to((strength.size() == 1 ? sum_to(gx, noise.shape()) : gx) * noise, strength.shape());
-  }
-  Var<T> vjp(wrt<3>, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength, Var<T> b) const {
-    return act.vjp(wrt<1>{}, gy, y, before(x, noise, strength), b);
+  std::array<Var<T>, 4> vjps(std::array<bool, 4> const& wanted, Var<T> gy, Var<T> y, Var<T> x, Var<T> noise, Var<T> strength,
+                             Var<T> b) const {
+    std::array<Var<T>, 4> g;
+    Var<T> gx;
+    if (wanted[0] || wanted[1] || wanted[2] || !act.sums_slopes(gy)) gx = act.before_bias(gy, y, before(x, noise, strength), b);
+    if (wanted[0]) g[0] = gx;
+    if (wanted[1] || wanted[2]) {
+      bool const one = strength.size() == 1;
+      Var<T> const by_pixel = one ? sum_to(gx, noise.shape()) : gx;
+      if (wanted[1]) g[1] = one ? by_pixel * strength : sum_to(gx * strength, noise.shape());
+      if (wanted[2]) g[2] = sum_to(by_pixel * noise, strength.shape());
+    }
+    if (wanted[3]) g[3] = act.bias_gradient(gy, y, b, gx);
+    return g;
   }
 
  private:
