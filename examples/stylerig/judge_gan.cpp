@@ -11,6 +11,7 @@
 #include "rig/gan/picture_set.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/ops/arithmetic.hpp"
+#include "rig/ops/gather.hpp"
 #include "rig/ops/progressive.hpp"
 #include "world.hpp"
 
@@ -30,7 +31,7 @@ struct Features {
   std::function<Tensor<float>(Tensor<float> const& pictures)> of;
 };
 
-Tensor<float> mapped(Tensor<float> const& x, float scale, float shift) { return affine(Var<float>(x), scale, shift).value(); }
+Tensor<float> rescaled(Tensor<float> const& x, float scale, float shift) { return affine(Var<float>(x), scale, shift).value(); }
 
 std::vector<Features> features_of(JudgeGanOptions const& o, std::int64_t side, Device const& device) {
   std::vector<Features> all;
@@ -46,7 +47,14 @@ std::vector<Features> features_of(JudgeGanOptions const& o, std::int64_t side, D
           " pixels and 3 channels, found ", d->resolution, " and ", d->image_channels);
     all.push_back({"discriminator",
                    str(d->epilogue.fc.weight.dim(0), " features that the last layer of ", o.discriminator, " makes scores of"),
-                   [=](Tensor<float> const& x) { return d->features(Var<float>(mapped(x, 2, -1))).value(); }});
+                   [=](Tensor<float> const& x) {
+                     // A last batch that does not divide into the groups that see one another is filled up with its own pictures.
+                     std::int64_t const n = x.dim(0), group = std::max(1, d->epilogue.stddev_group);
+                     Tensor<int> whole({(n + group - 1) / group * group});
+                     for (int i = 0; i < int(whole.size()); ++i) whole.mutate()[i] = i % int(n);
+                     auto const pictures = gather(Var<float>(rescaled(x, 2, -1)), whole.to(x.device()));
+                     return d->features(pictures).value().rows(0, n);
+                   }});
   }
   int const block = int(std::max<std::int64_t>(1, side / 16));
   all.push_back({"coarse pixels", str("the picture at ", side / block, " pixels, ", 3 * (side / block) * (side / block), " numbers"),
@@ -77,9 +85,9 @@ Tensor<float> as_bytes(Tensor<float> const& pictures) {
   return x;
 }
 
-class Judge {
+class GanJudge {
  public:
-  Judge(Context const& context, JudgeGanOptions const& o)
+  GanJudge(Context const& context, JudgeGanOptions const& o)
       : context_(context), o_(o), world_(load_world(o.generator, context, o.world)), side_(world_.handle.resolution) {
     check(world_.network.image_channels() == 3, o.generator, ": expected a generator of pictures with 3 channels, this one makes ",
           world_.network.image_channels());
@@ -126,7 +134,7 @@ class Judge {
     return {std::move(name), n, [this, start, step](std::int64_t first, std::int64_t m) {
               std::vector<int> items;
               for (std::int64_t i = first; i < first + m; ++i) items.push_back(int(start + step * i));
-              return mapped(real_.batch(items, context_.target()), 0.5f, 0.5f);
+              return rescaled(real_.batch(items, context_.target()), 0.5f, 0.5f);
             }};
   }
   Source changed(Source of, std::string name, std::function<Tensor<float>(Tensor<float> const&)> how) const {
@@ -157,7 +165,7 @@ class Judge {
     auto const coarser = [](Tensor<float> const& x) { return upscale2d(downscale2d(Var<float>(x))).value(); };
     auto const noise = [this, stream = std::uint64_t(0)](Tensor<float> const& x) mutable {
       Rng rng = Rng(context_.seed).split(0x401e + stream++);
-      return mapped(randn<float>(x.shape(), rng, x.device()), 0.25f, 0.5f);
+      return rescaled(randn<float>(x.shape(), rng, x.device()), 0.25f, 0.5f);
     };
     Tensor<float> const coarse = describe(f, changed(other, "half resolution", coarser)),
                         noisy = describe(f, changed(other, "noise", noise));
@@ -246,7 +254,7 @@ class Judge {
       std::vector<std::string> captions{str("seed ", seeds(i, 1)[0])};
       for (auto const& kind : neighbours_)
         for (auto const& [distance, item] : kind.lists[std::size_t(i)]) {
-          cells.push_back(resized(to_canvas(mapped(real_.batch({item}), 0.5f, 0.5f)), width));
+          cells.push_back(resized(to_canvas(rescaled(real_.batch({item}), 0.5f, 0.5f)), width));
           captions.push_back(number(distance));
         }
       sheet.row("", std::move(cells), std::move(captions));
@@ -347,7 +355,7 @@ void add_judge_gan(CLI::App& app, Context& context) {
       "--discriminator gan/discriminator.safetensors");
   verb->callback([&context, o] {
     if (context.out.empty()) context.out = "judge";
-    context.action = [&context, o] { return Judge(context, *o).run(); };
+    context.action = [&context, o] { return GanJudge(context, *o).run(); };
   });
 }
 
