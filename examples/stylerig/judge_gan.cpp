@@ -6,7 +6,7 @@
 #include "chart.hpp"
 #include "faces/face_nets.hpp"
 #include "program.hpp"
-#include "report.hpp"
+#include "picture_report.hpp"
 #include "rig/gan/frechet.hpp"
 #include "rig/gan/picture_set.hpp"
 #include "rig/nn/discriminator_loader.hpp"
@@ -310,13 +310,7 @@ class GanJudge {
         "another.");
     page.charts(nearest_charts_);
     page.picture(context_.out + "/nearest.png", "generated pictures and the real ones that are nearest");
-    if (!real_.skipped.empty()) {
-      std::vector<std::vector<std::string>> left;
-      for (std::size_t i = 0; i < std::min<std::size_t>(100, real_.skipped.size()); ++i)
-        left.push_back({real_.skipped[i].name, real_.skipped[i].why});
-      page.heading("Files left out");
-      page.table({"file", "why"}, left, str(real_.skipped.size(), " files could not be used"));
-    }
+    report_skipped(page, real_);
     page.save(context_.out + "/report.html", context_.out + "/report.json", numbers_);
   }
 

@@ -4,7 +4,7 @@
 
 #include "chart.hpp"
 #include "program.hpp"
-#include "report.hpp"
+#include "picture_report.hpp"
 #include "rig/gan/training.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
@@ -113,13 +113,7 @@ class GanRun {
     std::vector<std::vector<std::string>> rows;
     for (auto const& [k, v] : train::to_settings(o_.training)) rows.push_back({k, v});
     page.table({"option", "value"}, rows);
-    if (!pictures_.skipped.empty()) {
-      std::vector<std::vector<std::string>> left;
-      for (std::size_t i = 0; i < std::min<std::size_t>(100, pictures_.skipped.size()); ++i)
-        left.push_back({pictures_.skipped[i].name, pictures_.skipped[i].why});
-      page.heading("Files left out");
-      page.table({"file", "why"}, left, str(pictures_.skipped.size(), " files could not be used"));
-    }
+    report_skipped(page, pictures_);
     log_.write_csv(file("curves.csv"));
     page.save(file("report.html"), file("report.json"), numbers(kimg));
   }
