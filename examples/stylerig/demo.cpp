@@ -181,7 +181,7 @@ class Demo {
                             training_hooks(context_, "train rig", folder_ + "/run/rig-all.checkpoint.safetensors", 250, rig_log_));
     if (!trained.finished) return false;
     NamedJudge const judge = choose_judge(world, r, judge_run(world), context_.target());
-    stylerig::Rig rig = assemble(world, r, {trained}, p, &judge, context_.seed, world.truth ? 200 : 50);
+    stylerig::Rig rig = assemble(world, r, {trained}, p, &judge, context_.seed, world.truth ? 200 : 24, world.truth ? 17 : 9);
     stylerig::save_rig(folder_ + "/run/rig.safetensors", rig);
     rig_log_.write_csv(folder_ + "/run/rig.csv");
     clock_.lap("RigNet");

@@ -51,9 +51,9 @@ Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t 
 }
 
 stylerig::Rig assemble(World const& world, stylerig::TrainedReconstruction const& r, std::vector<stylerig::TrainedRig> const& networks,
-                       Tensor<float> const& p, NamedJudge const* calibrate, std::uint64_t seed, std::int64_t codes) {
+                       Tensor<float> const& p, NamedJudge const* calibrate, std::uint64_t seed, std::int64_t codes, int steps) {
   stylerig::Rig rig = stylerig::make_rig(r, networks, p);
-  if (calibrate) stylerig::calibrate(rig, fresh_codes(world, codes, seed, purpose_calibration), calibrate->ask);
+  if (calibrate) stylerig::calibrate(rig, fresh_codes(world, codes, seed, purpose_calibration), calibrate->ask, steps);
   return rig;
 }
 

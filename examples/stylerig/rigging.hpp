@@ -33,10 +33,11 @@ NamedJudge choose_judge(World const& world, rig::stylerig::TrainedReconstruction
 rig::Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t seed, std::uint64_t purpose);
 inline constexpr std::uint64_t purpose_calibration = 1, purpose_sources = 2, purpose_targets = 3, purpose_spread = 4, purpose_sheet = 5;
 
-/// A rig put together from networks trained on `corpus`, calibrated by a judge on so many fresh codes if `calibrate`.
+/// A rig put together from networks trained on `corpus`, calibrated by a judge on so many fresh codes and steps of every axis if
+/// `calibrate`.
 rig::stylerig::Rig assemble(World const& world, rig::stylerig::TrainedReconstruction const& r,
                             std::vector<rig::stylerig::TrainedRig> const& networks, rig::Tensor<float> const& p,
-                            NamedJudge const* calibrate, std::uint64_t seed, std::int64_t codes = 200);
+                            NamedJudge const* calibrate, std::uint64_t seed, std::int64_t codes = 200, int steps = 17);
 
 // ---- transfer and edit --------------------------------------------------------------------------------------------
 struct TransferOptions {
