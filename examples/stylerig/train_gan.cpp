@@ -3,8 +3,8 @@
 #include <filesystem>
 
 #include "chart.hpp"
-#include "program.hpp"
 #include "picture_report.hpp"
+#include "program.hpp"
 #include "rig/gan/training.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
@@ -153,12 +153,14 @@ int train(Context const& context, TrainGanOptions const& o) {
   hooks.snapshot = [&](gan::Gan& g, std::int64_t iteration) { run.snapshot(g, iteration); };
   auto told = context.progress("train gan");
   auto began = std::chrono::steady_clock::now();
+  std::int64_t before = -1;
   hooks.progress = [&](std::int64_t done, std::int64_t total, std::string const&) {
     std::string note;
-    if (done % hooks.log_every == 0) {
+    if (before < 0) before = done - 1;
+    if (done % hooks.log_every == 0 || done == total) {
       auto const now = std::chrono::steady_clock::now();
-      double const rate = double(hooks.log_every * t.batch) / std::chrono::duration<double>(now - began).count();
-      began = now;
+      double const rate = double((done - before) * t.batch) / std::chrono::duration<double>(now - began).count();
+      began = now, before = done;
       log.add("pictures per second", done, rate);
       log.add("memory, MB", done, double(peak_memory()) / 1048576);
       note =
@@ -229,26 +231,28 @@ void add_train_gan(CLI::App& app, Context& context) {
       "  stylerig train-gan portraits --run gan --mirror --kimg 1000\n"
       "  stylerig sample gan/generator.safetensors --seeds 0-31 --psi 0.7");
   verb->callback([&context, o, given, verb] {
-    gan::GanTraining t = gan::GanTraining::for_resolution(o->resolution, o->batch);
-    gan::GanTraining const& g = *given;
-    auto take = [&](char const* name, auto& value, auto const& wanted) {
-      if (verb->count(name)) value = wanted;
+    context.action = [&context, o, given, verb] {
+      gan::GanTraining t = gan::GanTraining::for_resolution(o->resolution, o->batch);
+      gan::GanTraining const& g = *given;
+      auto take = [&](char const* name, auto& value, auto const& wanted) {
+        if (verb->count(name)) value = wanted;
+      };
+      take("--kimg", t.kimg, g.kimg), take("--mirror", t.mirror, g.mirror), take("--mixing", t.mixing, g.mixing);
+      take("--latent", t.z_dim, g.z_dim), take("--code", t.w_dim, g.w_dim), take("--mapping-layers", t.mapping_layers, g.mapping_layers);
+      take("--channel-base", t.channel_base, g.channel_base), take("--channel-max", t.channel_max, g.channel_max);
+      take("--rate", t.losses.rate, g.losses.rate), take("--gamma", t.losses.gamma, g.losses.gamma);
+      take("--r1-interval", t.losses.r1_interval, g.losses.r1_interval);
+      take("--path-weight", t.losses.path_weight, g.losses.path_weight);
+      take("--path-interval", t.losses.path_interval, g.losses.path_interval);
+      take("--average-kimg", t.losses.average_kimg, g.losses.average_kimg);
+      t.augment = nn::augment_preset(o->augment);
+      take("--augment-p", t.strength, g.strength), take("--augment-start", t.first_strength, g.first_strength);
+      take("--augment-target", t.adaptive.target, g.adaptive.target), take("--augment-kimg", t.adaptive.kimg, g.adaptive.kimg);
+      if (!o->start.empty()) t.losses.average_ramp = 0;  // the average that is taken over is a good one
+      t.seed = context.seed;
+      o->training = t;
+      return train(context, *o);
     };
-    take("--kimg", t.kimg, g.kimg), take("--mirror", t.mirror, g.mirror), take("--mixing", t.mixing, g.mixing);
-    take("--latent", t.z_dim, g.z_dim), take("--code", t.w_dim, g.w_dim), take("--mapping-layers", t.mapping_layers, g.mapping_layers);
-    take("--channel-base", t.channel_base, g.channel_base), take("--channel-max", t.channel_max, g.channel_max);
-    take("--rate", t.losses.rate, g.losses.rate), take("--gamma", t.losses.gamma, g.losses.gamma);
-    take("--r1-interval", t.losses.r1_interval, g.losses.r1_interval);
-    take("--path-weight", t.losses.path_weight, g.losses.path_weight);
-    take("--path-interval", t.losses.path_interval, g.losses.path_interval);
-    take("--average-kimg", t.losses.average_kimg, g.losses.average_kimg);
-    t.augment = nn::augment_preset(o->augment);
-    take("--augment-p", t.strength, g.strength), take("--augment-start", t.first_strength, g.first_strength);
-    take("--augment-target", t.adaptive.target, g.adaptive.target), take("--augment-kimg", t.adaptive.kimg, g.adaptive.kimg);
-    if (!o->start.empty()) t.losses.average_ramp = 0;  // the average that is taken over is a good one
-    t.seed = context.seed;
-    o->training = t;
-    context.action = [&context, o] { return train(context, *o); };
   });
 }
 

@@ -364,21 +364,67 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   check_failure("transfer " + g + " --run run", 1, {"setup.json"});
 }
 
-TEST_CASE("judge-gan: distances beside their baselines, sheets, and the same numbers twice") {
-  Scratch& s = scratch();
-  std::string const g = generator(1);
-  fs::create_directories(s / "real");
+/// A folder of smooth pictures of two colours each, 20 by 18 pixels, and a file that is none.
+void make_pictures(std::string const& folder, int count) {
+  fs::create_directories(folder);
   Rng rng(11);
-  for (int i = 0; i < 24; ++i) {
-    // Smooth pictures of two colours each, 20 by 18 pixels.
+  for (int i = 0; i < count; ++i) {
     Tensor<float> p({18, 20, 3});
     float* x = p.mutate();
     float ends[6];
     for (float& e : ends) e = float(rng.uniform());
     for (int k = 0; k < 18 * 20 * 3; ++k) x[k] = ends[k % 3] + (ends[3 + k % 3] - ends[k % 3]) * float(k / 3 % 20) / 19;
-    io::save_png((s / "real") + "/" + std::to_string(100 + i) + ".png", p);
+    io::save_png(folder + "/" + std::to_string(100 + i) + ".png", p);
   }
-  write(s / "real/broken.png", "no picture");
+  write(folder + "/broken.png", "no picture");
+}
+
+TEST_CASE("train-gan: a run with its files, gone on with, and what it refuses") {
+  Scratch& s = scratch();
+  make_pictures(s / "portraits", 10);
+  std::string const options =
+      "train-gan portraits --resolution 16 --batch 4 --channel-base 128 --channel-max 8 --latent 8 --code 8 --mirror --snapshot-kimg 0.02 "
+      "--seed 3 ";
+  Json const j = json_of(options + "--run gan --kimg 0.02");
+  CHECK(j.at("kimg").get<double>() == doctest::Approx(0.02));
+  CHECK(j.at("pictures") == 10);
+  CHECK(j.at("skipped") == 1);
+  CHECK(j.at("options").at("resolution") == "16");
+  for (char const* curve : {"generator loss", "discriminator loss", "r1", "path length", "augmentation", "pictures per second"}) {
+    INFO(curve);
+    CHECK(j.at("last").at(curve).is_number());
+  }
+  for (char const* file : {"samples/000000.png", "samples-0.7.png", "real.png"}) CHECK(io::load_image((s / "gan/") + file).dim(1) == 160);
+  std::string const page = text_of(s / "gan/report.html");
+  CHECK(page.find("broken.png") != std::string::npos);
+  CHECK(page.find("discriminator loss") != std::string::npos);
+  Json const more = json_of(options + "--run gan --kimg 0.04");
+  CHECK(more.at("kimg").get<double>() == doctest::Approx(0.04));
+  Json const whole = json_of(options + "--run gan2 --kimg 0.04");
+  auto hash = [&](char const* file) { return json_of(std::string("info ") + file).at("hash"); };
+  CHECK(hash("gan/generator.safetensors") == hash("gan2/generator.safetensors"));
+  json_of("sample gan/generator.safetensors --seeds 0-3 --psi 0.5 --out gan/sheet.png");
+  json_of("convert gan/generator.safetensors gan/half.safetensors --half");
+  CHECK(fs::file_size(s / "gan/half.safetensors") < fs::file_size(s / "gan/generator.safetensors"));
+
+  Result const other = stylerig(options + "--run gan --gamma 3");
+  CHECK(other.status == 1);
+  CHECK(other.err.find("stylerig: gan/checkpoint.safetensors: was made by another run: its training.losses.gamma is") != std::string::npos);
+  check_failure("train-gan portraits --run gan3 --resolution 48", 1, {"power of two", "48"});
+  check_failure("train-gan nowhere --run gan3", 1, {"nowhere"});
+  fs::create_directories(s / "none");
+  check_failure("train-gan none --run gan3", 1, {"none", "found nothing"});
+  Result const small = stylerig("train-gan portraits --run gan3 --resolution 64");
+  CHECK(small.status == 1);
+  CHECK(small.err.find("stylerig: portraits: none of the 11 pictures can be used") != std::string::npos);
+  CHECK(small.err.find("smaller than 64 x 64") != std::string::npos);
+  check_failure("train-gan portraits --augment all", 2, {"--augment"});
+}
+
+TEST_CASE("judge-gan: distances beside their baselines, sheets, and the same numbers twice") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  make_pictures(s / "real", 24);
   nn::DiscriminatorOptions o{.resolution = 16, .channel_base = 128, .channel_max = 8};
   Rng other(2);
   nn::Discriminator<float> d(o, other);

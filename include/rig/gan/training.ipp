@@ -173,7 +173,7 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
     iterate(networks, done, real, draws, meter, device.is_cpu() || done % 16 == 0);  // reading a loss waits for a GPU
     if (adaptive) strength.next(o.batch);
     ++done;
-    if (hooks.log && hooks.log_every > 0 && done % hooks.log_every == 0) {
+    if (hooks.log && hooks.log_every > 0 && (done % hooks.log_every == 0 || done == total)) {
       meter.flush(*hooks.log, done);
       hooks.log->add("augmentation", done, strength.p);
       if (adaptive) hooks.log->add("sign of real", done, strength.last_sign);
