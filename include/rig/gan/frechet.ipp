@@ -69,10 +69,11 @@ RIG_INLINE double frechet_distance(Tensor<double> const& mean1, Tensor<double> c
   auto const one = detail::matrix_of(c1), two = detail::matrix_of(c2);
   // (C1 C2)^(1/2) has the eigenvalues of (S C2 S)^(1/2) with S = C1^(1/2), which is symmetric. What rounding makes negative is 0.
   auto const first = detail::eigen_of(one, true);
-  Eigen::VectorXd const roots = first.eigenvalues().cwiseMax(0).cwiseSqrt();
+  auto const root = [](double v) { return v > 0 ? std::sqrt(v) : 0.0; };
+  Eigen::VectorXd const roots = first.eigenvalues().unaryExpr(root);
   detail::RowMatrix const s = first.eigenvectors() * roots.asDiagonal() * first.eigenvectors().transpose();
   detail::RowMatrix const product = s * two * s;
-  double const shared = detail::eigen_of((product + product.transpose()) / 2, false).eigenvalues().cwiseMax(0).cwiseSqrt().sum();
+  double const shared = detail::eigen_of((product + product.transpose()) / 2, false).eigenvalues().unaryExpr(root).sum();
   double const apart = (detail::matrix_of(m1) - detail::matrix_of(m2)).squaredNorm();
   return std::max(0.0, apart + one.trace() + two.trace() - 2 * shared);
 }
