@@ -95,3 +95,20 @@ TEST_CASE("frechet_distance says what it expected") {
   CHECK(contains(message_of([&] { frechet_distance(m, matrix(2, {1, 0, 0, 1}), m, matrix(1, {1})); }), "[2, 2]"));
   CHECK(contains(message_of([&] { frechet_distance(m, matrix(2, {1, 0, 0, NAN}), m, matrix(2, {1, 0, 0, 1})); }), "not finite"));
 }
+
+TEST_CASE("frechet_distance: the same bits for any number of threads") {
+  Rng rng(8);
+  Tensor<float> const a = randn<float>({400, 160}, rng), b = randn<float>({300, 160}, rng);
+  double seen[3];
+  int const threads[3] = {1, 2, 3};
+  for (int k = 0; k < 3; ++k) {
+    set_threads(threads[k]);
+    gan::FeatureStatistics x, y;
+    x.add(a), y.add(b);
+    seen[k] = gan::frechet_distance(x, y);
+  }
+  set_threads(0);
+  CHECK(seen[0] > 0);
+  CHECK(seen[0] == seen[1]);
+  CHECK(seen[0] == seen[2]);
+}

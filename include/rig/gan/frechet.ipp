@@ -3,6 +3,7 @@
 #include <Eigen/Eigenvalues>
 #include <cmath>
 
+#include "rig/core/launch.hpp"
 #include "rig/gan/frechet.hpp"
 
 namespace rig::inline RIG_ABI::gan {
@@ -12,8 +13,21 @@ using RowMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::R
 
 inline Eigen::Map<RowMatrix const> matrix_of(Tensor<double> const& t) { return {t.data(), t.dim(0), t.rank() == 2 ? t.dim(1) : 1}; }
 
+/// Runs f, which must not throw, on one thread. By itself Eigen divides a product in ways that depend on the number of threads;
+/// within a parallel region it does not.
+template <class F> void on_one_thread(F const& f) {
+  struct First {
+    F const* f;
+    void operator()(std::int64_t i) const {
+      if (i == 0) (*f)();
+    }
+  };
+  for_each_on_cpu(2, First{&f});
+}
+
 inline Eigen::SelfAdjointEigenSolver<RowMatrix> eigen_of(RowMatrix const& m, bool vectors) {
-  Eigen::SelfAdjointEigenSolver<RowMatrix> s(m, vectors ? Eigen::ComputeEigenvectors : Eigen::EigenvaluesOnly);
+  Eigen::SelfAdjointEigenSolver<RowMatrix> s(m.rows());
+  on_one_thread([&] { s.compute(m, vectors ? Eigen::ComputeEigenvectors : Eigen::EigenvaluesOnly); });
   check(s.info() == Eigen::Success, "frechet_distance: the eigenvalues of a covariance were not found");
   return s;
 }
@@ -35,7 +49,8 @@ RIG_INLINE void FeatureStatistics::add(Tensor<float> const& features) {
   Eigen::Map<detail::RowMatrix> scatter(scatter_.mutate(), d, d);
   Eigen::RowVectorXd const apart = mean - all;
   double const before = double(count_), now = double(n);
-  scatter.noalias() += values.transpose() * values + before * now / (before + now) * apart.transpose() * apart;
+  detail::on_one_thread(
+      [&] { scatter.noalias() += values.transpose() * values + before * now / (before + now) * apart.transpose() * apart; });
   all += now / (before + now) * apart;
   count_ += n;
 }
@@ -71,8 +86,11 @@ RIG_INLINE double frechet_distance(Tensor<double> const& mean1, Tensor<double> c
   auto const first = detail::eigen_of(one, true);
   auto const root = [](double v) { return v > 0 ? std::sqrt(v) : 0.0; };
   Eigen::VectorXd const roots = first.eigenvalues().unaryExpr(root);
-  detail::RowMatrix const s = first.eigenvectors() * roots.asDiagonal() * first.eigenvectors().transpose();
-  detail::RowMatrix const product = s * two * s;
+  detail::RowMatrix product;
+  detail::on_one_thread([&] {
+    detail::RowMatrix const s = first.eigenvectors() * roots.asDiagonal() * first.eigenvectors().transpose();
+    product = s * two * s;
+  });
   double const shared = detail::eigen_of((product + product.transpose()) / 2, false).eigenvalues().unaryExpr(root).sum();
   double const apart = (detail::matrix_of(m1) - detail::matrix_of(m2)).squaredNorm();
   return std::max(0.0, apart + one.trace() + two.trace() - 2 * shared);
