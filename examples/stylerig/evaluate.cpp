@@ -36,7 +36,9 @@ void add_evaluate(CLI::App& app, Context& context) {
   verb->add_option("--run", o->run, "Folder of the run (default run)");
   verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
   verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
-  verb->add_option("--judge", o->judge, "Another run, trained on another corpus, whose network judges, from codes or from pictures (default: the truth where it is known)");
+  verb->add_option(
+      "--judge", o->judge,
+      "Another run, trained on another corpus, whose network judges, from codes or from pictures (default: the truth where it is known)");
   verb->add_option("--pairs", o->evaluation.pairs, "Ordered pairs of codes (default 1000)")->check(CLI::Range(2, 1000000));
   verb->add_option("--sweep-codes", o->evaluation.sweep_codes, "Codes swept along each axis; 0 for no sweeps (default 200)")
       ->check(CLI::NonNegativeNumber);

@@ -5,8 +5,8 @@
 
 #include "chart.hpp"
 #include "faces/face_nets.hpp"
-#include "program.hpp"
 #include "picture_report.hpp"
+#include "program.hpp"
 #include "rig/gan/frechet.hpp"
 #include "rig/gan/picture_set.hpp"
 #include "rig/nn/discriminator_loader.hpp"
