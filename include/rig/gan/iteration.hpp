@@ -84,8 +84,8 @@ class GanIteration {
     optimise_generator.prepare(networks.generator), optimise_discriminator.prepare(networks.discriminator);
   }
 
-  /// Iteration `number`, from 0, on real pictures [n, r, r, c]. Every loss that `check_loss` says is read and must be finite: an
-  /// Error names it before anything is changed. Deterministic.
+  /// Iteration `number`, from 0, on real pictures [n, r, r, c]. With `check_loss` every loss is read, and an Error names the first
+  /// that is not finite, before its step is taken. Deterministic.
   void operator()(Gan& g, std::int64_t number, V const& real, GanDraws& draws, GanObserver& seen, bool check_loss = true) {
     check_loss_ = check_loss, number_ = number;
     generator_phase(g, draws, seen);
