@@ -130,7 +130,6 @@ class Demo {
       place_on_landmarks(setup_, model, items.landmarks_of(items.items(stylerig::Split::train)));
     else
       place_as_aligned(setup_, model);
-    setup_.truncation = world.psi;
     auto const face = setup_.loss(model, context_.target());
     make_folder(folder_ + "/run");
     auto trained = stylerig::train_reconstruction(

@@ -40,6 +40,7 @@ class GanRun {
         str("samples/", std::string(6 - std::min<std::size_t>(6, str(std::llround(kimg)).size()), '0'), std::llround(kimg), ".png");
     write_sheet(g.average, 1, name, kimg);
     if (sheets_.empty() || sheets_.back().first != name) sheets_.push_back({name, kimg});
+    write_real();
     if (iteration == 0) return;
     write_sheet(g.average, 0.7, "samples-0.7.png", kimg);
     io::Metadata const origin{{"command", context_.command}, {"pictures", pictures_.hash()}, {"kimg", str(kimg)}};
@@ -53,12 +54,6 @@ class GanRun {
       if (e.path().extension() == ".png")
         sheets_.push_back({"samples/" + e.path().filename().string(), std::atof(e.path().stem().string().c_str())});
     std::sort(sheets_.begin(), sheets_.end());
-  }
-  void write_real() const {
-    std::vector<int> items;
-    Rng rng = Rng(o_.training.seed).split(0x4ea1);
-    for (std::int64_t i = 0; i < o_.columns * o_.rows; ++i) items.push_back(int(rng.below(pictures_.size())));
-    save(pictures_.batch(items), "real.png", {{"Pictures", pictures_.hash()}});
   }
   Json numbers(double kimg) const {
     Json options = Json::object(), last = Json::object();
@@ -77,6 +72,12 @@ class GanRun {
   void write_sheet(nn::StyleGAN2<float> const& g, double psi, std::string const& name, double kimg) const {
     save(g(Var<float>(latents_.to(g.device())), {}, {.psi = psi}, {.noise = nn::Noise::stored}).value(), name,
          {{"Kimg", str(kimg)}, {"Truncation", str(psi)}});
+  }
+  void write_real() const {
+    std::vector<int> items;
+    Rng rng = Rng(o_.training.seed).split(0x4ea1);
+    for (std::int64_t i = 0; i < o_.columns * o_.rows; ++i) items.push_back(int(rng.below(pictures_.size())));
+    save(pictures_.batch(items), "real.png", {{"Pictures", pictures_.hash()}});
   }
   void save(Tensor<float> const& pictures, std::string const& name, io::Texts texts) const {
     make_folder_of(file(name));
@@ -133,16 +134,15 @@ int train(Context const& context, TrainGanOptions const& o) {
     return gan::load_pictures(o.pictures, t.resolution, context.stop, [&](std::int64_t done, std::int64_t n) { told(done, n, {}); });
   }();
   if (train::stop_asked(context.stop)) return context.stopped("nothing is written; the same command starts again");
-  make_folder(o.run + "/samples");
   std::string const checkpoint = o.run + "/checkpoint.safetensors";
   if (o.fresh) {
     fs::remove(checkpoint);
     fs::remove_all(o.run + "/samples");
   }
+  make_folder(o.run + "/samples");
   train::Log log;
   GanRun run(context, o, pictures, log);
-  run.write_real();
-  if (fs::exists(o.run + "/samples")) run.find_sheets();
+  run.find_sheets();
 
   auto every = [&](double kimg) { return std::max<std::int64_t>(1, std::llround(kimg * 1000 / double(t.batch))); };
   gan::GanHooks hooks;
