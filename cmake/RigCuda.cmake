@@ -11,7 +11,10 @@ enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 # What ptxas says of every kernel is kept beside the objects, for bench/compile_resources.
 if(NOT CMAKE_CUDA_COMPILER_LAUNCHER)
-  set(CMAKE_CUDA_COMPILER_LAUNCHER "${PROJECT_SOURCE_DIR}/cmake/keep_ptxas" ${RIG_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER "${PROJECT_SOURCE_DIR}/cmake/keep_ptxas")
+  if(RIG_CCACHE)
+    list(APPEND CMAKE_CUDA_COMPILER_LAUNCHER "${PROJECT_SOURCE_DIR}/cmake/cached")
+  endif()
 endif()
 
 # rig_cuda_flags: what a .cu file of ours is compiled with. rig::rig itself asks for cxx_std_20, which CMake would
