@@ -5,6 +5,7 @@
 #include "program.hpp"
 #include "rig/io/file.hpp"
 #include "rig/io/obj.hpp"
+#include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/load_generator.hpp"
 #include "rig/nn/stylegan1_loader.hpp"
 
@@ -30,6 +31,14 @@ nn::Generator<float> generator_of(io::Document const& file, ConvertOptions const
                                                  : nn::FusedScale::automatic);
 }
 
+/// What train-gan wrote into a file about how it came to be.
+io::Metadata origin_of(io::Document const& file) {
+  io::Metadata origin;
+  for (auto const& [key, value] : file.metadata)
+    if (key == "command" || key == "pictures" || key == "kimg") origin.emplace_back(key, value);
+  return origin;
+}
+
 Json convert(ConvertOptions const& o) {
   std::string const &from = o.from, &to = o.to, extension = fs::path(to).extension().string();
   bool const known = extension == ".safetensors" || extension == ".npz" || extension == ".png" || extension == ".obj";
@@ -51,18 +60,28 @@ Json convert(ConvertOptions const& o) {
   }
   check(extension != ".png", to, ": a checkpoint is converted to .safetensors or .npz, found the extension '", extension, "'");
   io::Document const file = io::read_any(from);
-  if (!o.raw && extension == ".safetensors" && !nn::describe_networks(file).origin.empty()) {
+  auto const networks = nn::describe_networks(file);
+  if (!o.raw && extension == ".safetensors" && !networks.origin.empty()) {
+    make_folder_of(to);
+    if (networks.networks == std::vector<std::string>{"rig.discriminator"}) {
+      nn::Discriminator<float> d = nn::discriminator_from(file, from);
+      if (o.half) nn::round_to_half(d);
+      nn::save_discriminator(to, d, origin_of(file));
+      std::string const hash = nn::content_hash(d);
+      nn::Discriminator<float> back = nn::load_discriminator(to);
+      check(nn::content_hash(back) == hash, to, ": was written, but holds another discriminator; is the disk sound?");
+      return {{"from", from}, {"to", to}, {"network", "StyleGAN2 discriminator"}, {"hash", hash}, {"checked", true}};
+    }
     nn::Generator<float> g = generator_of(file, o);
     if (o.half) nn::round_to_half(g);
-    make_folder_of(to);
-    nn::save_generator(to, g);  // reads it again and compares
+    nn::save_generator(to, g, origin_of(file));  // reads it again and compares
     return {{"from", from},
             {"to", to},
             {"network", std::string(to_string(g.family())) + " generator"},
             {"hash", nn::content_hash(g)},
             {"checked", true}};
   }
-  check(!o.half, "--half: only a generator that is written as .safetensors is stored in half precision");
+  check(!o.half, "--half: only a network that is written as .safetensors is stored in half precision");
   auto const tensors = file.tensors();
   check(!tensors.empty(), from, ": holds no tensors to convert");
   make_folder_of(to);
@@ -82,7 +101,7 @@ void add_convert(CLI::App& app, Context& context) {
   verb->add_option("TO", o->to, "File to write: .safetensors, .npz, .png or .obj")->required();
   verb->add_flag("--raw", o->raw, "Keep names and layouts of the tensors as they are, even in a generator");
   verb->add_flag("--trained", o->trained, "Take the generator that was being trained instead of the averaged one");
-  verb->add_flag("--half", o->half, "Round a generator's weights to half precision: half the size");
+  verb->add_flag("--half", o->half, "Round a network's weights to half precision: half the size");
   verb->add_option("--fused", o->fused,
                    "How a StyleGAN1 whose file does not say it (.pth) enlarges: always, never or automatic (default automatic)")
       ->check(CLI::IsMember({"always", "never", "automatic"}));

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "faces/landmarks.hpp"
+#include "folder_lock.hpp"
 #include "program.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "world.hpp"
@@ -62,6 +63,8 @@ int make(Context const& context, CorpusOptions o) {
   hooks.stop = context.stop;
   auto const show = context.progress("corpus");
   hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
+  make_folder(context.out);
+  FolderLock const lock(context.out);
   bool const whole = stylerig::write_corpus(context.out, world.handle, o.corpus, landmarks, name,
                                             world.truth ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
   if (!whole) return context.stopped("the finished chunks are kept; the same command goes on from there");

@@ -4,6 +4,7 @@
 
 #include "chart.hpp"
 #include "faces/landmarks.hpp"
+#include "folder_lock.hpp"
 #include "rigging.hpp"
 
 namespace program {
@@ -51,6 +52,7 @@ class Demo {
     world.psi = world.truth ? 1 : o_.psi;
     choose_landmarks(world);
     make_folder(folder_);
+    FolderLock const lock(folder_);
     say(str("1/5 corpus: ", o_.items, " pictures of ", world.handle.resolution, " px from ", generator,
             world.truth ? ", whose truth is known" : str(", landmarks: ", landmarks_.name)));
     if (!corpus(world, folder_ + "/corpus", o_.items, context_.seed)) return context_.stopped("the same command goes on from there");

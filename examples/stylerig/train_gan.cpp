@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "chart.hpp"
+#include "folder_lock.hpp"
 #include "picture_report.hpp"
 #include "program.hpp"
 #include "rig/gan/training.hpp"
@@ -135,6 +136,8 @@ int train(Context const& context, TrainGanOptions const& o) {
   }();
   if (train::stop_asked(context.stop)) return context.stopped("nothing is written; the same command starts again");
   std::string const checkpoint = o.run + "/checkpoint.safetensors";
+  make_folder(o.run);
+  FolderLock const lock(o.run);
   if (o.fresh) {
     fs::remove(checkpoint);
     fs::remove_all(o.run + "/samples");
@@ -220,7 +223,9 @@ void add_train_gan(CLI::App& app, Context& context) {
   named("--augment-start", given->first_strength, "Where a strength that follows starts (default 0)");
   named("--augment-target", given->adaptive.target, "Mean sign of the scores of real pictures that it is to hold (default 0.6)");
   named("--augment-kimg", given->adaptive.kimg, "Thousand pictures in which it can go from 0 to 1 (default 500)");
-  verb->add_option("--start", o->start, "Checkpoint of another run with the same networks to start from");
+  verb->add_option(
+      "--start", o->start,
+      "Networks of the same shapes to start from: the checkpoint of another run, an official pickle, or GENERATOR,DISCRIMINATOR");
   named("--checkpoint-kimg", o->checkpoint_kimg, "Thousand pictures between checkpoints (default 2)");
   named("--snapshot-kimg", o->snapshot_kimg, "Thousand pictures between sheets and written networks (default 10)");
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");

@@ -3,6 +3,9 @@
 #include <limits>
 
 #include "helpers.hpp"
+#include "rig/gan/start.hpp"
+#include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/stylegan2_loader.hpp"
 #include "rig/train/checkpoint.hpp"
 
 using namespace rig;
@@ -117,6 +120,39 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
   CHECK(hash(moved.networks) != hash(anew.networks));
   from.start = file + ".log.jsonl";
   CHECK_THROWS_AS(gan::train_gan(pictures, next, from), Error);
+
+  // The same from the files that people keep: a generator and a discriminator.
+  std::string const g = temporary("rig_gan_start_g.safetensors"), d = temporary("rig_gan_start_d.safetensors");
+  gan::Gan kept = straight.networks;
+  nn::save_stylegan2(g, kept.average);
+  nn::save_discriminator(d, kept.discriminator);
+  gan::Gan begun;
+  from.snapshot = [&](gan::Gan& n, std::int64_t step) {
+    if (step == 0) begun = nn::clone(n);
+  };
+  from.start = g + "," + d;
+  gan::train_gan(pictures, next, from);
+  CHECK(nn::content_hash(begun.generator) == nn::content_hash(kept.average));
+  CHECK(nn::content_hash(begun.average) == nn::content_hash(kept.average));
+  CHECK(nn::content_hash(begun.discriminator) == nn::content_hash(kept.discriminator));
+  gan::Gan other = gan::new_networks(o);
+  gan::start_from(other, file);
+  CHECK(nn::content_hash(other.average) == nn::content_hash(kept.average));
+  gan::GanTraining wide = o;
+  wide.channel_base = 32;
+  gan::Gan narrow = gan::new_networks(wide);
+  std::string const before_it = nn::content_hash(narrow), said = message_of([&] { gan::start_from(narrow, g + "," + d); });
+  CHECK(contains(said, g + "," + d + ": these networks are not of the shape that the options ask for: copy_values: "));
+  CHECK(nn::content_hash(narrow) == before_it);
+  CHECK(contains(message_of([&] { gan::start_from(other, g); }), "rig_gan_start_g.safetensors"));  // no discriminator in it
+  CHECK(contains(message_of([&] { gan::start_from(other, file + "," + d); }), "a checkpoint has its discriminator in it"));
+  if (present("sg2ada_train16.pkl")) {  // trained without noise
+    gan::GanTraining t = gan::GanTraining::for_resolution(16, 4);
+    t.z_dim = t.w_dim = 12, t.channel_base = 192, t.channel_max = 12;
+    gan::Gan n = gan::new_networks(t);
+    CHECK(contains(message_of([&] { gan::start_from(n, folder() + "sg2ada_train16.pkl"); }), "copy_values"));
+  }
+  for (auto const& f : {g, d}) std::filesystem::remove(f);
   for (auto const& f : {file, file + ".log.jsonl"}) std::filesystem::remove(f);
 }
 

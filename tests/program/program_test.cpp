@@ -1,6 +1,8 @@
 // The program as people run it: exit statuses, one line on stderr, well-formed JSON, nothing half-written, and the whole
 // job on a generator of a few pixels.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 #include "rig/io/image.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
+#include "rig/train/checkpoint.hpp"
 
 namespace fs = std::filesystem;
 using namespace rig;
@@ -406,6 +409,21 @@ TEST_CASE("train-gan: a run with its files, gone on with, and what it refuses") 
   json_of("sample gan/generator.safetensors --seeds 0-3 --psi 0.5 --out gan/sheet.png");
   json_of("convert gan/generator.safetensors gan/half.safetensors --half");
   CHECK(fs::file_size(s / "gan/half.safetensors") < fs::file_size(s / "gan/generator.safetensors"));
+
+  CHECK(io::metadata_value(io::load_metadata(s / "gan/half.safetensors"), "kimg") == "0.04");
+  json_of("convert gan/discriminator.safetensors gan/half-d.safetensors --half");
+  CHECK(fs::file_size(s / "gan/half-d.safetensors") < fs::file_size(s / "gan/discriminator.safetensors"));
+  CHECK(hash("gan/half-d.safetensors") != hash("gan/discriminator.safetensors"));
+
+  // Other settings, from the networks of that run.
+  json_of(options + "--run gan4 --kimg 0.004 --gamma 3 --start gan/generator.safetensors,gan/discriminator.safetensors");
+  check_failure(options + "--run gan5 --kimg 0.004 --start gan/generator.safetensors", 1, {"gan/generator.safetensors", "discriminator"});
+
+  // Two processes do not write into one run.
+  int const held = ::open((s / "gan").c_str(), O_RDONLY | O_DIRECTORY);
+  REQUIRE(::flock(held, LOCK_EX) == 0);
+  check_failure(options + "--run gan --kimg 0.08", 1, {"gan: another process is writing into this folder"});
+  ::close(held);
 
   Result const other = stylerig(options + "--run gan --gamma 3");
   CHECK(other.status == 1);

@@ -51,7 +51,7 @@ struct GanHooks : train::TrainingHooks {
   /// Sees the networks before the first iteration of a new run, every snapshot_every iterations, and at the end.
   std::function<void(Gan&, std::int64_t iteration)> snapshot;
   std::int64_t snapshot_every = 2000;
-  std::string start;  ///< checkpoint of another run to take the networks from; empty: new ones
+  std::string start;  ///< where to take the networks from, as start_from() understands it; empty: new ones
 };
 
 struct TrainedGan {

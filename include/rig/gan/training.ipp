@@ -6,6 +6,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "rig/gan/start.hpp"
 #include "rig/gan/training.hpp"
 #include "rig/train/data.hpp"
 #include "rig/train/resume.hpp"
@@ -152,9 +153,7 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
       hooks.log->cut(done);
     }
   } else if (!hooks.start.empty()) {
-    check(io::metadata_value(io::load_metadata(hooks.start), "kind", hooks.start) == run["kind"], hooks.start,
-          ": expected the checkpoint of a gan run");
-    io::load(hooks.start, io::item("networks", networks));
+    start_from(networks, hooks.start);
     started_from = nn::content_hash(networks);
   }
 
