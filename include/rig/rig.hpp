@@ -114,6 +114,7 @@
 #include "rig/render/spherical_harmonics.hpp"
 #include "rig/render/visibility.hpp"
 
+#include "rig/stylerig/axes.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "rig/stylerig/evaluation.hpp"
 #include "rig/stylerig/generator.hpp"
@@ -141,6 +142,7 @@
 #include "rig/gan/frechet.hpp"
 #include "rig/gan/iteration.hpp"
 #include "rig/gan/picture_set.hpp"
+#include "rig/gan/start.hpp"
 #include "rig/gan/training.hpp"
 
 #include "rig/train/checkpoint.hpp"

@@ -1,4 +1,5 @@
 // The headers of stylerig, written by scripts/lists.
+#include "rig/stylerig/axes.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "rig/stylerig/evaluation.hpp"
 #include "rig/stylerig/generator.hpp"

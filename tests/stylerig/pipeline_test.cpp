@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "rig/nn/module.hpp"
 #include "rig/stylerig/toy_world.hpp"
@@ -265,6 +266,62 @@ TEST_CASE("the order of things in a world with known truth") {
   }
   CHECK(hash(w.F.F) == frozen);
   CHECK(*w.calls == calls);
+}
+
+TEST_CASE("wishes for one value change one value, within their range, and a network that saw them follows better") {
+  World const& w = world();
+  RigTraining o = rig_training(Control::all, 10);
+  o.pairs = 4, o.wishes = 1.5;
+  PartnerSampler const partners(w.p, w.corpus.items(Split::train), w.toy.layout, w.statistics, o.controls, o.balance_cap);
+  WishSampler const sampler(o, w.p, w.toy.layout, w.statistics);
+  auto const axes = standard_axes(w.toy.layout, w.statistics, w.p, {}, o.controls, w.toy.layout.size());
+  REQUIRE(axes.size() == 6);  // yaw, pitch and four expressions; four numbers of light are no light with a direction
+  std::set<std::string> seen;
+  for (std::int64_t step = 0; step < 40; ++step) {
+    RigPairs const pairs = draw_pairs(o, partners, step);
+    auto const wishes = sampler.draw(pairs, step), again = sampler.draw(pairs, step);
+    REQUIRE(wishes.size() == 6);
+    for (std::size_t i = 0; i < wishes.size(); ++i) {
+      RigWish const& x = wishes[i];
+      CHECK(x.source == pairs.source[i]);
+      CHECK(x.target == again[i].target);
+      auto const mask = control_mask(w.toy.layout, x.control);
+      CHECK(x.counted == mask);  // everything varies in the toy world
+      std::vector<std::string> changed;
+      for (Axis const& a : axes) {
+        double const before = a.read(w.p.data() + x.source * 15), after = a.read(x.target.data());
+        if (before == after) continue;
+        changed.push_back(a.name);
+        CHECK(a.control == x.control);
+        CHECK(after >= a.within(-0.8001));
+        CHECK(after <= a.within(1.8001));
+      }
+      CHECK(changed.size() == 1);
+      seen.insert(changed.begin(), changed.end());
+      int differ = 0;
+      for (std::size_t k = 0; k < 15; ++k) differ += x.target[k] != w.p.data()[x.source * 15 + int(k)];
+      CHECK(differ == 1);
+    }
+  }
+  CHECK(seen.size() == 6);
+  o.wishes = 2.5;
+  CHECK_THROWS_WITH_AS(WishSampler(o, w.p, w.toy.layout, w.statistics), doctest::Contains("between 0 and 2 a pair, got 2.5"), Error);
+
+  // The same steps with and without; one entry at a time, as the truth sees it.
+  RigTraining with = rig_training(Control::expression, 250), without = with;
+  with.pairs = without.pairs = 16, without.wishes = 0;
+  auto slope = [&](TrainedRig const& t) {
+    double sum = 0;
+    for (char const* name : {"expression.0", "expression.1", "expression.2", "expression.3"})
+      sum += sweep_axis(World::function(t), w.toy.layout, entry_axis(w.toy.layout, w.statistics, name), w.corpus.codes(w.unseen), w.F.F,
+                        w.judge)
+                 .slope;
+    return sum / 4;
+  };
+  double const better = slope(w.train(with)), plain = slope(w.train(without));
+  INFO("slope with wishes ", better, ", without ", plain);
+  CHECK(better > plain);
+  CHECK(better < 1.1);
 }
 
 TEST_CASE("one network for everything, and the rig made of it") {

@@ -58,6 +58,17 @@ struct Small {
   RigLosses<double> losses(RigLossOptions const& o = {}) const { return rig_losses(N, control, F, face, batch, o); }
 };
 
+/// N with the values of x in place of its parameters, and on x's tape.
+RigNet<double> with_weights(RigNet<double> N, std::vector<Var<double>> const& x) {
+  std::size_t i = 0;
+  nn::parameters(N, [&](std::string const&, Param<double>& p) {
+    p = Param<double>(x[i].value());
+    if (x[i].tracked()) p.bind(x[i].record(), x[i].id());
+    ++i;
+  });
+  return N;
+}
+
 double largest_difference(Tensor<double> const& a, Tensor<double> const& b) {
   double d = 0;
   for (std::int64_t i = 0; i < a.size(); ++i) d = std::max(d, std::abs(a.data()[i] - b.data()[i]));
@@ -78,19 +89,7 @@ TEST_CASE("F and RigNet: gradients to inputs and to every weight") {
     std::vector<Tensor<double>> weights;
     nn::parameters(s.N, [&](std::string const&, Param<double>& p) { weights.push_back(p.value()); });
     // The weights as inputs of the check: each is put in place of the parameter it came from.
-    r = gradcheck(
-        [&](auto const& x) {
-          Small& t = s;
-          std::size_t i = 0;
-          RigNet<double> N = t.N;
-          nn::parameters(N, [&](std::string const&, Param<double>& p) {
-            p = Param<double>(x[i].value());
-            if (x[i].tracked()) p.bind(x[i].record(), x[i].id());
-            ++i;
-          });
-          return N(Var<double>(w), Var<double>(q));
-        },
-        weights, {.points = 10});
+    r = gradcheck([&](auto const& x) { return with_weights(s.N, x)(Var<double>(w), Var<double>(q)); }, weights, {.points = 10});
     CHECK(r.worst < 1e-6);
   }
 }
@@ -104,18 +103,55 @@ TEST_CASE("the total loss differentiates down to N's weights") {
       nn::parameters(s.N, [&](std::string const&, Param<double>& p) { weights.push_back(p.value()); });
       auto const r = gradcheck(
           [&](auto const& x) {
-            RigNet<double> N = s.N;
-            std::size_t i = 0;
-            nn::parameters(N, [&](std::string const&, Param<double>& p) {
-              p = Param<double>(x[i].value());
-              if (x[i].tracked()) p.bind(x[i].record(), x[i].id());
-              ++i;
-            });
-            return rig_losses(N, s.control, s.F, s.face, s.batch, {.parameter_space = parameter_space}).total;
+            return rig_losses(with_weights(s.N, x), s.control, s.F, s.face, s.batch, {.parameter_space = parameter_space}).total;
           },
           weights, {.points = 6});
       CHECK(r.worst < 1e-6);
     }
+}
+
+TEST_CASE("wishes for one value: held to their vectors, the rest of the batch as it was") {
+  Small s;
+  RigLosses<double> const before = s.losses();
+  // One wish for the first code: its second rotation number becomes 0.3, and only two of the three are counted.
+  Small t;
+  std::int64_t const at = t.world.layout.at("rotation").offset, f = t.world.layout.size();
+  auto more = [](Tensor<double> const& x) { return concat<double>({Var<double>(x), slice(Var<double>(x), 0, 0, 1)}, 0).value(); };
+  t.batch.codes = more(s.batch.codes), t.batch.source_p = more(s.batch.source_p);
+  t.batch.target_p = concat<double>({Var<double>(s.batch.target_p), slice(Var<double>(s.batch.source_p), 0, 0, 1)}, 0).value();
+  t.batch.target_p.mutate()[4 * f + at + 1] = 0.3;
+  t.batch.source.pictures =
+      concat<float>({Var<float>(s.batch.source.pictures), slice(Var<float>(s.batch.source.pictures), 0, 0, 1)}, 0).value();
+  t.batch.target = s.batch.target;
+  t.batch.wished = zeros<unsigned char>({1, f});
+  t.batch.wished.mutate()[at] = t.batch.wished.mutate()[at + 1] = 1;
+  t.batch.distinct = 4;
+  RigLossOptions const o{.wish = 0.7};
+  RigLosses<double> const l = t.losses(o);
+  CHECK(l.edit.item() == doctest::Approx(before.edit.item()).epsilon(1e-12));
+  CHECK(l.reconstruction.item() == doctest::Approx(before.reconstruction.item()).epsilon(1e-12));
+  CHECK(!before.wish);
+  Tensor<double> const hat = t.F(l.edited_codes).value();
+  double by_hand = 0;
+  for (std::int64_t i = at; i < at + 2; ++i) {
+    double const d = (hat.data()[4 * f + i] - t.batch.target_p.data()[4 * f + i]) / t.control.parameters.deviation.data()[i];
+    by_hand += d * d / 2;
+  }
+  CHECK(l.wish.item() == doctest::Approx(by_hand).epsilon(1e-12));
+  CHECK(l.total.item() == doctest::Approx(l.reconstruction.item() + 10 * l.edit.item() + 10 * l.consistency.item() + 0.01 * l.move.item() +
+                                          0.7 * l.wish.item())
+                              .epsilon(1e-12));
+  CHECK(!t.losses({.wish = 0}).wish);
+  std::vector<Tensor<double>> weights;
+  nn::parameters(t.N, [&](std::string const&, Param<double>& p) { weights.push_back(p.value()); });
+  for (bool parameter_space : {false, true}) {
+    auto const r = gradcheck(
+        [&](auto const& x) {
+          return rig_losses(with_weights(t.N, x), t.control, t.F, t.face, t.batch, {.wish = 0.7, .parameter_space = parameter_space}).total;
+        },
+        weights, {.points = 6});
+    CHECK(r.worst < 1e-6);
+  }
 }
 
 TEST_CASE("control inputs say what they should") {

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "rig/stylerig/axes.hpp"
 #include "rig/stylerig/generator.hpp"
-#include "rig/stylerig/light.hpp"
 #include "rig/stylerig/training.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
@@ -87,22 +87,6 @@ class RowEllipsoid {
 EditScore evaluate_edits(EditFunction const& edit, Tensor<float> const& sources, Tensor<float> const& targets, Control control,
                          Reconstruction<float> const& F, Judge const& judge, ParameterMetric const& metric, Whitening<float> const& codes,
                          RowEllipsoid const* ellipsoid = nullptr, bool keep_translation = false);
-
-/// Something that can be asked for as one number: an entry of p, an angle in degrees, a quantity of the light.
-struct Axis {
-  std::string name;
-  Control control = Control::none;
-  std::function<double(float const* p)> read;
-  std::function<void(float* p, double value)> write;
-  double low = 0, high = 0, centre = 0;  ///< range to sweep and the corpus's mean
-  bool circular = false;                 ///< differences are taken modulo 360
-};
-/// An entry in its own unit between its 1 and 99 percentiles.
-Axis entry_axis(ParameterLayout const& layout, ParameterStatistics const& s, std::string const& label);
-/// Yaw and pitch in degrees with the signs people expect, the first `expressions` expression entries, and of a 27-number
-/// light azimuth, elevation, strength and ambient. Only those of `controls`; p [n, f] gives ranges.
-std::vector<Axis> standard_axes(ParameterLayout const& layout, ParameterStatistics const& s, Tensor<float> const& p,
-                                LightBands const& bands, Control controls, std::int64_t expressions = 10);
 
 /// Requested against achieved on one axis, both ascending: what section 11's gain calibration stores.
 struct Calibration {

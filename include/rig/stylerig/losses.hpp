@@ -10,31 +10,34 @@ struct RigLossOptions {
   double reconstruction = 1;      ///< lambda_rec, of the mean whitened square of N(w, self) - w
   double edit = 10;               ///< lambda_edit
   double consistency = 10;        ///< lambda_consist
+  double wish = 0.05;             ///< of the mean whitened square by which wishes for one value are missed
   double move = 0.01;             ///< of the mean whitened square of the edit itself
   double landmark = 20;           ///< lambda_land inside L_render
   bool parameter_space = false;   ///< ablation: whitened squares of parameters instead of renders
   bool keep_translation = false;  ///< whether a pose edit must keep the translation
   void visit(auto&& f) {
-    f("reconstruction", reconstruction), f("edit", edit), f("consistency", consistency), f("move", move), f("landmark", landmark),
-        f("parameter_space", parameter_space), f("keep_translation", keep_translation);
+    f("reconstruction", reconstruction), f("edit", edit), f("consistency", consistency), f("wish", wish), f("move", move),
+        f("landmark", landmark), f("parameter_space", parameter_space), f("keep_translation", keep_translation);
   }
 };
 
-/// One batch of edits (w <- v): S samples. The siamese half is part of it: for every pair both directions are rows.
+/// One batch of edits (w <- v): S samples. The siamese half is part of it: for every pair both directions are rows. Of them the last W
+/// are wishes for one value (c of w with that value in it), of which no picture exists: they are held to their vectors.
 template <class T> struct RigBatch {
   Tensor<T> codes;               ///< [S, rows, w_dim], w
   Tensor<T> source_p;            ///< [S, f], F(w)
-  Tensor<T> target_p;            ///< [S, f], F(v)
-  Observation source, target;    ///< pictures of w and of v
+  Tensor<T> target_p;            ///< [S, f], F(v), or F(w) with the wished value
+  Observation source, target;    ///< pictures of w, and of v for the first S - W
   Tensor<unsigned char> edited;  ///< [S, f] or [1, f], c
   Tensor<unsigned char> kept;    ///< [S, f] or [1, f], keep(c)
+  Tensor<unsigned char> wished;  ///< [W, f], the entries of c that vary; or empty
   std::int64_t distinct = 0;     ///< the first so many rows hold every code once: L_rec is taken on them; 0: on all
 };
 
 template <class T> struct RigLosses {
-  Var<T> total;                                    ///< []
-  Var<T> reconstruction, edit, consistency, move;  ///< [], unweighted; empty where the weight is 0
-  Var<T> edited_codes;                             ///< [S, rows, w_dim], w_hat
+  Var<T> total;                                          ///< []
+  Var<T> reconstruction, edit, consistency, wish, move;  ///< [], unweighted; empty where the weight is 0
+  Var<T> edited_codes;                                   ///< [S, rows, w_dim], w_hat
 };
 
 namespace detail {
@@ -60,7 +63,9 @@ RigLosses<T> rig_losses(RigNet<T> const& N, ControlInput<T> const& control, Reco
   check(b.codes.rank() == 3 && b.source_p.dim(0) == b.codes.dim(0) && b.target_p.shape() == b.source_p.shape(),
         "rig_losses: codes, source_p and target_p must have the same rows, got ", b.codes.shape(), ", ", b.source_p.shape(), ", ",
         b.target_p.shape());
-  std::int64_t const samples = b.codes.dim(0), once = b.distinct > 0 ? b.distinct : samples;
+  std::int64_t const samples = b.codes.dim(0), wishes = b.wished ? b.wished.dim(0) : 0, pairs = samples - wishes,
+                     once = b.distinct > 0 ? b.distinct : samples;
+  check(pairs > 0, "rig_losses: a batch of ", samples, " rows cannot hold ", wishes, " wishes and a pair");
   bool const with_reconstruction = o.reconstruction > 0;
   Var<T> const w(b.codes), p_w(b.source_p), p_v(b.target_p);
 
@@ -85,33 +90,40 @@ RigLosses<T> rig_losses(RigNet<T> const& N, ControlInput<T> const& control, Reco
     l.move = mean(square(d_edit));
     total = total + T(o.move) * l.move;
   }
-  bool const edit = o.edit > 0, consistency = o.consistency > 0;
-  if (edit || consistency) {
+  bool const edit = o.edit > 0, consistency = o.consistency > 0, wish = o.wish > 0 && wishes > 0;
+  if (edit || consistency || wish) {
     Var<T> const p_hat = F(l.edited_codes);
+    Var<T> const hat_of_pairs = wishes ? slice(p_hat, 0, 0, pairs) : p_hat, target = wishes ? slice(p_v, 0, 0, pairs) : p_v;
+    Tensor<unsigned char> const edited = b.edited.dim(0) > pairs ? b.edited.rows(0, pairs) : b.edited;
     if (o.parameter_space) {
-      if (edit) l.edit = detail::masked_parameter_distance(p_hat, p_v, control.parameters.deviation, b.edited);
+      if (edit) l.edit = detail::masked_parameter_distance(hat_of_pairs, target, control.parameters.deviation, edited);
       if (consistency) l.consistency = detail::masked_parameter_distance(p_hat, p_w, control.parameters.deviation, b.kept);
     } else {
-      auto value = [&](RenderLoss<T> const& r, std::int64_t first) {
+      auto value = [&](RenderLoss<T> const& r, std::int64_t first, std::int64_t n) {
         RenderLoss<T> part;
-        if (r.photo) part.photo = slice(r.photo, 0, first, samples);
-        if (r.landmark) part.landmark = slice(r.landmark, 0, first, samples);
+        if (r.photo) part.photo = slice(r.photo, 0, first, n);
+        if (r.landmark) part.landmark = slice(r.landmark, 0, first, n);
         return render_loss(part, o.landmark);
       };
       RenderParts const parts{true, o.landmark > 0};
       if (edit && consistency) {  // one call for both: twice the batch, half the overhead
         Observation const seen{detail::join(b.target.pictures, b.source.pictures), detail::join(b.target.landmarks, b.source.landmarks)};
-        RenderLoss<T> const r = face(seen, concat<T>({replace(p_v, p_hat, b.edited), replace(p_w, p_hat, b.kept)}, 0), parts);
-        l.edit = value(r, 0);
-        l.consistency = value(r, samples);
+        RenderLoss<T> const r = face(seen, concat<T>({replace(target, hat_of_pairs, edited), replace(p_w, p_hat, b.kept)}, 0), parts);
+        l.edit = value(r, 0, pairs);
+        l.consistency = value(r, pairs, samples);
       } else if (edit) {
-        l.edit = value(face(b.target, replace(p_v, p_hat, b.edited), parts), 0);
-      } else {
-        l.consistency = value(face(b.source, replace(p_w, p_hat, b.kept), parts), 0);
+        l.edit = value(face(b.target, replace(target, hat_of_pairs, edited), parts), 0, pairs);
+      } else if (consistency) {
+        l.consistency = value(face(b.source, replace(p_w, p_hat, b.kept), parts), 0, samples);
       }
     }
     if (edit) total = total + T(o.edit) * l.edit;
     if (consistency) total = total + T(o.consistency) * l.consistency;
+    if (wish) {
+      l.wish = detail::masked_parameter_distance(slice(p_hat, 0, pairs, wishes), slice(p_v, 0, pairs, wishes), control.parameters.deviation,
+                                                 b.wished);
+      total = total + T(o.wish) * l.wish;
+    }
   }
   l.total = total;
   return l;

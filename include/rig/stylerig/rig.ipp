@@ -261,12 +261,9 @@ RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, s
 RIG_INLINE std::vector<SweepScore> calibrate(Rig& rig, Tensor<float> const& codes, Judge const& judge, int steps) {
   std::vector<SweepScore> sweeps;
   rig.calibrations.clear();
-  for (Axis axis :
+  for (Axis const& known :
        standard_axes(rig.layout(), rig.statistics, rig.measure(codes).to(cpu()), rig.bands, rig.controls(), rig.layout().size())) {
-    // A network that gives less than it is asked for must be asked for more than there is.
-    double const width = axis.high - axis.low, beyond = axis.circular ? std::clamp(0.5 * (170 - width), 0.0, 0.6 * width) : 0.6 * width;
-    axis.low -= beyond, axis.high += beyond;
-    if (axis.name == "light strength") axis.low = std::max(axis.low, 0.0);
+    Axis const axis = known.widened();
     SweepScore const s = sweep_axis(rig.edit_function(axis.control), rig.layout(), axis, codes, rig.reconstruction.F, judge, steps);
     sweeps.push_back(s);
     if (axis.circular && axis.high - axis.low >= 180) continue;  // an angle all the way round has no monotone curve

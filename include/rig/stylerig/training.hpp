@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "rig/stylerig/axes.hpp"
 #include "rig/stylerig/losses.hpp"
 #include "rig/stylerig/reconstruction_training.hpp"
 
@@ -24,6 +25,7 @@ struct RigTraining {
   double balance_cap = 20;    ///< largest weight of an item then
   bool random_subset = true;  ///< simultaneous only: one more sample with a random set of two or more controls
   std::int64_t samples = 0;   ///< simultaneous only: samples made of each ordered pair in a step, drawn in turn; 0: all
+  double wishes = 0.5;        ///< for every pair so many wishes for one value, as edits by value make them; at most 2
   std::uint64_t seed = 1;
 
   /// As close to the paper as is known; simultaneous control there needs `merged`, because `full` cannot express it.
@@ -36,7 +38,7 @@ struct RigTraining {
   void visit(auto&& f) {
     f("controls", controls), f("mode", mode), f("encoder", encoder), f("hidden", hidden), f("pairs", pairs), f("steps", steps),
         f("optimiser", optimiser), f("losses", losses), f("siamese", siamese), f("balanced", balanced), f("balance_cap", balance_cap),
-        f("random_subset", random_subset), f("samples", samples), f("seed", seed);
+        f("random_subset", random_subset), f("samples", samples), f("wishes", wishes), f("seed", seed);
   }
 };
 
@@ -66,13 +68,44 @@ class PartnerSampler {
   std::vector<std::vector<double>> cumulative_;  // one table an entry of c
 };
 
+/// A wish for one value in the vector of a code, which no picture shows.
+struct RigWish {
+  int source = 0;
+  Control control = Control::none;
+  std::vector<float> target;           ///< [f]
+  std::vector<unsigned char> counted;  ///< [f], the entries of c that vary over the corpus
+};
 /// Items of one step and which controls each ordered pair changes.
 struct RigPairs {
   std::vector<int> source, target;
   std::vector<Control> control;
   std::int64_t distinct = 0;
+  std::vector<RigWish> wishes;  ///< for codes that the first sources hold
 };
+/// Pairs alone.
 RigPairs draw_pairs(RigTraining const& o, PartnerSampler const& partners, std::int64_t step);
+
+/// Draws wishes: an entry or a quantity of the light, evenly over all that may be requested of it (Axis::widened). Transfers between
+/// pairs hardly ever ask for one value alone, edits by value ask for nothing else.
+class WishSampler {
+ public:
+  /// p [N, f] of the whole corpus gives ranges.
+  WishSampler(RigTraining const& o, Tensor<float> const& p, ParameterLayout const& layout, ParameterStatistics const& statistics);
+  /// One for each of the first sources of a step, as many as RigTraining::wishes asks for.
+  std::vector<RigWish> draw(RigPairs const& pairs, std::int64_t step) const;
+
+ private:
+  struct Group {
+    Control control;
+    std::vector<Axis> axes;
+    std::vector<unsigned char> counted;
+  };
+  std::uint64_t seed_;
+  std::int64_t count_;
+  Tensor<float> p_;  // on the host
+  std::vector<Group> groups_;
+};
+
 /// Gathers codes, vectors and pictures on p's device. p is [N, f] of the whole corpus.
 RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout, RigPairs const& pairs,
                            RigLossOptions const& losses);

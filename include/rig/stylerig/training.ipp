@@ -21,6 +21,7 @@ RIG_INLINE RigTraining RigTraining::paper(Control c) {
   o.losses.move = 0;
   o.balanced = 0;
   o.random_subset = false;
+  o.wishes = 0;
   return o;
 }
 RIG_INLINE RigTraining RigTraining::best(Control c) {
@@ -43,7 +44,7 @@ RIG_INLINE RigTraining RigTraining::ablated(std::string_view name) const {
   } else if (name == "no_consist") {
     o.losses.consistency = 0;
   } else if (name == "no_edit") {
-    o.losses.edit = 0;
+    o.losses.edit = o.losses.wish = 0;
   } else if (name == "param_space") {
     o.losses.parameter_space = true;
   } else if (name == "one_way") {
@@ -131,6 +132,41 @@ RIG_INLINE RigPairs draw_pairs(RigTraining const& o, PartnerSampler const& partn
   return p;
 }
 
+RIG_INLINE WishSampler::WishSampler(RigTraining const& o, Tensor<float> const& p, ParameterLayout const& layout,
+                                    ParameterStatistics const& statistics)
+    : seed_(o.seed), count_(std::llround(o.wishes * double(o.pairs))) {
+  check(o.wishes >= 0 && o.wishes <= (o.siamese ? 2 : 1), "train_rig: wishes must be between 0 and ", o.siamese ? 2 : 1, " a pair, got ",
+        o.wishes);
+  if (count_ == 0) return;
+  p_ = p.to(cpu());
+  std::vector<float> const d = statistics.deviation.host();
+  std::vector<double> const deviation(d.begin(), d.end());
+  auto const all = standard_axes(layout, statistics, p_, light_bands(layout, p_), o.controls, layout.size());
+  for (Control c : single_controls) {
+    Group g{c, {}, std::vector<unsigned char>(deviation.size(), 0)};
+    for (auto const& a : all)
+      if (a.control == c && a.high > a.low) g.axes.push_back(a.widened());
+    for (int entry : detail::varying_entries(control_mask(layout, c), deviation)) g.counted[std::size_t(entry)] = 1;
+    if (!g.axes.empty()) groups_.push_back(std::move(g));
+  }
+  if (groups_.empty()) count_ = 0;
+}
+
+RIG_INLINE std::vector<RigWish> WishSampler::draw(RigPairs const& pairs, std::int64_t step) const {
+  Rng rng = Rng(seed_).split(0x3154).split(std::uint64_t(step));
+  std::vector<RigWish> wishes;
+  for (std::int64_t i = 0; i < count_; ++i) {
+    Group const& g = groups_[std::size_t(rng.below(std::int64_t(groups_.size())))];
+    Axis const& axis = g.axes[std::size_t(rng.below(std::int64_t(g.axes.size())))];
+    RigWish w{pairs.source[std::size_t(i)], g.control, {}, g.counted};
+    float const* row = p_.data() + std::int64_t(w.source) * p_.dim(1);
+    w.target.assign(row, row + p_.dim(1));
+    axis.write(w.target.data(), axis.within(rng.uniform()));
+    wishes.push_back(std::move(w));
+  }
+  return wishes;
+}
+
 namespace detail {
 inline Tensor<float> rows_of(Tensor<float> const& p, std::vector<int> const& items) {
   return gather(Var<float>(p), Tensor<int>({std::int64_t(items.size())}, items, p.device()), 0).value();
@@ -141,14 +177,16 @@ inline Observation empty_observation(Corpus const& corpus, std::int64_t n, Devic
   if (corpus.has_landmarks()) o.landmarks = Tensor<float>({n, corpus.landmark_count(), 3}, device);
   return o;
 }
-/// A batch's pictures come in repeats (samples of one pair): each is fetched once and then copied.
+/// A batch's pictures come in repeats (samples of one pair, the last ones of its first codes): each is fetched once and then copied.
 inline void load_repeated(Observation& o, Corpus const& corpus, std::vector<int> const& items, std::int64_t distinct) {
   std::vector<int> const once(items.begin(), items.begin() + distinct);
   Observation first{o.pictures.rows(0, distinct), o.landmarks ? o.landmarks.rows(0, distinct) : Tensor<float>{}};
   corpus.load(once, first);
-  for (std::int64_t i = distinct; i < std::int64_t(items.size()); i += distinct) {
-    o.pictures.rows(i, distinct).assign(first.pictures);
-    if (o.landmarks) o.landmarks.rows(i, distinct).assign(first.landmarks);
+  std::int64_t const n = std::int64_t(items.size());
+  for (std::int64_t i = distinct; i < n; i += distinct) {
+    std::int64_t const m = std::min(distinct, n - i);
+    o.pictures.rows(i, m).assign(first.pictures.rows(0, m));
+    if (o.landmarks) o.landmarks.rows(i, m).assign(first.landmarks.rows(0, m));
   }
 }
 }  // namespace detail
@@ -156,7 +194,8 @@ inline void load_repeated(Observation& o, Corpus const& corpus, std::vector<int>
 RIG_INLINE RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout, RigPairs const& pairs,
                                       RigLossOptions const& losses) {
   Device const device = p.device();
-  std::int64_t const n = std::int64_t(pairs.source.size()), f = p.dim(1);
+  std::int64_t const edits = std::int64_t(pairs.source.size()), wishes = std::int64_t(pairs.wishes.size()), n = edits + wishes,
+                     f = p.dim(1);
   RigBatch<float> b;
   b.distinct = pairs.distinct;
   b.codes = Tensor<float>({n, corpus.rows, corpus.w_dim}, device);
@@ -164,30 +203,43 @@ RIG_INLINE RigBatch<float> make_batch(Corpus const& corpus, Tensor<float> const&
   b.target_p = Tensor<float>({n, f}, device);
   if (!losses.parameter_space) {
     if (losses.consistency > 0) b.source = detail::empty_observation(corpus, n, device);
-    if (losses.edit > 0) b.target = detail::empty_observation(corpus, n, device);
+    if (losses.edit > 0) b.target = detail::empty_observation(corpus, edits, device);
   }
   b.edited = Tensor<unsigned char>({n, f}, device);
   b.kept = Tensor<unsigned char>({n, f}, device);
+  if (wishes) b.wished = Tensor<unsigned char>({wishes, f}, device);
   load_batch(b, corpus, p, layout, pairs, losses);
   return b;
 }
 
 RIG_INLINE void load_batch(RigBatch<float>& b, Corpus const& corpus, Tensor<float> const& p, ParameterLayout const& layout,
                            RigPairs const& pairs, RigLossOptions const& losses) {
-  check(b.distinct == pairs.distinct && b.codes && b.codes.dim(0) == std::int64_t(pairs.source.size()), "load_batch: ", pairs.source.size(),
-        " samples do not fit into a batch of ", b.codes.shape());
-  corpus.load(pairs.source, b.codes);
-  b.source_p.assign(detail::rows_of(p, pairs.source));
-  b.target_p.assign(detail::rows_of(p, pairs.target));
-  if (b.source.pictures) detail::load_repeated(b.source, corpus, pairs.source, pairs.distinct);
-  if (b.target.pictures) detail::load_repeated(b.target, corpus, pairs.target, pairs.distinct);
-  std::vector<std::vector<unsigned char>> edited, kept;
-  for (Control c : pairs.control) {
+  std::int64_t const edits = std::int64_t(pairs.source.size()), wishes = std::int64_t(pairs.wishes.size());
+  check(b.distinct == pairs.distinct && b.codes && b.codes.dim(0) == edits + wishes, "load_batch: ", edits, " samples and ", wishes,
+        " wishes do not fit into a batch of ", b.codes.shape());
+  std::vector<int> sources = pairs.source;
+  std::vector<std::vector<unsigned char>> edited, kept, wished;
+  std::vector<float> wanted;
+  auto mask = [&](Control c) {
     edited.push_back(control_mask(layout, c));
     kept.push_back(kept_mask(layout, c, losses.keep_translation));
+  };
+  for (Control c : pairs.control) mask(c);
+  for (RigWish const& w : pairs.wishes) {
+    sources.push_back(w.source);
+    mask(w.control);
+    wished.push_back(w.counted);
+    wanted.insert(wanted.end(), w.target.begin(), w.target.end());
   }
+  corpus.load(sources, b.codes);
+  b.source_p.assign(detail::rows_of(p, sources));
+  b.target_p.rows(0, edits).assign(detail::rows_of(p, pairs.target));
+  if (wishes) b.target_p.rows(edits, wishes).assign(Tensor<float>({wishes, p.dim(1)}, wanted));
+  if (b.source.pictures) detail::load_repeated(b.source, corpus, sources, pairs.distinct);
+  if (b.target.pictures) detail::load_repeated(b.target, corpus, pairs.target, pairs.distinct);
   b.edited.assign(mask_rows(edited));
   b.kept.assign(mask_rows(kept));
+  if (wishes) b.wished.assign(mask_rows(wished));
 }
 
 RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction const& r, Tensor<float> const& p,
@@ -243,12 +295,18 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
     }
   }
 
-  RigBatch<float> batch = make_batch(corpus, p, r.layout, draw_pairs(o, partners, step), losses);
+  WishSampler const wishes(o, p, r.layout, statistics);
+  auto draw = [&] {
+    RigPairs pairs = draw_pairs(o, partners, step);
+    pairs.wishes = wishes.draw(pairs, step);
+    return pairs;
+  };
+  RigBatch<float> batch = make_batch(corpus, p, r.layout, draw(), losses);
   RigLosses<float> l;
   Repeated repeated(p.device(), hooks.capture);
   for (; step < o.steps; ++step) {
     if (train::stop_asked(hooks.stop)) break;
-    load_batch(batch, corpus, p, r.layout, draw_pairs(o, partners, step), losses);
+    load_batch(batch, corpus, p, r.layout, draw(), losses);
     optimiser.announce(N, step, o.steps);
     repeated([&] {
       Tape tape;
@@ -262,7 +320,7 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
     if (told && hooks.log) {
       hooks.log->add("loss", step, l.total.item());
       for (auto const& [name, value] : {std::pair{"reconstruction", &l.reconstruction}, std::pair{"edit", &l.edit},
-                                        std::pair{"consistency", &l.consistency}, std::pair{"move", &l.move}})
+                                        std::pair{"consistency", &l.consistency}, std::pair{"wish", &l.wish}, std::pair{"move", &l.move}})
         if (*value) hooks.log->add(name, step, value->item());
     }
     if (hooks.progress) hooks.progress(step + 1, o.steps, told ? str("loss ", l.total.item()) : std::string());
