@@ -32,6 +32,9 @@ Wishes parse_wishes(std::string_view text);
 
 /// Least-squares ascending fit (pool adjacent violators).
 std::vector<double> ascending_fit(std::vector<double> const& values);
+/// The curve of a sweep, ascending, between the least and the most that is achieved on either side of its middle: asked for too much,
+/// a network gives less again. Empty tensors if nothing rises.
+Calibration calibration_of(SweepScore const& sweep);
 
 struct EditOptions {
   bool calibrated = true;         ///< use the stored calibration, if there is one

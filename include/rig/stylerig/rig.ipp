@@ -71,6 +71,19 @@ RIG_INLINE std::vector<double> ascending_fit(std::vector<double> const& values) 
   return y;
 }
 
+RIG_INLINE Calibration calibration_of(SweepScore const& s) {
+  check(s.achieved.size() > 1 && s.requested.size() == s.achieved.size(), "calibration_of: a sweep of at least two steps is needed, got ",
+        s.achieved.size());
+  auto const middle = s.achieved.begin() + std::ptrdiff_t(s.achieved.size() - 1) / 2, most = std::max_element(middle, s.achieved.end()),
+             least = std::min_element(s.achieved.begin(), middle + 1);
+  std::vector<double> const fit = ascending_fit({least, most + 1});
+  if (!(fit.back() > fit.front())) return {s.axis, {}, {}};
+  auto const first = s.requested.begin() + (least - s.achieved.begin());
+  std::vector<float> const x(first, first + std::ptrdiff_t(fit.size())), y(fit.begin(), fit.end());
+  std::int64_t const n = std::int64_t(fit.size());
+  return {s.axis, Tensor<float>({n}, x), Tensor<float>({n}, y)};
+}
+
 RIG_INLINE Control Rig::controls() const {
   Control c = Control::none;
   for (auto const& n : networks) c = c | n.controls;
@@ -267,10 +280,8 @@ RIG_INLINE std::vector<SweepScore> calibrate(Rig& rig, Tensor<float> const& code
     SweepScore const s = sweep_axis(rig.edit_function(axis.control), rig.layout(), axis, codes, rig.reconstruction.F, judge, steps);
     sweeps.push_back(s);
     if (axis.circular && axis.high - axis.low >= 180) continue;  // an angle all the way round has no monotone curve
-    std::vector<double> const fit = ascending_fit(s.achieved);
-    if (!(fit.back() > fit.front())) continue;
-    std::vector<float> const x(s.requested.begin(), s.requested.end()), y(fit.begin(), fit.end());
-    rig.calibrations.push_back({axis.name, Tensor<float>({std::int64_t(x.size())}, x), Tensor<float>({std::int64_t(y.size())}, y)});
+    Calibration c = calibration_of(s);
+    if (c.achieved) rig.calibrations.push_back(std::move(c));
   }
   return sweeps;
 }
