@@ -14,10 +14,18 @@ namespace fs = std::filesystem;
 namespace {
 struct DemoOptions {
   std::string generator, face, landmarks = "auto";
-  std::int64_t items = 3000, face_steps = 4000, face_batch = 32, rig_steps = 3000, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
+  /// Zeros are filled in for the kind of generator: one of real faces is seen with a finer face model, and has a judge to train.
+  std::int64_t items = 0, face_steps = 0, rig_steps = 0;
+  std::int64_t face_batch = 32, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
   double psi = 0.7;
   WorldOptions world;
 };
+
+/// Sizes with which the demo takes some ten minutes on two cores.
+struct Sizes {
+  std::int64_t items, face_steps, rig_steps;
+};
+constexpr Sizes of_known_truth{3000, 4000, 3000}, of_real_faces{2000, 2000, 1200};
 
 /// What a part of the demo took.
 struct Clock {
@@ -50,6 +58,9 @@ class Demo {
     std::string const generator = o_.generator.empty() ? shipped_generator() : o_.generator;
     World world = load_world(generator, context_, o_.world);
     world.psi = world.truth ? 1 : o_.psi;
+    Sizes const& sizes = world.truth ? of_known_truth : of_real_faces;
+    for (auto [chosen, usual] : {std::pair{&o_.items, sizes.items}, {&o_.face_steps, sizes.face_steps}, {&o_.rig_steps, sizes.rig_steps}})
+      if (*chosen == 0) *chosen = usual;
     choose_landmarks(world);
     make_folder(folder_);
     FolderLock const lock(folder_);
@@ -284,7 +295,7 @@ class Demo {
   }
 
   Context const& context_;
-  DemoOptions const& o_;
+  DemoOptions o_;
   std::string folder_;
   LandmarkFinder landmarks_;
   FaceSetup setup_;
@@ -297,6 +308,9 @@ class Demo {
 
 void add_demo(CLI::App& app, Context& context) {
   auto o = std::make_shared<DemoOptions>();
+  auto usual = [](char const* what, std::int64_t Sizes::*size) {
+    return str(what, " (default ", of_known_truth.*size, "; ", of_real_faces.*size, " where the truth is not known)");
+  };
   auto* verb = app.add_subcommand("demo", "The whole job on the generator in the repository: train, edit, judge, report");
   verb->add_option("--generator", o->generator, "Another StyleGAN (default: the one in the repository)");
   verb->add_option(
@@ -306,9 +320,9 @@ void add_demo(CLI::App& app, Context& context) {
                    "Who finds landmarks in the pictures: dlib, a folder with face-api's landmark network, or none (default: dlib where it "
                    "is installed)");
   verb->add_option("--psi", o->psi, "Truncation of the codes, where the truth is not known (default 0.7)")->check(CLI::PositiveNumber);
-  verb->add_option("--items", o->items, str("Pictures to learn from (default ", o->items, ")"))->check(CLI::Range(100, 10000000));
-  verb->add_option("--face-steps", o->face_steps, str("Steps of F (default ", o->face_steps, ")"))->check(CLI::PositiveNumber);
-  verb->add_option("--rig-steps", o->rig_steps, str("Steps of RigNet (default ", o->rig_steps, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--items", o->items, usual("Pictures to learn from", &Sizes::items))->check(CLI::Range(100, 10000000));
+  verb->add_option("--face-steps", o->face_steps, usual("Steps of F", &Sizes::face_steps))->check(CLI::PositiveNumber);
+  verb->add_option("--rig-steps", o->rig_steps, usual("Steps of RigNet", &Sizes::rig_steps))->check(CLI::PositiveNumber);
   verb->add_option("--pairs", o->pairs, str("Pairs a step (default ", o->pairs, ")"))->check(CLI::PositiveNumber);
   verb->add_option("--evaluation-pairs", o->evaluation_pairs, str("Pairs to judge by (default ", o->evaluation_pairs, ")"))
       ->check(CLI::Range(2, 1000000));
