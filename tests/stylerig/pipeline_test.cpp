@@ -500,14 +500,18 @@ TEST_CASE("measures: intervals, ellipsoid, disentanglement, rolled pictures, wis
   CHECK(e.inside((5.f * Var<float>(codes)).value()) < 0.05);
   CHECK(ascending_fit({1, 3, 2, 4}) == std::vector<double>{1, 2.5, 2.5, 4});
   // Nothing is asked for beyond the peaks on either side: there a network gives less again.
-  Calibration const c =
-      calibration_of({.axis = "x", .requested = {-4, -3, -2, -1, 0, 1, 2, 3, 4}, .achieved = {-1, -2, -1, -1.5, 0, 1, 2, 1, 0}});
+  auto curve = [](std::vector<double> requested, std::vector<double> achieved) {
+    SweepScore sweep;
+    sweep.axis = "x", sweep.requested = std::move(requested), sweep.achieved = std::move(achieved);
+    return calibration_of(sweep);
+  };
+  Calibration const c = curve({-4, -3, -2, -1, 0, 1, 2, 3, 4}, {-1, -2, -1, -1.5, 0, 1, 2, 1, 0});
   CHECK(c.requested.host() == std::vector<float>{-3, -2, -1, 0, 1, 2});
   CHECK(c.achieved.host() == std::vector<float>{-2, -1.25f, -1.25f, 0, 1, 2});
   CHECK(c.invert(9) == 2);
   CHECK(c.invert(-9) == -3);
   CHECK(c.invert(0.5) == doctest::Approx(0.5));
-  CHECK(!calibration_of({.axis = "x", .requested = {0, 1, 2}, .achieved = {1, 1, 1}}).achieved);
+  CHECK(!curve({0, 1, 2}, {1, 1, 1}).achieved);
   World const& w = world();
   TrainedRig const t = w.train(rig_training(Control::pose, 150));
   EditFunction const edit = World::function(t), nothing = [](auto const&x, auto const&, auto const&, auto const&) { return x; };
