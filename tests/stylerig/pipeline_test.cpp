@@ -293,8 +293,8 @@ TEST_CASE("wishes for one value change one value, within their range, and a netw
         if (before == after) continue;
         changed.push_back(a.name);
         CHECK(a.control == x.control);
-        CHECK(after >= a.within(-0.8001));
-        CHECK(after <= a.within(1.8001));
+        CHECK(after >= a.within(-0.0001));
+        CHECK(after <= a.within(1.0001));
       }
       CHECK(changed.size() == 1);
       seen.insert(changed.begin(), changed.end());

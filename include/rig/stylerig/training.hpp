@@ -85,8 +85,8 @@ struct RigPairs {
 /// Pairs alone.
 RigPairs draw_pairs(RigTraining const& o, PartnerSampler const& partners, std::int64_t step);
 
-/// Draws wishes: an entry or a quantity of the light, evenly over all that may be requested of it (Axis::widened). Transfers between
-/// pairs hardly ever ask for one value alone, edits by value ask for nothing else.
+/// Draws wishes: an entry or a quantity of the light, evenly over its range. Transfers between pairs hardly ever ask for one value
+/// alone, edits by value ask for nothing else. Beyond the range F has seen nothing, and a network held to its reading there overshoots.
 class WishSampler {
  public:
   /// p [N, f] of the whole corpus gives ranges.

@@ -145,7 +145,7 @@ RIG_INLINE WishSampler::WishSampler(RigTraining const& o, Tensor<float> const& p
   for (Control c : single_controls) {
     Group g{c, {}, std::vector<unsigned char>(deviation.size(), 0)};
     for (auto const& a : all)
-      if (a.control == c && a.high > a.low) g.axes.push_back(a.widened());
+      if (a.control == c && a.high > a.low) g.axes.push_back(a);
     for (int entry : detail::varying_entries(control_mask(layout, c), deviation)) g.counted[std::size_t(entry)] = 1;
     if (!g.axes.empty()) groups_.push_back(std::move(g));
   }
