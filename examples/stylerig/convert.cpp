@@ -62,10 +62,10 @@ Json convert(ConvertOptions const& o) {
   io::Document const file = io::read_any(from);
   auto const networks = nn::describe_networks(file);
   if (!o.raw && extension == ".safetensors" && !networks.origin.empty()) {
-    make_folder_of(to);
     if (networks.networks == std::vector<std::string>{"rig.discriminator"}) {
       nn::Discriminator<float> d = nn::discriminator_from(file, from);
       if (o.half) nn::round_to_half(d);
+      make_folder_of(to);
       nn::save_discriminator(to, d, origin_of(file));
       std::string const hash = nn::content_hash(d);
       nn::Discriminator<float> back = nn::load_discriminator(to);
@@ -74,6 +74,7 @@ Json convert(ConvertOptions const& o) {
     }
     nn::Generator<float> g = generator_of(file, o);
     if (o.half) nn::round_to_half(g);
+    make_folder_of(to);
     nn::save_generator(to, g, origin_of(file));  // reads it again and compares
     return {{"from", from},
             {"to", to},

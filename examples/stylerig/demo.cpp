@@ -21,7 +21,7 @@ struct DemoOptions {
   WorldOptions world;
 };
 
-/// Sizes with which the demo takes some ten minutes on two cores.
+/// What the demo trains on and for how long, so that it ends within the quarter of an hour that it may take, build included.
 struct Sizes {
   std::int64_t items, face_steps, rig_steps;
 };
