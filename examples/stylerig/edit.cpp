@@ -148,7 +148,9 @@ void add_edit(CLI::App& app, Context& context) {
           "--expression", o->expression,
           "NAME=VALUE, like jawOpen=0.6,mouthSmile_L=0.8; names as the face model has them (stylerig info run/face.safetensors lists them)")
       ->allow_extra_args(false);
-  verb->add_option("--light", o->light, "azimuth, elevation (degrees), strength, ambient, colour=R:G:B; like azimuth=-40,elevation=20");
+  verb->add_option("--light", o->light,
+                   "azimuth, elevation (degrees), contrast (lamp over ambient; 0 is flat), strength, ambient, colour=R:G:B; like "
+                   "azimuth=-40,contrast=0.8. Faces keep their brightness unless strength or ambient is asked for");
   verb->add_option("--set", o->set, "Raw entries by label, like illumination.12=0.1");
   verb->add_option("--sweep", o->sweep,
                    "One quantity over a range, AXIS=FROM:TO:COUNT, like yaw=-30:30:7, jawOpen=0:1:5 or light.azimuth=-80:80:7");

@@ -69,8 +69,8 @@ Json human(stylerig::ParameterLayout const& layout, float const* p) {
       j["expression"][d->entries.empty() ? std::to_string(i) : d->entries[std::size_t(i)]] = p[d->offset + i];
   if (auto const* g = layout.find("illumination"); g && g->size == 27) {
     stylerig::Light const l = stylerig::read_light(p + g->offset);
-    j["light"] = {
-        {"azimuth", l.azimuth}, {"elevation", l.elevation}, {"strength", l.strength}, {"ambient", l.ambient}, {"colour", l.colour}};
+    j["light"] = {{"azimuth", l.azimuth},   {"elevation", l.elevation}, {"contrast", l.contrast()},
+                  {"strength", l.strength}, {"ambient", l.ambient},     {"colour", l.colour}};
   }
   return j;
 }

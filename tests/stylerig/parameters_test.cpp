@@ -6,6 +6,7 @@
 #include "rig/autodiff/gradcheck.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "rig/stylerig/light.hpp"
+#include "rig/stylerig/light_prior.hpp"
 #include "rig/stylerig/statistics.hpp"
 
 using namespace rig;
@@ -173,6 +174,55 @@ TEST_CASE("light comes from where it was asked to") {
   }
   double const az = 50 / 57.29577951308232, el = 30 / 57.29577951308232;
   CHECK(at.x * std::cos(el) * std::sin(az) + at.y * std::sin(el) + at.z * std::cos(el) * std::cos(az) > 0.998);
+}
+
+TEST_CASE("a lamp that is moved leaves skin that faces the camera as bright as it was") {
+  double const colour[3] = {1.1, 1.0, 0.9};
+  std::vector<float> gamma(27, 0.f);
+  lambertian_light(0.3, 0.4, 0.6, 0.45, colour, gamma.data());
+  double const bright = frontal_brightness(gamma.data());
+  CHECK(bright == doctest::Approx(lambertian_shading(std::cos(0.3) * std::cos(0.4), 0.6, 0.45)).epsilon(1e-5));
+  Light const now = read_light(gamma.data());
+  CHECK(now.contrast() == doctest::Approx(0.3 / 0.6).epsilon(1e-5));  // half a lamp in band 1; a quarter of it and the rest in band 0
+
+  auto const moved = change_light(gamma.data(), {.azimuth = -50, .elevation = 10}, {});
+  Light const to = read_light(moved.data());
+  CHECK(to.azimuth == doctest::Approx(-50).epsilon(1e-4));
+  CHECK(to.elevation == doctest::Approx(10).epsilon(1e-4));
+  CHECK(to.contrast() == doctest::Approx(now.contrast()).epsilon(1e-4));
+  CHECK(frontal_brightness(moved.data()) == doctest::Approx(bright).epsilon(1e-4));
+  CHECK(to.ambient > now.ambient);  // the lamp is farther from the camera, so the camera opens
+  CHECK(to.colour[0] == doctest::Approx(now.colour[0]).epsilon(1e-4));
+
+  auto const hard = change_light(gamma.data(), {.contrast = 0.9}, {});
+  Light const h = read_light(hard.data());
+  CHECK(h.contrast() == doctest::Approx(0.9).epsilon(1e-4));
+  CHECK(h.azimuth == doctest::Approx(now.azimuth).epsilon(1e-4));
+  CHECK(h.elevation == doctest::Approx(now.elevation).epsilon(1e-4));
+  CHECK(frontal_brightness(hard.data()) == doctest::Approx(bright).epsilon(1e-4));
+  CHECK(h.strength > now.strength);
+  CHECK(h.ambient < now.ambient);
+  auto const flat = change_light(gamma.data(), {.contrast = 0}, {});
+  CHECK(read_light(flat.data()).strength == doctest::Approx(0).epsilon(1e-6));
+  CHECK(frontal_brightness(flat.data()) == doctest::Approx(bright).epsilon(1e-4));
+
+  // Absolute amounts are taken as they stand, and contrast then gives the other one.
+  Light const bound = read_light(change_light(gamma.data(), {.contrast = 0.5, .strength = 0.2}, {}).data());
+  CHECK(bound.strength == doctest::Approx(0.2).epsilon(1e-4));
+  CHECK(bound.ambient == doctest::Approx(0.4).epsilon(1e-4));
+  Light const dim = read_light(change_light(gamma.data(), {.contrast = 0.5, .ambient = 0.3}, {}).data());
+  CHECK(dim.strength == doctest::Approx(0.15).epsilon(1e-4));
+  CHECK(dim.ambient == doctest::Approx(0.3).epsilon(1e-4));
+  // Behind the head: the camera opens four times at most.
+  auto const back = change_light(gamma.data(), {.azimuth = 180, .contrast = 3}, {});
+  CHECK(read_light(back.data()).strength > 0);
+  for (float v : back) CHECK(std::abs(v) < 20);
+
+  CHECK_THROWS_WITH_AS(change_light(gamma.data(), {.contrast = 1, .strength = 1, .ambient = 1}, {}), doctest::Contains("two of the three"),
+                       Error);
+  CHECK_THROWS_WITH_AS(change_light(gamma.data(), {.contrast = -1}, {}), doctest::Contains("contrast must not be negative"), Error);
+  CHECK_THROWS_WITH_AS(change_light(gamma.data(), {.strength = -1}, {}), doctest::Contains("strength must not be negative"), Error);
+  CHECK_THROWS_WITH_AS(change_light(gamma.data(), {.contrast = 0, .strength = 1}, {}), doctest::Contains("some contrast"), Error);
 }
 
 TEST_CASE("band 2 follows band 1 as in the corpus") {

@@ -529,6 +529,7 @@ TEST_CASE("measures: intervals, ellipsoid, disentanglement, rolled pictures, wis
   CHECK(wish.raw[0].second == 0.1f);
   CHECK_THROWS_AS(parse_wishes("yaw"), Error);
   CHECK_THROWS_AS(parse_wishes("yaw=much"), Error);
+  CHECK(*parse_wishes("light.contrast=0.6").light.contrast == 0.6);
   CHECK_THROWS_AS(parse_wishes("light.size=3"), Error);
 }
 

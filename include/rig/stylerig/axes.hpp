@@ -19,7 +19,7 @@ struct Axis {
   std::function<void(float* p, double value)> write;
   double low = 0, high = 0, centre = 0;  ///< range to sweep and the corpus's mean
   bool circular = false;                 ///< differences are taken modulo 360
-  double least = -1e30, most = 1e30;     ///< there is nothing beyond: a strength, an elevation
+  double least = -1e30, most = 1e30;     ///< there is nothing beyond: a contrast, an elevation
   /// The value at a share of the range; 0 is its low end, 1 its high one.
   double within(double share) const { return std::max(least, low + share * (high - low)); }
   /// The axis with a range as wide as requests may be: a network that gives less than it is asked for must be asked for more
@@ -35,7 +35,7 @@ inline Axis Axis::widened() const {
 /// An entry in its own unit between its 1 and 99 percentiles.
 Axis entry_axis(ParameterLayout const& layout, ParameterStatistics const& s, std::string const& label);
 /// Yaw and pitch in degrees with the signs people expect, the first `expressions` expression entries, and of a 27-number
-/// light azimuth, elevation, strength and ambient. Only those of `controls`; p [n, f] gives ranges.
+/// light azimuth, elevation and contrast, what a picture shows of it. Only those of `controls`; p [n, f] gives ranges.
 std::vector<Axis> standard_axes(ParameterLayout const& layout, ParameterStatistics const& s, Tensor<float> const& p,
                                 LightBands const& bands, Control controls, std::int64_t expressions = 10);
 

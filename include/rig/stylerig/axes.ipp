@@ -42,21 +42,18 @@ RIG_INLINE std::vector<Axis> standard_axes(ParameterLayout const& layout, Parame
     std::int64_t const at = g->offset;
     struct Quantity {
       char const* name;
-      using Value = double Light::*;
-      using Wish = std::optional<double> LightWish::*;
-      Value value;
-      Wish wish;
+      double (*value)(Light const&);
+      std::optional<double> LightWish::*wish;
     };
-    for (Quantity const& q : {Quantity{"light azimuth", &Light::azimuth, &LightWish::azimuth},
-                              Quantity{"light elevation", &Light::elevation, &LightWish::elevation},
-                              Quantity{"light strength", &Light::strength, &LightWish::strength},
-                              Quantity{"light ambient", &Light::ambient, &LightWish::ambient}}) {
+    for (Quantity const& q : {Quantity{"light azimuth", [](Light const& l) { return l.azimuth; }, &LightWish::azimuth},
+                              Quantity{"light elevation", [](Light const& l) { return l.elevation; }, &LightWish::elevation},
+                              Quantity{"light contrast", [](Light const& l) { return l.contrast(); }, &LightWish::contrast}}) {
       Axis a;
       a.name = q.name, a.control = Control::illumination;
-      a.circular = q.value == &Light::azimuth;
-      if (q.value == &Light::strength) a.least = 0;
-      if (q.value == &Light::elevation) a.least = -90, a.most = 90;
-      a.read = [at, q](float const* v) { return read_light(v + at).*q.value; };
+      a.circular = q.wish == &LightWish::azimuth;
+      if (q.wish == &LightWish::contrast) a.least = 0;
+      if (q.wish == &LightWish::elevation) a.least = -90, a.most = 90;
+      a.read = [at, q](float const* v) { return q.value(read_light(v + at)); };
       a.write = [at, q, bands](float* v, double x) {
         LightWish w;
         w.*q.wish = x;

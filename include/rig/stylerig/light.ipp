@@ -33,16 +33,22 @@ RIG_INLINE Light read_light(float const* gamma) {
   return l;
 }
 
-RIG_INLINE std::array<float, 27> change_light(float const* gamma, LightWish const& wish, LightBands const& bands) {
+RIG_INLINE double frontal_brightness(float const* gamma) {
+  std::array<double, 9> const h = render::light_basis(Vec3<double>{0, 0, 1});
+  double sum = detail::Basis::ambient * h[0];
+  for (std::size_t i = 0; i < 27; ++i) sum += double(gamma[i]) * h[i % 9] / 3;
+  return sum;
+}
+
+namespace detail {
+
+/// The light with the wishes granted as they stand; strength and ambient are known.
+inline std::array<float, 27> set_light(float const* gamma, Light const& now, LightWish const& wish, LightBands const& bands) {
   std::array<float, 27> y{};
   for (std::size_t i = 0; i < 27; ++i) y[i] = gamma[i];
-  if (!wish.any()) return y;
-  Light const now = read_light(gamma);
-  double const azimuth = wish.azimuth.value_or(now.azimuth) / detail::degrees,
-               elevation = wish.elevation.value_or(now.elevation) / detail::degrees;
+  double const azimuth = wish.azimuth.value_or(now.azimuth) / degrees, elevation = wish.elevation.value_or(now.elevation) / degrees;
   double const strength = wish.strength.value_or(now.strength), ambient = wish.ambient.value_or(now.ambient);
   std::array<double, 3> const colour = wish.colour.value_or(now.colour);
-  check(strength >= 0, "light: strength must not be negative, got ", strength);
   double const wanted[3] = {strength * std::cos(elevation) * std::sin(azimuth), strength * std::sin(elevation),
                             strength * std::cos(elevation) * std::cos(azimuth)};
   bool const turn = wish.azimuth || wish.elevation || wish.strength;
@@ -51,7 +57,7 @@ RIG_INLINE std::array<float, 27> change_light(float const* gamma, LightWish cons
   if (std::abs(grey) < 1e-9) grey = 1;
   for (int c = 0; c < 3; ++c) {
     auto const at = std::size_t(c);
-    detail::ChannelLight const k = detail::channel_light(gamma + 9 * c);
+    ChannelLight const k = channel_light(gamma + 9 * c);
     double const tint = wish.colour && std::abs(now.colour[at]) > 1e-9 ? colour[at] / now.colour[at] : 1;
     for (int a = 0; a < 3; ++a) tinted[c][a] = tint * k.direction[a], mean[a] += tinted[c][a] / 3;
   }
@@ -59,14 +65,44 @@ RIG_INLINE std::array<float, 27> change_light(float const* gamma, LightWish cons
     float const* g = gamma + 9 * c;
     auto const at = std::size_t(c);
     float* out = y.data() + 9 * c;
-    if (wish.ambient || wish.colour) out[0] = float(ambient * colour[at] / detail::Basis::h0 - detail::Basis::ambient);
+    if (wish.ambient || wish.colour) out[0] = float(ambient * colour[at] / Basis::h0 - Basis::ambient);
     double d[3];
     for (int a = 0; a < 3; ++a) d[a] = tinted[c][a] + (turn ? (wanted[a] - mean[a]) * colour[at] / grey : 0);
     if (!turn && !wish.colour) continue;
-    float const band[3] = {float(-d[1] / detail::Basis::k1), float(d[2] / detail::Basis::k1), float(-d[0] / detail::Basis::k1)};
+    float const band[3] = {float(-d[1] / Basis::k1), float(d[2] / Basis::k1), float(-d[0] / Basis::k1)};
     for (int j = 0; j < 5; ++j)
       for (int a = 0; a < 3; ++a) out[4 + j] += bands.slope.data()[3 * j + a] * (band[a] - g[1 + a]);
     for (int a = 0; a < 3; ++a) out[1 + a] = band[a];
+  }
+  return y;
+}
+
+/// All of the light times a number.
+inline void scale_light(std::array<float, 27>& gamma, double factor) {
+  for (std::size_t i = 0; i < 27; ++i) {
+    double const apart = i % 9 == 0 ? Basis::ambient : 0;
+    gamma[i] = float(factor * (double(gamma[i]) + apart) - apart);
+  }
+}
+
+}  // namespace detail
+
+RIG_INLINE std::array<float, 27> change_light(float const* gamma, LightWish const& wish, LightBands const& bands) {
+  check(!(wish.contrast && wish.strength && wish.ambient),
+        "light: contrast is strength over ambient; ask for two of the three at most, got all");
+  check(wish.strength.value_or(0) >= 0, "light: strength must not be negative, got ", wish.strength.value_or(0));
+  check(wish.contrast.value_or(0) >= 0, "light: contrast must not be negative, got ", wish.contrast.value_or(0));
+  check(!wish.contrast || !wish.strength || *wish.contrast > 0, "light: a strength has some contrast, got a contrast of 0");
+  Light const now = read_light(gamma);
+  LightWish full = wish;
+  if (wish.contrast && wish.strength) full.ambient = *wish.strength / *wish.contrast;
+  if (wish.contrast && !wish.strength) full.strength = *wish.contrast * wish.ambient.value_or(now.ambient);
+  std::array<float, 27> y = detail::set_light(gamma, now, full, bands);
+  bool const absolute = wish.strength || wish.ambient, moved = wish.azimuth || wish.elevation || wish.contrast;
+  if (moved && !absolute) {
+    // A camera opens as far as it can: what faces it may lie in the dark, and light may be negative in a fit.
+    double const before = frontal_brightness(gamma), after = frontal_brightness(y.data()), least = 0.25 * std::abs(before);
+    if (before > 0) detail::scale_light(y, before / std::max(after, least));
   }
   return y;
 }

@@ -37,6 +37,8 @@ RIG_INLINE Wishes parse_wishes(std::string_view text) {
       w.light.elevation = number(name, value);
     else if (name == "light.strength")
       w.light.strength = number(name, value);
+    else if (name == "light.contrast")
+      w.light.contrast = number(name, value);
     else if (name == "light.ambient")
       w.light.ambient = number(name, value);
     else if (name == "light.colour" || name == "light.color") {
@@ -44,7 +46,7 @@ RIG_INLINE Wishes parse_wishes(std::string_view text) {
       check(b != std::string_view::npos, "wishes: ", name, " needs red:green:blue, got '", value, "'");
       w.light.colour = {number(name, value.substr(0, a)), number(name, value.substr(a + 1, b - a - 1)), number(name, value.substr(b + 1))};
     } else if (name.rfind("light.", 0) == 0)
-      throw Error(str("wishes: of the light one can ask for azimuth, elevation, strength, ambient and colour, not ", name));
+      throw Error(str("wishes: of the light one can ask for azimuth, elevation, contrast, strength, ambient and colour, not ", name));
     else if (name.rfind("expression.", 0) == 0)
       w.expression.emplace_back(name.substr(11), float(number(name, value)));
     else if (name.find('.') != std::string::npos)
@@ -130,8 +132,7 @@ RIG_INLINE std::pair<Tensor<float>, Control> Rig::targets(Tensor<float> const& p
     LightWish w = wishes.light;
     if (w.azimuth) w.azimuth = asked("light azimuth", *w.azimuth);
     if (w.elevation) w.elevation = asked("light elevation", *w.elevation);
-    if (w.strength) w.strength = asked("light strength", *w.strength);
-    if (w.ambient) w.ambient = asked("light ambient", *w.ambient);
+    if (w.contrast) w.contrast = std::max(0.0, asked("light contrast", *w.contrast));
     for (std::int64_t r = 0; r < n; ++r) {
       std::array<float, 27> const y = change_light(to + r * f + g.offset, w, bands);
       std::copy(y.begin(), y.end(), to + r * f + g.offset);
