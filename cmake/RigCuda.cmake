@@ -27,7 +27,7 @@ target_include_directories(rig_cuda_flags SYSTEM INTERFACE ${rig_eigen_include})
 target_link_libraries(rig_cuda_flags INTERFACE CUDA::cudart CUDA::cublas)
 # Under nvcc rig uses its own kernels and CUDA's libraries, so oneDNN is left out.
 # Eigen serves the host only: with its own device support nvcc would warn about its complex numbers.
-target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_DNNL=0 EIGEN_NO_CUDA)
+target_compile_definitions(rig_cuda_flags INTERFACE RIG_HAS_DNNL=0 EIGEN_NO_CUDA $<$<BOOL:${RIG_CUDA_WARPGROUPS}>:RIG_CUDA_WARPGROUPS>)
 foreach(package IN ITEMS ZLIB PNG JPEG HDF5)
   set(target ${package}::${package})
   if(package STREQUAL "HDF5")

@@ -45,7 +45,7 @@ LINES
 TOOL
 check "$work/out" && fail "a failed test, and it passed"
 tail -1 "$work/said" | grep -q '^gpu-check: .*tests' || fail "the verdict does not name the stage that failed"
-grep -q 'RIG_CUDA_ARCHITECTURES=90' "$work/build/asked" || fail "not built for the GPU that is there"
+grep -q 'RIG_CUDA_ARCHITECTURES=90a -DRIG_CUDA_WARPGROUPS=ON' "$work/build/asked" || fail "not built for the GPU that is there"
 report=$work/out/report.md
 grep -q '^| tests | failed | .*6 passed / 1 failed' "$report" || fail "the table lacks the failed tests: $(cat "$report")"
 grep -q '^| racecheck | passed ' "$report" || fail "the stage after the failed one did not run: $(cat "$report")"

@@ -151,6 +151,35 @@ TEST_CASE("cuda conv: lower precision rounds, and no more than it says") {
       }
     }
 }
+TEST_CASE("cuda conv: warpgroups give what warps give, in every order") {
+  Device const device = cuda();
+  if (!detail::has_warpgroups(device)) return;
+  struct BackToFloat {
+    Device const& device;
+    ~BackToFloat() { device.set_precision(MatrixPrecision::float32); }
+  } const back{device};
+  device.set_precision(MatrixPrecision::bf16);
+  // Sums of whole and begun stages, columns of one and of two blocks, tiles that reach over samples, strides, paddings; few channels.
+  for (auto const& z : {Sizes{{2, 9, 9, 70}, {130, 3, 3, 70}, {.padding = 1}}, Sizes{{1, 12, 13, 64}, {64, 3, 3, 64}, {.padding = 1}},
+                        Sizes{{2, 11, 10, 68}, {40, 3, 2, 68}, {.stride = 2, .padding = {0, 1, 2, 1}}}, odd})
+    for (bool scaled : {false, true})
+      for (int splits : {1, 3}) {
+        if (scaled != (splits == 3) && z.w[0] != 40) continue;
+        detail::ConvPlan const warps{detail::ConvTiles::small, 1}, groups{detail::ConvTiles::warpgroups, splits};
+        auto const expected = family(z, scaled, device, &warps);
+        auto const run = [&] {
+          std::vector<float> all;
+          auto const r = family(z, scaled, device, &groups);
+          for (std::size_t k = 0; k < 2; ++k) all.insert(all.end(), r[k].begin(), r[k].end());
+          return all;
+        };
+        std::vector<float> const got = splits == 3 && z.w[0] == 130 ? in_every_order(run) : run();
+        INFO("x ", z.x, " and w ", z.w, scaled ? ", scaled" : "", ", splits ", splits);
+        auto const middle = got.begin() + std::ptrdiff_t(expected[0].size());
+        CHECK(difference(expected[0], {got.begin(), middle}) < 1e-5);
+        CHECK(difference(expected[1], {middle, got.end()}) < 1e-5);
+      }
+}
 TEST_CASE("cuda conv: a layer in one kernel") {
   Device const device = cuda();
   struct Layer {
@@ -199,4 +228,11 @@ TEST_CASE("cuda conv: how a convolution is cut") {
   CHECK(thin.tiles == ConvTiles::slim);
   CHECK(thin.splits == 1);
   CHECK(weight.splits > 8);
+  auto const large = detail::plan_conv(8 * 64 * 64, 512, 1, 288, false, true), one = detail::plan_conv(32 * 32, 512, 1, 288, false, true),
+             tiny = detail::plan_conv(16, 512, 1, 288, false, true);
+  CHECK(large.tiles == ConvTiles::warpgroups);
+  CHECK(large.splits == 1);
+  CHECK(one.tiles == ConvTiles::warpgroups);
+  CHECK(one.splits == 8);
+  CHECK(tiny.tiles == ConvTiles::small);
 }

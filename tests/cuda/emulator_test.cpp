@@ -5,6 +5,7 @@
 #include "cuda/device.hpp"
 #include "rig/core/random.hpp"
 #include "rig/core/tensor.hpp"
+#include "rig/ops/cuda/conv_warpgroup.hpp"
 
 using namespace rig;
 
@@ -98,6 +99,38 @@ template <bool Half> struct Product {
       gpu::mma_tf32(d, {at(g, t), at(g + 8, t), at(g, t + 4), at(g + 8, t + 4)}, {bt(t), bt(t + 4)});
     }
     for (int i = 0; i < 4; ++i) y[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = d[i];
+  }
+};
+
+/// y [64, N] = a [64, 64] b [N, 64]^T, a by copies of 16 bytes, b as one block that lies in memory as it is wanted.
+template <int N> struct WarpgroupProduct {
+  static constexpr int threads = 128;
+  struct Shared {
+    alignas(1024) float a[64 * 32], b[N * 32];
+    gpu::Arrival arrival;
+  };
+  float const *a, *b;  // pairs of bf16
+  float* y;
+  RIG_DEVICE void operator()(Shared& shared) const {
+    if constexpr (gpu::warpgroup_code) {
+      int const t = gpu::thread();
+      if (t == 0) gpu::arrival_start(shared.arrival);
+      gpu::fence_for_engines();
+      gpu::barrier();
+      for (int i = t; i < 64 * 8; i += threads) gpu::copy_async<16>(&shared.a[(i / 8 * 8 + (i % 8 ^ (i / 8 & 7))) * 4], a + i * 4);
+      gpu::copy_commit();
+      if (t == 0) gpu::copy_block(shared.b, b, N * 128, shared.arrival);
+      gpu::copy_wait<0>();
+      gpu::fence_for_engines();
+      gpu::arrival_wait(shared.arrival, 0);
+      gpu::barrier();
+      float d[N / 2] = {};
+      gpu::warpgroup_begin(d);
+      for (int k = 0; k < 4; ++k) gpu::warpgroup_mma_bf16(d, shared.a + 8 * k, shared.b + 8 * k);
+      gpu::warpgroup_commit();
+      gpu::warpgroup_wait(d);
+      for (int i = 0; i < N / 2; ++i) y[(t / 32 * 16 + t % 32 / 4 + i / 2 % 2 * 8) * N + i / 4 * 8 + t % 4 * 2 + i % 2] = d[i];
+    }
   }
 };
 
@@ -214,4 +247,33 @@ TEST_CASE("emulator: matrix instructions") {
         CHECK(difference > 0);  // operands really are rounded
       }
   }
+}
+
+TEST_CASE("emulator: matrix instructions of a warpgroup") {
+  Device device;
+  if (!test::device_for(device) || !detail::has_warpgroups(device)) return;
+  Rng rng(5);
+  auto const rounded = [&](Shape const& s) {
+    Tensor<float> x = randn<float>(s, rng);
+    for (std::int64_t i = 0; i < x.size(); ++i) x.mutate()[i] = gpu::from_bits(gpu::to_bits(x.data()[i]) & 0xffff0000u);
+    return x;
+  };
+  auto const pair = [](float lo, float hi) { return gpu::from_bits(gpu::to_bits(lo) >> 16 | gpu::to_bits(hi)); };
+  auto const check_for = [&]<int N>() {
+    auto const a = rounded({64, 64}), b = rounded({N, 64});
+    Tensor<float> ah({64, 32}), bh({N, 32}), y({64, N}, device);
+    for (int i = 0; i < 64 * 32; ++i) ah.mutate()[i] = pair(a.data()[2 * i], a.data()[2 * i + 1]);
+    for (int i = 0; i < N * 32; ++i)  // pieces of four exchanged within a row
+      bh.mutate()[i / 32 * 32 + ((i / 4 % 8) ^ (i / 32 & 7)) * 4 + i % 4] = pair(b.data()[2 * i], b.data()[2 * i + 1]);
+    Tensor<float> const ad = ah.to(device), bd = bh.to(device);
+    launch(device, {1, 1, 1}, WarpgroupProduct<N>{ad.data(), bd.data(), y.mutate()});
+    auto const r = y.host();
+    for (int i = 0; i < 64; ++i)
+      for (int j = 0; j < N; ++j) {
+        double sum = 0;
+        for (int k = 0; k < 64; ++k) sum += double(a.data()[i * 64 + k]) * double(b.data()[j * 64 + k]);
+        REQUIRE(double(r[std::size_t(i * N + j)]) == doctest::Approx(sum).epsilon(1e-4));
+      }
+  };
+  EachOrder{}([&] { check_for.template operator()<64>(), check_for.template operator()<128>(); });
 }

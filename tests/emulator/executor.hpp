@@ -9,6 +9,8 @@
 #include <boost/context/preallocated.hpp>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -46,6 +48,12 @@ struct Copy {
   bool valid;
 };
 
+/// What copy_block has started on one Arrival; the bytes come when somebody waits for them.
+struct Arrivals {
+  long phase = 0;
+  std::vector<Copy> open;
+};
+
 struct Warp {
   int live = 0, arrived = 0;
   long generation = 0;
@@ -63,6 +71,7 @@ struct Thread {
   char const* where = "";
   std::vector<std::vector<Copy>> groups;  // copies committed and not yet waited for
   std::vector<Copy> open;
+  std::vector<std::function<void()>> products, committed;  // of the warpgroup, not yet waited for
   void* fake_stack = nullptr;
 };
 
@@ -81,6 +90,7 @@ struct State {
   std::vector<Thread> threads;
   std::vector<Warp> warps;
   std::vector<Stack> stacks;
+  std::map<void const*, Arrivals> arrivals;
   long block_generation = 0;
   int block_arrived = 0;
   std::exception_ptr error;  // of the first thread that failed; the others are then given up
@@ -248,6 +258,71 @@ struct Bf16Element {
   detail::mma<16>(d, a, b, detail::Bf16Element{});
 }
 
+// ---- copies of whole blocks, and products of warpgroups ----
+
+[[gnu::noinline]] inline void arrival_start(void const* a) {
+  auto& s = detail::state();
+  if (!s.arrivals.emplace(a, detail::Arrivals{}).second) throw KernelFault("arrival_start of one that was started");
+}
+[[gnu::noinline]] inline void copy_block(void* to, void const* from, int bytes, void const* a) {
+  auto& s = detail::state();
+  if (bytes <= 0 || bytes % 16 || reinterpret_cast<std::uintptr_t>(to) % 16 || reinterpret_cast<std::uintptr_t>(from) % 16)
+    throw KernelFault("copy_block of " + std::to_string(bytes) + " bytes: they and both addresses must be multiples of 16");
+  auto const found = s.arrivals.find(a);
+  if (found == s.arrivals.end()) throw KernelFault("copy_block to an arrival that was not started");
+  if (!found->second.open.empty()) throw KernelFault("copy_block to an arrival that is still waited for");
+  found->second.open.push_back({to, from, bytes, true});
+}
+[[gnu::noinline]] inline void arrival_wait(void const* a, int phase) {
+  auto& s = detail::state();
+  auto const found = s.arrivals.find(a);
+  if (found == s.arrivals.end()) throw KernelFault("arrival_wait for one that was not started");
+  auto& arrivals = found->second;
+  if (arrivals.phase % 2 != phase) return;
+  if (arrivals.open.empty()) return detail::wait_for(arrivals.phase, arrivals.phase, "an arrival");
+  for (auto const& c : arrivals.open) std::memcpy(c.to, c.from, std::size_t(c.bytes));
+  arrivals.open.clear();
+  ++arrivals.phase;
+}
+
+namespace detail {
+/// Number k of row `row` of a matrix as warpgroup instructions see it, `p` at number 0 of row 0.
+inline float swizzled_bf16(void const* p, int row, int k) {
+  auto const at = reinterpret_cast<std::uintptr_t>(p) + std::uintptr_t(row) * 128 + std::uintptr_t(k) * 2;
+  std::uint16_t bits;
+  std::memcpy(&bits, reinterpret_cast<void const*>(at ^ (at >> 7 & 7) << 4), 2);
+  return bits_to_float(std::uint32_t(bits) << 16);
+}
+}  // namespace detail
+/// This thread's part: its sums need no other thread, because both matrices lie in shared memory. Done at warpgroup_wait, not before.
+[[gnu::noinline]] inline void warpgroup_mma_bf16(float* d, int sums, void const* a, void const* b) {
+  auto& s = detail::state();
+  int const thread = s.thread->place.thread, row = thread / 32 % 4 * 16 + thread % 32 / 4, column = 2 * (thread % 4);
+  if (s.threads.size() % 128) throw KernelFault("a warpgroup's instruction in a block of " + std::to_string(s.threads.size()) + " threads");
+  for (void const* p : {a, b})
+    if (reinterpret_cast<std::uintptr_t>(p) % 32 || reinterpret_cast<std::uintptr_t>(p) % 1024 >= 128)
+      throw KernelFault("a warpgroup's matrix must begin in the first row of 1024 bytes, at a multiple of 32 bytes");
+  s.thread->products.push_back([=] {
+    for (int i = 0; i < sums; ++i) {
+      double sum = double(d[i]);
+      for (int k = 0; k < 16; ++k)
+        sum +=
+            double(detail::swizzled_bf16(a, row + 8 * (i / 2 % 2), k)) * double(detail::swizzled_bf16(b, 8 * (i / 4) + column + i % 2, k));
+      d[i] = float(sum);
+    }
+  });
+}
+[[gnu::noinline]] inline void warpgroup_commit() {
+  auto& t = *detail::state().thread;
+  for (auto& p : t.products) t.committed.push_back(std::move(p));
+  t.products.clear();
+}
+[[gnu::noinline]] inline void warpgroup_wait() {
+  auto& t = *detail::state().thread;
+  for (auto const& p : t.committed) p();
+  t.committed.clear();
+}
+
 /// body(thread) for every thread of one block, until all are done. Throws KernelFault when they wait for one another for ever.
 template <class Body> void run_block(int threads, Place const& place, Body const& body) {
   namespace ctx = boost::context;
@@ -255,6 +330,7 @@ template <class Body> void run_block(int threads, Place const& place, Body const
   s.warps.assign(std::size_t((threads + 31) / 32), {});
   for (int w = 0; w < int(s.warps.size()); ++w) s.warps[std::size_t(w)].live = threads - 32 * w < 32 ? threads - 32 * w : 32;
   s.block_arrived = 0;
+  s.arrivals.clear();
   s.error = nullptr;
   while (int(s.stacks.size()) < threads) s.stacks.emplace_back();
   s.threads.clear();

@@ -1,6 +1,6 @@
 // What a hand-written CUDA kernel says to its hardware: who am I, barriers, shuffles, votes, atomics, copies that do not wait,
-// matrix instructions. Each is a thin wrapper, so that the very text of a kernel also runs under g++, where the test-only
-// executor of tests/emulator plays the threads. Present where RIG_GPU is; nothing else of rig needs it.
+// matrix instructions of warps and of warpgroups. Each is a thin wrapper, so that the very text of a kernel also runs under g++, where the
+// test-only executor of tests/emulator plays the threads. Present where RIG_GPU is; nothing else of rig needs it.
 //
 //   struct Kernel {
 //     static constexpr int threads = 256;                       // and, if wanted, blocks: how many fit on a multiprocessor
@@ -227,6 +227,138 @@ RIG_DEVICE void mma_bf16(float (&d)[4], std::uint32_t const (&a)[4], std::uint32
   emulator::mma_bf16(d, a, b);
 #endif
 }
+
+// ---- copies of whole blocks and matrix instructions of a warpgroup, 128 threads (sm_90a alone) ----
+
+/// Whether this compilation has them; a kernel asks with if constexpr.
+#if !RIG_CUDA || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+inline constexpr bool warpgroup_code = true;
+#else
+inline constexpr bool warpgroup_code = false;
+#endif
+
+#if RIG_CUDA
+RIG_DEVICE unsigned shared_address(void const* p) { return unsigned(__cvta_generic_to_shared(p)); }
+#endif
+
+/// In shared memory: counts the bytes of one copy_block after the other. Phase 0 ends when those of the first are there.
+struct alignas(8) Arrival {
+  std::uint64_t state;
+};
+/// By one thread, before a fence_for_engines and a barrier.
+RIG_DEVICE void arrival_start(Arrival& a) {
+#if RIG_CUDA
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;\n" ::"r"(shared_address(&a)) : "memory");
+#else
+  emulator::arrival_start(&a);
+#endif
+}
+/// By one thread: bytes (a multiple of 16, both addresses aligned to 16) on their way from global to shared memory (TMA).
+RIG_DEVICE void copy_block(void* to, void const* from, int bytes, Arrival& a) {
+#if RIG_CUDA
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;\n" ::"r"(shared_address(&a)), "r"(bytes) : "memory");
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(shared_address(to)),
+               "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_address(&a))
+               : "memory");
+#else
+  emulator::copy_block(to, from, bytes, &a);
+#endif
+}
+/// By all threads: until the phase (its lowest bit) has ended.
+RIG_DEVICE void arrival_wait(Arrival& a, int phase) {
+#if RIG_CUDA
+  unsigned done = 0;
+  while (!done)
+    asm volatile("{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}\n"
+                 : "=r"(done)
+                 : "r"(shared_address(&a)), "r"(phase & 1)
+                 : "memory");
+#else
+  emulator::arrival_wait(&a, phase & 1);
+#endif
+}
+/// What this thread wrote to shared memory, by copy_async too, will be seen by warpgroup instructions and copy_block after the next
+/// barrier: they reach it by another way.
+RIG_DEVICE void fence_for_engines() {
+#if RIG_CUDA
+  asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
+#endif
+}
+
+/// d [64, N] += a [64, 16] b [N, 16]^T in bf16 with float sums, N 64 or 128, by the 128 threads of a warpgroup; it is not done before
+/// warpgroup_wait, and d is not to be touched before. a and b: in shared memory, rows of 128 bytes (64 numbers along the sum) one
+/// after the other from an address that is a multiple of 1024, in each row the 16-byte pieces exchanged: piece i lies at i ^ (row % 8)
+/// (PTX ISA, "128B swizzle"). Both point into row 0, at the first of the 16 numbers (multiples of 32 bytes).
+/// With g = lane / 4, t = lane % 4: d[4 j + 2 h + e] is row 16 (warp % 4) + 8 h + g, column 8 j + 2 t + e.
+template <int Sums> RIG_DEVICE void warpgroup_mma_bf16(float (&d)[Sums], void const* a, void const* b);
+/// Before the first of a run of products, by all threads of the warpgroup.
+template <int Sums> RIG_DEVICE void warpgroup_begin(float (&d)[Sums]) {
+#if RIG_CUDA
+  RIG_UNROLL
+  for (int i = 0; i < Sums; ++i) asm volatile("" : "+f"(d[i])::"memory");
+  asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
+#else
+  (void)d;
+#endif
+}
+/// Closes the run of products.
+RIG_DEVICE void warpgroup_commit() {
+#if RIG_CUDA
+  asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
+#else
+  emulator::warpgroup_commit();
+#endif
+}
+/// Until all closed runs are done. d is named, so that no compiler reads it earlier.
+template <int Sums> RIG_DEVICE void warpgroup_wait(float (&d)[Sums]) {
+#if RIG_CUDA
+  asm volatile("wgmma.wait_group.sync.aligned 0;\n" ::: "memory");
+  RIG_UNROLL
+  for (int i = 0; i < Sums; ++i) asm volatile("" : "+f"(d[i])::"memory");
+#else
+  (void)d;
+  emulator::warpgroup_wait();
+#endif
+}
+
+#if RIG_CUDA
+namespace detail {
+/// How the instruction is told of a matrix: PTX ISA, "Matrix Descriptor Format"; 8 rows are 1024 bytes, swizzle of 128 bytes.
+RIG_DEVICE std::uint64_t matrix_descriptor(void const* p) {
+  return std::uint64_t((shared_address(p) & 0x3ffffu) >> 4) | std::uint64_t(1) << 16 | std::uint64_t(1024 >> 4) << 32 |
+         std::uint64_t(1) << 62;
+}
+}  // namespace detail
+#define RIG_D4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define RIG_D16(i) RIG_D4(i), RIG_D4(i + 4), RIG_D4(i + 8), RIG_D4(i + 12)
+template <int Sums> RIG_DEVICE void warpgroup_mma_bf16(float (&d)[Sums], void const* a, void const* b) {
+  static_assert(Sums == 32 || Sums == 64);
+  std::uint64_t const da = detail::matrix_descriptor(a), db = detail::matrix_descriptor(b);
+  if constexpr (Sums == 32)
+    asm volatile(
+        "{\n.reg .pred add;\nsetp.ne.b32 add, %34, 0;\nwgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, %32, %33, add, 1, 1, 0, 0;\n}\n"
+        : RIG_D16(0), RIG_D16(16)
+        : "l"(da), "l"(db), "r"(1));
+  else
+    asm volatile(
+        "{\n.reg .pred add;\nsetp.ne.b32 add, %66, 0;\nwgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, %64, %65, add, 1, 1, 0, 0;\n}\n"
+        : RIG_D16(0), RIG_D16(16), RIG_D16(32), RIG_D16(48)
+        : "l"(da), "l"(db), "r"(1));
+}
+#undef RIG_D16
+#undef RIG_D4
+#else
+template <int Sums> void warpgroup_mma_bf16(float (&d)[Sums], void const* a, void const* b) {
+  static_assert(Sums == 32 || Sums == 64);
+  emulator::warpgroup_mma_bf16(d, Sums, a, b);
+}
+#endif
 
 }  // namespace rig::inline RIG_ABI::gpu
 #endif

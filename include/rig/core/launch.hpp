@@ -89,7 +89,7 @@ template <class K> constexpr int blocks_of() {
 // Threads and bytes of shared memory stand in the kernel's name for whoever reads a profile or bench/compile_resources.
 template <class K, int Threads = K::threads, int SharedBytes = int(sizeof(typename K::Shared))>
 __global__ void __launch_bounds__(Threads, blocks_of<K>()) launch_kernel(K const k) {
-  extern __shared__ __align__(128) unsigned char shared_bytes[];
+  extern __shared__ __align__(1024) unsigned char shared_bytes[];  // as matrix instructions of warpgroups want it
   k(*reinterpret_cast<typename K::Shared*>(shared_bytes));
 }
 inline unsigned blocks_for(std::int64_t n, int threads) {

@@ -4,9 +4,9 @@
 // conv2d_input is also known as transposed convolution: with stride 2 it doubles the size of a picture.
 #pragma once
 #include <algorithm>
-#include <limits>
 
 #include "rig/autodiff/op.hpp"
+#include "rig/ops/conv_size.hpp"
 
 namespace rig::inline RIG_ABI {
 
@@ -26,14 +26,6 @@ struct Conv2dOptions {
 };
 
 namespace detail {
-
-/// x [n, h, w, c], y [n, oh, ow, o], weight [o, kh, kw, c / groups]:
-/// y(n, i, j, o) = sum over u, v, c of x(n, i stride + u - top, j stride + v - left, c) weight(o, u, v, c).
-struct ConvSize {
-  std::int64_t n, h, w, c, oh, ow, o, kh, kw, stride, top, left, groups;
-  RIG_HD std::int64_t c_in_group() const { return c / groups; }
-  RIG_HD std::int64_t o_in_group() const { return o / groups; }
-};
 
 // The three plain kernels: one element of the result a call. What CUDA runs in double and for groups, and what the back ends and
 // the hand-written kernels are tested against.
@@ -113,36 +105,6 @@ void cpu_conv_input(ConvSize const& s, float const* y, float const* weight, floa
 void cpu_conv_input(ConvSize const& s, double const* y, double const* weight, double* x);
 void cpu_conv_weight(ConvSize const& s, float const* x, float const* y, float* weight);
 void cpu_conv_weight(ConvSize const& s, double const* x, double const* y, double* weight);
-
-/// Scales of the channels of x [n, c] and of y [n, o], or null: what a device's convolution multiplies on its way.
-struct ConvScales {
-  float const *c = nullptr, *o = nullptr;
-};
-/// What a device's convolution does with a sum before it is written: clamp(gain act(scale sum + strength noise + bias)) with a
-/// piecewise linear activation of slope `slope` below zero. Noise is one number a pixel, the same for all samples if there are
-/// noise_rows of one; strength is one number (strength_step 0) or one a channel (1). Null: none.
-struct ConvFinish {
-  float const *scale = nullptr, *noise = nullptr, *strength = nullptr, *bias = nullptr;
-  std::int64_t noise_rows = 1;
-  int strength_step = 0;
-  float slope = 1, gain = 1, limit = std::numeric_limits<float>::infinity();
-
-  /// One pixel's.
-  struct Row {
-    ConvFinish const& f;
-    float const* scale;
-    float noise;
-    RIG_HD Row(ConvFinish const& finish, std::int64_t pixel, std::int64_t sample, std::int64_t columns)
-        : f(finish), scale(f.scale ? f.scale + sample * columns : nullptr), noise(f.noise ? f.noise[pixel % f.noise_rows] : 0.f) {}
-    RIG_HD float operator()(float v, int column) const {
-      if (scale) v *= scale[column];
-      if (f.noise) v += f.strength[column * f.strength_step] * noise;
-      if (f.bias) v += f.bias[column];
-      v = f.gain * (v > 0 ? v : f.slope * v);
-      return v > f.limit ? f.limit : (v < -f.limit ? -f.limit : v);
-    }
-  };
-};
 
 /// The hand-written kernels of ops/cuda/conv.hpp; false if the plain ones have to do it.
 template <class T> bool cuda_conv(Device const&, ConvSize const&, T const* /*x*/, T const* /*weight*/, T* /*y*/) { return false; }

@@ -21,11 +21,11 @@
 #include <type_traits>
 
 #include "rig/ops/conv.hpp"
+#include "rig/ops/cuda/conv_pack.hpp"
+#include "rig/ops/cuda/conv_warpgroup.hpp"
 
 #if RIG_GPU
 namespace rig::inline RIG_ABI::detail {
-
-enum class ConvRole { forward, input, weight };
 
 /// Rows by columns of a block's tile; a warp has WarpRows by 32 of them.
 template <int Rows, int Columns, int WarpRows> struct ConvTile {
@@ -34,20 +34,6 @@ template <int Rows, int Columns, int WarpRows> struct ConvTile {
 using WideTile = ConvTile<128, 128, 64>;
 using SmallTile = ConvTile<64, 64, 32>;
 using SlimTile = ConvTile<128, 32, 32>;
-
-/// One convolution as the kernels see it. a and b: forward x and weight, input y and weight, weight y and x.
-struct ConvTask {
-  int n, h, w, c, oh, ow, o, kh, kw, stride, top, left;
-  int summed;  // numbers in memory that a pixel of a and the sum have, each a float or two bf16
-  float const *a, *b;
-  float const *a_scale, *b_scale;  // [n, channels of it] or null; b's for the weight only
-  float* out;                      // [splits, out_size]
-  std::int64_t out_size;
-  int splits, row_tiles, column_tiles;
-  bool by_sample;                             // tiles of rows do not cross samples
-  bool quads_a, quads_b, quads_scale, quads;  // whether rows of channels can be read, and results written, 16 bytes at a time
-  ConvFinish finish;
-};
 
 /// Up to four neighbours on their way to shared memory, and zeros for the rest.
 RIG_DEVICE void copy_quad(float* to, float const* from, int valid, bool quads) {
@@ -96,85 +82,6 @@ RIG_DEVICE void conv_multiply(float (&sum)[4], ConvQuad<P, Packed> const& a0, Co
     for (int e = 0; e < 4; ++e) sum[e] += part[e];
   }
 }
-
-/// y [rows, 8 groups] in bf16 from x [rows, channels], times scale [samples, channels] if there is one; zeros behind.
-struct ConvPack {
-  static constexpr int threads = 256;
-  struct Shared {};
-  float const *x, *scale;
-  float* y;
-  std::int64_t rows, rows_of_sample;
-  int channels, groups;
-  bool quads;
-
-  RIG_DEVICE void operator()(Shared&) const {
-    std::int64_t const i = std::int64_t(gpu::block().x) * threads + gpu::thread();
-    if (i >= rows * groups) return;
-    std::int64_t const row = i / groups;
-    int const first = int(i % groups) * 8;
-    float v[8];
-    if (quads) {
-      RIG_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        gpu::Float4 const q = first + 4 * half < channels ? gpu::load4(x + row * channels + first + 4 * half) : gpu::Float4{0, 0, 0, 0};
-        v[4 * half] = q.x, v[4 * half + 1] = q.y, v[4 * half + 2] = q.z, v[4 * half + 3] = q.w;
-      }
-    } else {
-      RIG_UNROLL
-      for (int e = 0; e < 8; ++e) v[e] = first + e < channels ? x[row * channels + first + e] : 0.f;
-    }
-    if (scale) {
-      float const* s = scale + row / rows_of_sample * channels + first;
-      RIG_UNROLL
-      for (int e = 0; e < 8; ++e) v[e] *= first + e < channels ? s[e] : 0.f;
-    }
-    put(y + i * 4, v);
-  }
-  static RIG_DEVICE void put(float* to, float const (&v)[8]) {
-    auto pair = [&](int e) { return gpu::from_bits(gpu::pack_bf16(v[e], v[e + 1])); };
-    gpu::store4(to, {pair(0), pair(2), pair(4), pair(6)});
-  }
-};
-/// y [c, taps, 8 groups] in bf16 from a weight [o, taps, c]; zeros behind.
-struct ConvPackTurned {
-  static constexpr int threads = 256;
-  struct Shared {};
-  float const* w;
-  float* y;
-  int o, taps, c, groups;
-
-  RIG_DEVICE void operator()(Shared&) const {
-    std::int64_t const i = std::int64_t(gpu::block().x) * threads + gpu::thread();
-    if (i >= std::int64_t(groups) * taps * c) return;
-    int const channel = int(i % c), tap = int(i / c % taps), group = int(i / c / taps);
-    float v[8];
-    RIG_UNROLL
-    for (int e = 0; e < 8; ++e) v[e] = 8 * group + e < o ? w[(std::int64_t(8 * group + e) * taps + tap) * c + channel] : 0.f;
-    ConvPack::put(y + ((std::int64_t(channel) * taps + tap) * groups + group) * 4, v);
-  }
-};
-
-/// The pixels of one parity class and the taps they meet; for the forward role there is one class with everything.
-struct ConvClass {
-  int rows, cols;            // pixels of the result, a sample
-  int step, row, col, sign;  // pixel (i, j) meets (i step + row + sign u, j step + col + sign v) at tap (u, v)
-  int taps_u, taps_v, first_u, first_v, tap_step;
-  int out_row, out_col, out_step;  // where the pixel lies in the result
-
-  RIG_HD ConvClass(ConvTask const& p, ConvRole role, int number) {
-    if (role == ConvRole::forward) {
-      rows = p.oh, cols = p.ow, step = p.stride, row = -p.top, col = -p.left, sign = 1;
-      taps_u = p.kh, taps_v = p.kw, first_u = 0, first_v = 0, tap_step = 1, out_row = 0, out_col = 0, out_step = 1;
-      return;
-    }
-    int const s = p.stride;
-    first_u = number / s, first_v = number % s, tap_step = s, out_step = s, step = 1, sign = -1;
-    out_row = ((first_u - p.top) % s + s) % s, out_col = ((first_v - p.left) % s + s) % s;
-    rows = out_row < p.h ? (p.h - out_row - 1) / s + 1 : 0, cols = out_col < p.w ? (p.w - out_col - 1) / s + 1 : 0;
-    row = (out_row + p.top - first_u) / s, col = (out_col + p.left - first_v) / s;
-    taps_u = first_u < p.kh ? (p.kh - first_u - 1) / s + 1 : 0, taps_v = first_v < p.kw ? (p.kw - first_v - 1) / s + 1 : 0;
-  }
-};
 
 template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
   static constexpr int threads = Tile::threads, depth = 16, stages = 4;
@@ -272,17 +179,7 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
   template <class Finish>
   RIG_DEVICE void put_row(Sums const& sum, int tile, int half, float* to, int column, int columns, Finish const& finish) const {
     if constexpr (b_along) {  // column tile j: two neighbours, 8 j further
-      RIG_UNROLL
-      for (int j = 0; j < column_tiles; ++j) {
-        float const v0 = sum[tile][j][2 * half], v1 = sum[tile][j][2 * half + 1];
-        int const at = column + 8 * j;
-        if (p.quads && at < columns) {
-          gpu::store2(to + 8 * j, {finish(v0, at), finish(v1, at + 1)});
-        } else {
-          if (at < columns) to[8 * j] = finish(v0, at);
-          if (at + 1 < columns) to[8 * j + 1] = finish(v1, at + 1);
-        }
-      }
+      put_pairs<column_tiles>(&sum[tile][0][2 * half], to, column, columns, p.quads, finish);
     } else {  // eight neighbours: entry e of column tile j is number 4 e + j
       RIG_UNROLL
       for (int e = 0; e < 2; ++e) {
@@ -302,42 +199,31 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
 
   /// Forward and input: rows are pixels.
   RIG_DEVICE void pixel_tile(Shared& shared) const {
-    int const in_h = forward ? p.h : p.oh, in_w = forward ? p.w : p.ow, in_c = p.summed, out_h = forward ? p.oh : p.h,
-              out_w = forward ? p.ow : p.w, columns = forward ? p.o : p.c, thread = gpu::thread();
-    int const split = gpu::block().z % p.splits, tile = gpu::block().x / p.column_tiles,
+    int const in_c = p.summed, thread = gpu::thread(), split = gpu::block().z % p.splits,
               n0 = gpu::block().x % p.column_tiles * Tile::columns;
-    ConvClass const k(p, Role, gpu::block().z / p.splits);
-    // Rows of one group are numbered on; a group is a sample, or the whole batch.
-    int const group = tile / p.row_tiles, m0 = tile % p.row_tiles * Tile::rows, pixels = k.rows * k.cols * (p.by_sample ? 1 : p.n);
-    if (m0 >= pixels) return;
-    int const sample0 = p.by_sample ? group : 0;
+    ConvPixels<Role, Tile::rows> const pixels(p, gpu::block().x, gpu::block().z / p.splits);
+    ConvClass const& k = pixels.k;
+    int const columns = pixels.columns, sample0 = pixels.sample0;
+    if (pixels.first >= pixels.pixels) return;
     int const pieces = (in_c + depth - 1) / depth, total = k.taps_u * k.taps_v * pieces;
     int const begin = int(std::int64_t(total) * split / p.splits), end = int(std::int64_t(total) * (split + 1) / p.splits);
 
     // What this thread copies: pieces of some rows of a, of b and, the first four threads, of the scales.
     int const channel = thread % 4 * 4;
-    float const* picture[a_pieces];
-    int row[a_pieces], col[a_pieces];
+    typename ConvPixels<Role, Tile::rows>::Place place[a_pieces];
     RIG_UNROLL
-    for (int i = 0; i < a_pieces; ++i) {
-      int const m = m0 + thread / 4 + i * (threads / 4);
-      bool const there = m < pixels;
-      int const sample = there ? sample0 + m / (k.rows * k.cols) : 0;
-      picture[i] = p.a + std::int64_t(sample) * in_h * in_w * in_c;
-      row[i] = there ? m / k.cols % k.rows * k.step + k.row : -(1 << 28);
-      col[i] = there ? m % k.cols * k.step + k.col : 0;
-    }
+    for (int i = 0; i < a_pieces; ++i) place[i] = pixels.place(p, pixels.first + thread / 4 + i * (threads / 4));
     int first = begin % pieces * depth, v = k.taps_v ? begin / pieces % k.taps_v : 0, u = k.taps_v ? begin / pieces / k.taps_v : 0;
     auto load = [&](int slot) {
       int const left = in_c - first - channel;
       RIG_UNROLL
       for (int i = 0; i < a_pieces; ++i) {
-        int const r = row[i] + k.sign * u, q = col[i] + k.sign * v;
-        bool const there = r >= 0 && r < in_h && q >= 0 && q < in_w && left > 0;
+        int const r = place[i].row + k.sign * u, q = place[i].col + k.sign * v;
+        bool const there = r >= 0 && r < pixels.in_h && q >= 0 && q < pixels.in_w && left > 0;
         copy_quad(&shared.a[slot][(thread / 4 + i * (threads / 4)) * depth + channel],
-                  there ? picture[i] + std::int64_t(r * in_w + q) * in_c + first + channel : p.a, there ? left : 0, p.quads_a);
+                  there ? place[i].picture + std::int64_t(r * pixels.in_w + q) * in_c + first + channel : p.a, there ? left : 0, p.quads_a);
       }
-      int const tap = (k.first_u + u * k.tap_step) * p.kw + k.first_v + v * k.tap_step;
+      int const tap = pixels.tap(p, u, v);
       RIG_UNROLL
       for (int i = 0; i < b_pieces; ++i) {
         if constexpr (b_along) {
@@ -385,15 +271,13 @@ template <ConvRole Role, class Tile, MatrixPrecision P> struct ConvGemm {
     float* const out = p.out + p.out_size * split;
     RIG_UNROLL
     for (int i = 0; i < 2 * row_tiles; ++i) {
-      int const m = m0 + row_of(i / 2, i % 2);
-      if (m >= pixels) continue;
-      int const sample = sample0 + m / (k.rows * k.cols);
-      std::int64_t const pixel =
-          (std::int64_t(sample) * out_h + k.out_row + m / k.cols % k.rows * k.out_step) * out_w + k.out_col + m % k.cols * k.out_step;
+      int const m = pixels.first + row_of(i / 2, i % 2);
+      if (m >= pixels.pixels) continue;
+      std::int64_t const pixel = pixels.result_of(m);
       if (p.splits > 1) {
         put_row(sum, i / 2, i % 2, out + pixel * columns + column, column, columns, [](float value, int) { return value; });
       } else {
-        ConvFinish::Row const row_finish(p.finish, pixel, sample, columns);
+        ConvFinish::Row const row_finish(p.finish, pixel, pixels.sample_of(m), columns);
         put_row(sum, i / 2, i % 2, out + pixel * columns + column, column, columns, row_finish);
       }
     }
@@ -643,18 +527,31 @@ template <int Most> struct ThinWeight {
 
 // ---- which kernel, with which tile -----------------------------------------------------------------------------------
 
-enum class ConvTiles { wide, small, slim };
-/// How one convolution is cut. Depends on the sizes alone, not on the machine, so that results do not either.
+enum class ConvTiles { wide, small, slim, warpgroups };
+/// How one convolution is cut. Depends on the sizes alone, not on the machine, so that results do not either (but in bf16, where some
+/// machines have warpgroups).
 struct ConvPlan {
   ConvTiles tiles = ConvTiles::wide;
   int splits = 1;
 };
 inline constexpr std::int64_t conv_multiprocessors = 132;
+/// Columns of a block of warpgroups.
+inline int warpgroup_columns(std::int64_t columns) { return columns > 64 ? 128 : 64; }
 
-/// `pieces` of 16 summands for each of `times` matrices of rows by columns. The weight has no slim tiles.
-inline ConvPlan plan_conv(std::int64_t rows, std::int64_t columns, std::int64_t times, std::int64_t pieces, bool weight) {
+/// `pieces` of 16 summands for each of `times` matrices of rows by columns. The weight has no slim tiles. Warpgroups, where the caller
+/// may have them, take what fills a quarter of the machine without splitting a sum below eight stages of theirs.
+inline ConvPlan plan_conv(std::int64_t rows, std::int64_t columns, std::int64_t times, std::int64_t pieces, bool weight,
+                          bool warpgroups = false) {
   auto blocks = [&](std::int64_t r, std::int64_t c) { return (rows + r - 1) / r * ((columns + c - 1) / c) * times; };
   ConvPlan plan;
+  if (warpgroups && rows > 64 && columns > 32) {
+    std::int64_t const tiles = blocks(128, warpgroup_columns(columns)), most = std::max<std::int64_t>(1, pieces / (4 * 8));
+    if (tiles * most >= conv_multiprocessors / 4) {
+      plan.tiles = ConvTiles::warpgroups;
+      if (tiles < conv_multiprocessors) plan.splits = int(std::min({2 * conv_multiprocessors / tiles, most, std::int64_t(64)}));
+      return plan;
+    }
+  }
   std::int64_t now = blocks(128, 128);
   if (columns <= 32 && rows > 64 && !weight)
     plan.tiles = ConvTiles::slim, now = blocks(128, 32);
@@ -664,8 +561,6 @@ inline ConvPlan plan_conv(std::int64_t rows, std::int64_t columns, std::int64_t 
     plan.splits = int(std::clamp<std::int64_t>(std::min(2 * conv_multiprocessors / std::max<std::int64_t>(now, 1), pieces / 8), 1, 64));
   return plan;
 }
-
-inline bool quad_rows(float const* p, std::int64_t channels) { return channels % 4 == 0 && reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
 /// The kernels count in int; groups and larger pictures are left to the plain ones.
 inline bool conv_on_tensor_cores(ConvSize const& s) {
@@ -695,6 +590,15 @@ void launch_conv_as(Device const& device, ConvTask const& task, int groups, int 
   }
 }
 
+/// The same by warpgroups; for the weight there is none.
+template <ConvRole Role, int Columns>
+void launch_warpgroups(Device const& device, ConvTask task, int groups, int rows, int columns, int times) {
+  if constexpr (Role != ConvRole::weight) {
+    task.row_tiles = (rows + 127) / 128, task.column_tiles = (columns + Columns - 1) / Columns;
+    launch(device, {groups * task.row_tiles * task.column_tiles, 1, times * task.splits}, ConvWarpgroups<Role, Columns>{task});
+  }
+}
+
 /// One member of the family on tensor cores. `plan` null: chosen by the sizes.
 template <ConvRole Role>
 void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, float const* b, float* out, float const* a_scale,
@@ -706,21 +610,16 @@ void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, f
   if (result == 0) return;
   std::int64_t const a_pixels = forward ? in_pixels : out_pixels;
   std::int64_t summed = a_channels;
+  std::int64_t const taps = s.kh * s.kw, times = weight ? taps : classes;
   Tensor<float> scaled, turned;
   bool const packed = !weight && device.precision() == MatrixPrecision::bf16;
   if (packed) {
-    std::int64_t const groups = (a_channels + 7) / 8, taps = s.kh * s.kw;
-    summed = 4 * groups;
-    auto blocks = [](std::int64_t items) { return gpu::Index3{int((items + ConvPack::threads - 1) / ConvPack::threads), 1, 1}; };
-    scaled = Tensor<float>({s.n * a_pixels, summed}, device), turned = Tensor<float>({columns, taps, summed}, device);
-    launch(device, blocks(s.n * a_pixels * groups),
-           ConvPack{a, a_scale, scaled.mutate(), s.n * a_pixels, a_pixels, int(a_channels), int(groups), quad_rows(a, a_channels)});
-    if (forward)
-      launch(device, blocks(s.o * taps * groups),
-             ConvPack{b, nullptr, turned.mutate(), s.o * taps, s.o * taps, int(s.c), int(groups), quad_rows(b, s.c)});
-    else
-      launch(device, blocks(s.c * taps * groups), ConvPackTurned{b, turned.mutate(), int(s.o), int(taps), int(s.c), int(groups)});
-    a = scaled.data(), b = turned.data(), a_scale = nullptr;
+    std::int64_t const parts = (a_channels + 7) / 8;
+    summed = 4 * parts;
+    scaled = Tensor<float>({s.n * a_pixels, summed}, device);
+    launch(device, pack_blocks(s.n * a_pixels * parts),
+           ConvPack{a, a_scale, scaled.mutate(), s.n * a_pixels, a_pixels, int(a_channels), int(parts), quad_rows(a, a_channels)});
+    a = scaled.data(), a_scale = nullptr;
   }
   // A tile that stays within a sample needs one sample's scales only; tiny pictures are scaled beforehand instead.
   if (!weight && a_scale && s.n > 1 && (forward ? out_pixels : in_pixels / classes) < 64) {
@@ -732,10 +631,29 @@ void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, f
   int const groups = by_sample ? int(s.n) : 1;
   // The largest class of pixels decides the grid.
   std::int64_t const along_h = (s.h + s.stride - 1) / s.stride, along_w = (s.w + s.stride - 1) / s.stride;
-  std::int64_t const rows = weight ? s.o : (forward ? out_pixels : along_h * along_w) * (by_sample ? 1 : s.n), taps = s.kh * s.kw;
+  std::int64_t const rows = weight ? s.o : (forward ? out_pixels : along_h * along_w) * (by_sample ? 1 : s.n);
   std::int64_t const pieces = weight ? s.n * ((out_pixels + 15) / 16) : (taps + classes - 1) / classes * ((summed + 15) / 16);
-  std::int64_t const times = weight ? taps : classes;
-  ConvPlan const own = plan ? *plan : plan_conv(rows, columns, times * groups, pieces, weight);
+  // Few channels leave most of a stage of warpgroups empty.
+  ConvPlan own =
+      plan ? *plan : plan_conv(rows, columns, times * groups, pieces, weight, packed && a_channels > 32 && has_warpgroups(device));
+  if (!packed && own.tiles == ConvTiles::warpgroups) own.tiles = ConvTiles::wide;
+  if (packed) {
+    std::int64_t const parts = summed / 4;
+    int const o = int(s.o), c = int(s.c), kk = int(taps);
+    if (own.tiles == ConvTiles::warpgroups) {
+      int const tile = warpgroup_columns(columns), tiles = int((columns + tile - 1) / tile), pieces_of_64 = int((parts + 7) / 8);
+      turned = Tensor<float>({tiles, taps, pieces_of_64, tile, 32}, device);
+      launch(device, pack_blocks(turned.size() / 4), ConvPackTiles{b, turned.mutate(), o, kk, c, tile, tiles, pieces_of_64, !forward});
+    } else {
+      turned = Tensor<float>({columns, taps, summed}, device);
+      if (forward)
+        launch(device, pack_blocks(s.o * taps * parts),
+               ConvPack{b, nullptr, turned.mutate(), s.o * taps, s.o * taps, c, int(parts), quad_rows(b, s.c)});
+      else
+        launch(device, pack_blocks(s.c * taps * parts), ConvPackTurned{b, turned.mutate(), o, kk, c, int(parts)});
+    }
+    b = turned.data();
+  }
   Tensor<float> parts;
   if (own.splits > 1) parts = Tensor<float>({own.splits, result}, device);
   float* const to = own.splits > 1 ? parts.mutate() : out;
@@ -772,6 +690,12 @@ void launch_conv_gemm(Device const& device, ConvSize const& s, float const* a, f
     case ConvTiles::small: launch_conv_as<Role, SmallTile>(device, task, groups, int(rows), int(columns), int(times)); break;
     case ConvTiles::slim:
       launch_conv_as<Role, std::conditional_t<weight, SmallTile, SlimTile>>(device, task, groups, int(rows), int(columns), int(times));
+      break;
+    case ConvTiles::warpgroups:
+      if (warpgroup_columns(columns) == 128)
+        launch_warpgroups<Role, 128>(device, task, groups, int(rows), int(columns), int(times));
+      else
+        launch_warpgroups<Role, 64>(device, task, groups, int(rows), int(columns), int(times));
       break;
   }
   if (own.splits > 1)
