@@ -116,9 +116,9 @@ Tensor<T> pair_gradient(Tensor<T> const& gy, Tensor<T> const& image, Tensor<T> c
   return gp;
 }
 
-template <class T> struct MotionGradient {
+template <class T, bool Motion> struct PairGradient {
   using scalar = T;
-  static constexpr char const* name = "motion_gradient";
+  static constexpr char const* name = Motion ? "motion_gradient" : "fragment_gradient";
   Visibility visibility;
   Mesh mesh;
   Camera camera;
@@ -128,25 +128,11 @@ template <class T> struct MotionGradient {
   }
   std::tuple<Tensor<T>, Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const&, Tensor<T> const& image,
                                             Tensor<T> const& projected) const {
-    return {gy, pair_gradient(gy, image, projected, visibility, mesh, camera, T(0.5))};
+    return {gy, pair_gradient(gy, image, projected, visibility, mesh, camera, T(Motion ? 0.5 : 0))};
   }
 };
-
-template <class T> struct FragmentGradient {
-  using scalar = T;
-  static constexpr char const* name = "fragment_gradient";
-  Visibility visibility;
-  Mesh mesh;
-  Camera camera;
-  Tensor<T> forward(Tensor<T> const& image, Tensor<T> const& projected) const {
-    check_finished(name, image, projected, visibility, mesh);
-    return image;
-  }
-  std::tuple<Tensor<T>, Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const&, Tensor<T> const& image,
-                                            Tensor<T> const& projected) const {
-    return {gy, pair_gradient(gy, image, projected, visibility, mesh, camera, T(0))};
-  }
-};
+template <class T> using MotionGradient = PairGradient<T, true>;
+template <class T> using FragmentGradient = PairGradient<T, false>;
 
 /// Each silhouette edge walks along itself on the screen; at every sample the picture changes from the edge's own colour to
 /// the pixel outside as the edge moves outward. force[edge] = dL/d(u, w) of its two ends.

@@ -73,14 +73,11 @@ template <class Source, class Store, int V> struct MomentsKernel {
   Store to;
   ColumnPlan p;
   RIG_DEVICE void operator()(Shared& shared) const {
-    int const t = gpu::thread(), lane = t / p.columns, column = t - lane * p.columns;
-    std::int64_t const outer = gpu::block().x / p.leaves, leaf = gpu::block().x - outer * p.leaves,
-                       at = (std::int64_t(gpu::block().y) * p.columns + column) * V;
-    bool const inside = lane < p.lanes && at < p.inner;
-    std::int64_t const begin = leaf * p.run, end = begin + p.run < p.mid ? begin + p.run : p.mid;
+    int const t = gpu::thread();
+    ColumnPlace<V> const own(p);
     MomentsOfSome<V> s{};
-    if (inside)
-      for (std::int64_t m = begin + lane; m < end; m += p.lanes) source.template add<V>(s, p, outer, m, at);
+    if (own.inside)
+      for (std::int64_t m = own.begin + own.lane; m < own.end; m += p.lanes) source.template add<V>(s, p, own.outer, m, own.at);
     auto put_down = [&] {
       store_pack<V>(shared.mean[t], s.mean);
       store_pack<V>(shared.squares[t], s.squares);
@@ -90,13 +87,13 @@ template <class Source, class Store, int V> struct MomentsKernel {
     for (int n = p.lanes; n > 1;) {
       int const half = (n + 1) / 2, other = t + half * p.columns;
       gpu::barrier();
-      if (lane < n - half) {
+      if (own.lane < n - half) {
         s.join(shared.count[other], load_pack<V>(shared.mean[other]), load_pack<V>(shared.squares[other]));
         put_down();
       }
       n = half;
     }
-    if (lane == 0 && inside) to.template store<V>(s, gpu::block().x, p.inner, at);
+    if (own.lane == 0 && own.inside) to.template store<V>(s, gpu::block().x, p.inner, own.at);
   }
 };
 

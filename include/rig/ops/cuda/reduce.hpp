@@ -44,6 +44,18 @@ struct ColumnPlan {
     return outer * leaves < (std::int64_t(1) << 31) && (inner / v + columns - 1) / columns <= 65535;
   }
 };
+/// What a thread of such a block goes through: rows begin + lane, begin + lane + lanes .. below end, of V columns from `at` on.
+template <int V> struct ColumnPlace {
+  int lane;
+  std::int64_t outer, at, begin, end;
+  bool inside;  // whether there are such columns
+  RIG_DEVICE explicit ColumnPlace(ColumnPlan const& p) {
+    lane = gpu::thread() / p.columns, outer = gpu::block().x / p.leaves;
+    at = (std::int64_t(gpu::block().y) * p.columns + gpu::thread() - lane * p.columns) * V;
+    inside = lane < p.lanes && at < p.inner;
+    begin = (gpu::block().x - outer * p.leaves) * p.run, end = begin + p.run < p.mid ? begin + p.run : p.mid;
+  }
+};
 /// A block's part [outer, leaves, inner]: the sum of one run of rows.
 template <class Source, int V> struct ColumnSumKernel {
   static constexpr int threads = 256;
@@ -54,25 +66,23 @@ template <class Source, int V> struct ColumnSumKernel {
   float* part;
   ColumnPlan p;
   RIG_DEVICE void operator()(Shared& shared) const {
-    int const t = gpu::thread(), lane = t / p.columns, column = t - lane * p.columns;
-    std::int64_t const outer = gpu::block().x / p.leaves, leaf = gpu::block().x - outer * p.leaves,
-                       at = (std::int64_t(gpu::block().y) * p.columns + column) * V;
-    bool const inside = lane < p.lanes && at < p.inner;
-    std::int64_t const begin = leaf * p.run, end = begin + p.run < p.mid ? begin + p.run : p.mid;
+    int const t = gpu::thread();
+    ColumnPlace<V> const own(p);
     Pack<V> sum{};
-    if (inside)
-      for (std::int64_t m = begin + lane; m < end; m += p.lanes) source.template add<V>(sum, (outer * p.mid + m) * p.inner + at);
+    if (own.inside)
+      for (std::int64_t m = own.begin + own.lane; m < own.end; m += p.lanes)
+        source.template add<V>(sum, (own.outer * p.mid + m) * p.inner + own.at);
     store_pack<V>(shared.part[t], sum);
     for (int n = p.lanes; n > 1;) {
       int const half = (n + 1) / 2;
       gpu::barrier();
-      if (lane < n - half) {
+      if (own.lane < n - half) {
         sum += load_pack<V>(shared.part[t + half * p.columns]);
         store_pack<V>(shared.part[t], sum);
       }
       n = half;
     }
-    if (lane == 0 && inside) store_pack<V>(part + std::int64_t(gpu::block().x) * p.inner + at, sum);
+    if (own.lane == 0 && own.inside) store_pack<V>(part + std::int64_t(gpu::block().x) * p.inner + own.at, sum);
   }
 };
 
