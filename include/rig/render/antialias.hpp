@@ -131,8 +131,8 @@ template <class T, bool Motion> struct PairGradient {
     return {gy, pair_gradient(gy, image, projected, visibility, mesh, camera, T(Motion ? 0.5 : 0))};
   }
 };
-template <class T> using MotionGradient = PairGradient<T, true>;
-template <class T> using FragmentGradient = PairGradient<T, false>;
+template <class T> struct MotionGradient : PairGradient<T, true> {};
+template <class T> struct FragmentGradient : PairGradient<T, false> {};
 
 /// Each silhouette edge walks along itself on the screen; at every sample the picture changes from the edge's own colour to
 /// the pixel outside as the edge moves outward. force[edge] = dL/d(u, w) of its two ends.
@@ -264,7 +264,7 @@ template <class T> struct SilhouetteGradient {
 ///   image = motion_gradient(image, projected, seen, mesh, camera);
 template <class T>
 Var<T> motion_gradient(Var<T> const& image, Var<T> const& projected, Visibility const& visibility, Mesh const& mesh, Camera const& camera) {
-  return apply(detail::MotionGradient<T>{visibility, mesh, camera}, image, projected);
+  return apply(detail::MotionGradient<T>{{visibility, mesh, camera}}, image, projected);
 }
 
 /// As motion_gradient, but only where two surfaces meet. The slope inside triangles stays in force: interpolate with
@@ -272,7 +272,7 @@ Var<T> motion_gradient(Var<T> const& image, Var<T> const& projected, Visibility 
 template <class T>
 Var<T> fragment_gradient(Var<T> const& image, Var<T> const& projected, Visibility const& visibility, Mesh const& mesh,
                          Camera const& camera) {
-  return apply(detail::FragmentGradient<T>{visibility, mesh, camera}, image, projected);
+  return apply(detail::FragmentGradient<T>{{visibility, mesh, camera}}, image, projected);
 }
 
 /// The finished picture, unchanged, with the integral along silhouette edges (of triangles that face the camera, beside
