@@ -12,7 +12,7 @@ namespace {
 struct TrainRigOptions {
   std::string generator, corpus = "corpus", run = "run", name = "rig", face, preset = "best", controls, ablation, hidden, mode, judge;
   std::int64_t steps = 0, pairs = 0, encoder = -1, every = 1000, samples = -1;
-  double rate = 0, wishes = -1, wish_weight = -1;
+  double rate = 0, wishes = -1, wish_weight = -1, row_weight = -1;
   bool fresh = false, no_calibration = false, keep_translation = false;
   WorldOptions world;
 };
@@ -38,6 +38,7 @@ stylerig::RigTraining training_for(stylerig::Control c, TrainRigOptions const& o
   if (o.samples >= 0) t.samples = o.samples;
   if (o.wishes >= 0) t.wishes = o.wishes;
   if (o.wish_weight >= 0) t.losses.wish = o.wish_weight;
+  if (o.row_weight >= 0) t.losses.rows = o.row_weight;
   if (!o.mode.empty()) t.mode = stylerig::control_mode_from_name(o.mode);
   if (o.keep_translation) t.losses.keep_translation = true;
   if (o.hidden == "none") {
@@ -114,6 +115,8 @@ void add_train_rig(CLI::App& app, Context& context) {
   verb->add_option("--wishes", o->wishes, "For every pair so many wishes for one value, which no picture shows (default: the preset's)")
       ->check(CLI::Range(0.0, 2.0));
   verb->add_option("--wish-weight", o->wish_weight, "Weight of how far such wishes are missed (default: the preset's)")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--row-weight", o->row_weight, "Weight of how many rows of the code an edit changes (default: the preset's)")
       ->check(CLI::NonNegativeNumber);
   verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
   verb->add_option("--encoder", o->encoder, "Size of the code's summary a row (default: the preset's)")->check(CLI::NonNegativeNumber);

@@ -139,7 +139,7 @@ TEST_CASE("wishes for one value: held to their vectors, the rest of the batch as
   }
   CHECK(l.wish.item() == doctest::Approx(by_hand).epsilon(1e-12));
   CHECK(l.total.item() == doctest::Approx(l.reconstruction.item() + 10 * l.edit.item() + 10 * l.consistency.item() + 0.01 * l.move.item() +
-                                          0.7 * l.wish.item())
+                                          0.05 * l.rows.item() + 0.7 * l.wish.item())
                               .epsilon(1e-12));
   CHECK(!t.losses({.wish = 0}).wish);
   std::vector<Tensor<double>> weights;
@@ -219,6 +219,7 @@ TEST_CASE("fixed points") {
   CHECK(largest_difference(l.edited_codes.value(), s.batch.codes) == 0);
   CHECK(l.reconstruction.item() == 0);
   CHECK(l.move.item() == 0);
+  CHECK(l.rows.item() == doctest::Approx(1e-3));  // rounded at zero
   CHECK(l.consistency.item() == render_loss(s.face(s.batch.source, Var<double>(s.batch.source_p)), 20).item());
 
   // If F reads exactly v's c from the new code, L_edit is the loss of v's own picture.
@@ -252,15 +253,34 @@ TEST_CASE("swapping w and v leaves the siamese loss as it is") {
   CHECK(std::abs(other.losses().total.item() - one.losses().total.item()) > 1e-6);
 }
 
+TEST_CASE("the length of an edit is counted a row") {
+  Small const s;
+  auto const l = s.losses();
+  Tensor<double> const hat = l.edited_codes.value();
+  std::int64_t const rows = hat.dim(1), width = hat.dim(2);
+  double lengths = 0, squares = 0;
+  for (std::int64_t i = 0; i < hat.dim(0) * rows; ++i) {
+    double square = 0;
+    for (std::int64_t k = 0; k < width; ++k) {
+      double const d = (hat.data()[i * width + k] - s.batch.codes.data()[i * width + k]) / s.N.codes.deviation.data()[k];
+      square += d * d / double(width);
+    }
+    lengths += std::sqrt(square + 1e-6) / double(hat.dim(0) * rows), squares += square / double(hat.dim(0) * rows);
+  }
+  CHECK(l.rows.item() == doctest::Approx(lengths).epsilon(1e-9));
+  CHECK(l.move.item() == doctest::Approx(squares).epsilon(1e-9));
+  CHECK(!s.losses({.rows = 0}).rows);
+}
+
 TEST_CASE("weights of 0 leave a loss out") {
   Small const s;
   CHECK(!s.losses({.edit = 0}).edit);
   CHECK(!s.losses({.consistency = 0}).consistency);
   CHECK(!s.losses({.reconstruction = 0}).reconstruction);
-  auto const all = s.losses({.reconstruction = 2, .edit = 3, .consistency = 5, .move = 0.5});
-  CHECK(all.total.item() ==
-        doctest::Approx(2 * all.reconstruction.item() + 3 * all.edit.item() + 5 * all.consistency.item() + 0.5 * all.move.item())
-            .epsilon(1e-12));
+  auto const all = s.losses({.reconstruction = 2, .edit = 3, .consistency = 5, .move = 0.5, .rows = 0.25});
+  CHECK(all.total.item() == doctest::Approx(2 * all.reconstruction.item() + 3 * all.edit.item() + 5 * all.consistency.item() +
+                                            0.5 * all.move.item() + 0.25 * all.rows.item())
+                                .epsilon(1e-12));
   CHECK(s.losses({.consistency = 0}).edit.item() == doctest::Approx(s.losses().edit.item()).epsilon(1e-12));
   CHECK(s.losses({.edit = 0}).consistency.item() == doctest::Approx(s.losses().consistency.item()).epsilon(1e-12));
 }

@@ -12,11 +12,12 @@ struct RigLossOptions {
   double consistency = 10;        ///< lambda_consist
   double wish = 0.05;             ///< of the mean whitened square by which wishes for one value are missed
   double move = 0.01;             ///< of the mean whitened square of the edit itself
+  double rows = 0.05;             ///< of the mean over rows of the edit's whitened length, which empties rows that help little
   double landmark = 20;           ///< lambda_land inside L_render
   bool parameter_space = false;   ///< ablation: whitened squares of parameters instead of renders
   bool keep_translation = false;  ///< whether a pose edit must keep the translation
   void visit(auto&& f) {
-    f("reconstruction", reconstruction), f("edit", edit), f("consistency", consistency), f("wish", wish), f("move", move),
+    f("reconstruction", reconstruction), f("edit", edit), f("consistency", consistency), f("wish", wish), f("move", move), f("rows", rows),
         f("landmark", landmark), f("parameter_space", parameter_space), f("keep_translation", keep_translation);
   }
 };
@@ -35,9 +36,9 @@ template <class T> struct RigBatch {
 };
 
 template <class T> struct RigLosses {
-  Var<T> total;                                          ///< []
-  Var<T> reconstruction, edit, consistency, wish, move;  ///< [], unweighted; empty where the weight is 0
-  Var<T> edited_codes;                                   ///< [S, rows, w_dim], w_hat
+  Var<T> total;                                                ///< []
+  Var<T> reconstruction, edit, consistency, wish, move, rows;  ///< [], unweighted; empty where the weight is 0
+  Var<T> edited_codes;                                         ///< [S, rows, w_dim], w_hat
 };
 
 namespace detail {
@@ -89,6 +90,12 @@ RigLosses<T> rig_losses(RigNet<T> const& N, ControlInput<T> const& control, Reco
   if (o.move > 0) {
     l.move = mean(square(d_edit));
     total = total + T(o.move) * l.move;
+  }
+  if (o.rows > 0) {
+    // F sees neither hair nor background, and what it reads of a face depends a little on every row: squares alone would let an edit
+    // change them all. A length has a slope at zero. (Yuan and Lin 2006, the group lasso.)
+    l.rows = mean(sqrt(mean(square(d_edit), 2) + T(1e-6)));
+    total = total + T(o.rows) * l.rows;
   }
   bool const edit = o.edit > 0, consistency = o.consistency > 0, wish = o.wish > 0 && wishes > 0;
   if (edit || consistency || wish) {

@@ -18,7 +18,7 @@ RIG_INLINE RigTraining RigTraining::paper(Control c) {
   o.steps = 200000;
   o.optimiser = OptimiserOptions::adadelta();
   o.losses.edit = o.losses.consistency = 1;
-  o.losses.move = 0;
+  o.losses.move = o.losses.rows = 0;
   o.balanced = 0;
   o.random_subset = false;
   o.wishes = 0;
@@ -40,7 +40,7 @@ RIG_INLINE RigTraining RigTraining::ablated(std::string_view name) const {
     o.hidden = name == "steering" ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{256, 256};
   } else if (name == "no_rec") {
     o.losses.reconstruction = 0;
-    o.losses.move = 0;  // it would stand in for what is left out
+    o.losses.move = o.losses.rows = 0;  // they would stand in for what is left out
   } else if (name == "no_consist") {
     o.losses.consistency = 0;
   } else if (name == "no_edit") {
@@ -319,8 +319,9 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
     bool const told = hooks.log_every > 0 && step % hooks.log_every == 0;
     if (told && hooks.log) {
       hooks.log->add("loss", step, l.total.item());
-      for (auto const& [name, value] : {std::pair{"reconstruction", &l.reconstruction}, std::pair{"edit", &l.edit},
-                                        std::pair{"consistency", &l.consistency}, std::pair{"wish", &l.wish}, std::pair{"move", &l.move}})
+      for (auto const& [name, value] :
+           {std::pair{"reconstruction", &l.reconstruction}, std::pair{"edit", &l.edit}, std::pair{"consistency", &l.consistency},
+            std::pair{"wish", &l.wish}, std::pair{"move", &l.move}, std::pair{"rows", &l.rows}})
         if (*value) hooks.log->add(name, step, value->item());
     }
     if (hooks.progress) hooks.progress(step + 1, o.steps, told ? str("loss ", l.total.item()) : std::string());
