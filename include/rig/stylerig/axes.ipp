@@ -42,8 +42,9 @@ RIG_INLINE std::vector<Axis> standard_axes(ParameterLayout const& layout, Parame
     std::int64_t const at = g->offset;
     struct Quantity {
       char const* name;
+      using Wish = std::optional<double> LightWish::*;
       double (*value)(Light const&);
-      std::optional<double> LightWish::*wish;
+      Wish wish;
     };
     for (Quantity const& q : {Quantity{"light azimuth", [](Light const& l) { return l.azimuth; }, &LightWish::azimuth},
                               Quantity{"light elevation", [](Light const& l) { return l.elevation; }, &LightWish::elevation},
