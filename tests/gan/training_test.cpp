@@ -158,11 +158,11 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
     t.z_dim = t.w_dim = 32, t.mapping_layers = 8, t.channel_base = 1024, t.channel_max = 32;
     gan::Gan n = gan::new_networks(t);
     gan::start_from(n, official);
-    auto g = nn::load_stylegan2(official, {}, nn::GeneratorChoice::trained), average = nn::load_stylegan2(official);
+    auto trained = nn::load_stylegan2(official, {}, nn::GeneratorChoice::trained), average = nn::load_stylegan2(official);
     auto judge = nn::load_discriminator(official);
-    CHECK(nn::content_hash(n.generator) == nn::content_hash(g));
+    CHECK(nn::content_hash(n.generator) == nn::content_hash(trained));
     CHECK(nn::content_hash(n.average) == nn::content_hash(average));
-    CHECK(nn::content_hash(n.average) != nn::content_hash(g));
+    CHECK(nn::content_hash(n.average) != nn::content_hash(trained));
     CHECK(nn::content_hash(n.discriminator) == nn::content_hash(judge));
   }
   for (auto const& f : {g, d}) std::filesystem::remove(f);
