@@ -320,7 +320,7 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   // Ctrl-C: the step is finished, the checkpoint written, and the line says how to go on.
   std::string const longer =
       "train-face '" + g + "' --corpus corpus --run stopped --face builtin:2000:5:5 --batch 4 --hidden 16 --steps 1000000";
-  Result const stopped = shell("timeout --preserve-status -s INT 8 \"$S\" " + longer);
+  Result const stopped = shell("timeout --preserve-status -s INT 15 \"$S\" " + longer);
   INFO(stopped.err);
   CHECK(stopped.status == 130);
   CHECK(stopped.err.find("the same command goes on") != std::string::npos);

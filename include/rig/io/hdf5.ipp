@@ -129,6 +129,9 @@ class H5Walk {
     }
     std::uint64_t const bytes = std::uint64_t(shape.size()) * size_of(memory.dtype);
     budget_.charge(bytes);
+    if (layout == H5D_COMPACT && bytes)  // the library reads on behind fewer, even from nowhere
+      check(H5Dget_storage_size(id) >= std::uint64_t(shape.size()) * H5Tget_size(type), "hdf5: dataset ", excerpt(path, 80), " needs ",
+            std::uint64_t(shape.size()) * H5Tget_size(type), " bytes, of which the file has ", H5Dget_storage_size(id));
     if (layout == H5D_CHUNKED) {  // the library holds one of them whole
       hsize_t chunk[Shape::max_rank] = {};
       std::uint64_t piece = H5Tget_size(type);
