@@ -1,5 +1,8 @@
 # CUDA objects. CMake 3.25 does not know that nvcc 13 has C++20, so the standard is given as a plain option.
 set(CMAKE_CUDA_ARCHITECTURES ${RIG_CUDA_ARCHITECTURES})
+if(RIG_CUDA_WARPGROUPS AND NOT "90a" IN_LIST RIG_CUDA_ARCHITECTURES)
+  message(FATAL_ERROR "RIG_CUDA_WARPGROUPS needs 90a among RIG_CUDA_ARCHITECTURES, which are ${RIG_CUDA_ARCHITECTURES}")
+endif()
 if(NOT CMAKE_CUDA_COMPILER)
   find_program(RIG_NVCC nvcc HINTS ENV CUDA_HOME PATHS /usr/local/cuda/bin)
   if(RIG_NVCC)

@@ -27,6 +27,10 @@ template <ConvRole Role, int Columns> struct ConvWarpgroups {
 
   RIG_DEVICE void operator()(Shared& shared) const {
     if constexpr (gpu::warpgroup_code) tile(shared);
+#if RIG_CUDA
+    else
+      __trap();  // a build for another architecture must not leave results unwritten in silence
+#endif
   }
 
  private:
