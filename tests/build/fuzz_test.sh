@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Each reader of files is fed mutated files for a short while (RIG_FUZZ_SECONDS, 10 a target), with clang's libFuzzer and
-# its sanitizers. tests/fuzz/<name>.cpp is a target. It starts from the files of tests/io/findings that are named after it
-# and from those of the shared case set; RIG_FUZZ_CORPUS names a folder in which what was found worth keeping stays.
+# its sanitizers. tests/fuzz/<name>.cpp is a target. It starts from the files of tests/fuzz/seeds and tests/io/findings that
+# are named after it and from those of the shared case set; RIG_FUZZ_CORPUS names a folder in which what was found worth keeping stays.
 set -u
 export LC_ALL=C
 : "${RIG_FLAGS:=-std=c++20 -Iinclude -isystem/usr/include/eigen3}"
@@ -19,7 +19,7 @@ one() {
   name=$(basename "$1" .cpp)
   corpus=${RIG_FUZZ_CORPUS:-$work/corpus}/$name
   mkdir -p "$corpus" "$work/$name"
-  cp tests/io/findings/"${name%_fuzz}"-* "$work/$name" 2>/dev/null
+  cp tests/{io/findings,fuzz/seeds}/"${name%_fuzz}"-* "$work/$name" 2>/dev/null
   [ "$name" = hdf5_fuzz ] && [ -n "$RIG_HDF5" ] && more=(-DRIG_HAS_HDF5=1 "$RIG_HDF5")
   [ "$name" = hdf5_fuzz ] && export ASAN_OPTIONS=detect_leaks=0  # the library itself forgets some bytes of a damaged file
   if [ -n "$shared" ]; then

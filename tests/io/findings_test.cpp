@@ -8,6 +8,7 @@
 
 #include "rig/io/file.hpp"
 #include "rig/io/image.hpp"
+#include "rig/io/mat.hpp"
 #include "rig/io/obj.hpp"
 
 using namespace rig;
@@ -36,4 +37,32 @@ TEST_CASE("findings: nothing that was found once is found again") {
   ::rusage u{};
   ::getrusage(RUSAGE_SELF, &u);
   CHECK(u.ru_maxrss < 1'000'000);
+}
+
+TEST_CASE("seeds: the files that the fuzzer starts from are read whole, or refused for what they are") {
+  int count = 0;
+  for (auto const& e : fs::directory_iterator("tests/fuzz/seeds")) {
+    std::string const name = e.path().filename().string();
+    CAPTURE(name);
+    MappedFile const file(e.path().string());
+    auto const& bytes = file.bytes();
+    ++count;
+    if (name == "image-cmyk.jpg")
+      CHECK_THROWS_WITH_AS(decode_image(bytes), doctest::Contains("four inks"), Error);
+    else if (name.starts_with("image-"))
+      CHECK_NOTHROW(decode_image(bytes));
+    else if (name.starts_with("obj-"))
+      CHECK_NOTHROW(read_obj(bytes));
+    else if (name.starts_with("mat-"))
+      CHECK(!read_mat(bytes).empty());
+    else if (name.starts_with("zip-"))
+      CHECK_THROWS_WITH_AS(read_any(bytes), doctest::Contains("a zip archive, but"), Error);
+#if !RIG_HAS_HDF5
+    else if (name.starts_with("hdf5-"))
+      CHECK_THROWS_AS(read_any(bytes), Error);
+#endif
+    else
+      CHECK(!read_any(bytes).tensors().empty());
+  }
+  CHECK(count > 0);
 }

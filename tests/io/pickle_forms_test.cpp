@@ -98,13 +98,36 @@ TEST_CASE("pickle: text forms belong to the protocols that have them") {
   CHECK(error_of("\x80\x02" + global("copyreg", "_reconstructor") + ".").find("copyreg._reconstructor") != std::string::npos);
   CHECK(error_of("cos\nsystem\n(S'true'\ntR.").find("os.system") != std::string::npos);
   CHECK(error_of("(S'a'\nios\nsystem\n.").find("opcode 0x69") != std::string::npos);
-  for (char const* bad : {"I1x\n", "I\n", "L12345678901234567890L\n", "F1.5.5\n", "F\n", "S'a\n", "Sa'\n", "S'\\x4'\n", "S'\\q'\n",
+  for (char const* bad : {"I1x\n", "I\n", "L1234567890123456789xL\n", "F1.5.5\n", "F\n", "S'a\n", "Sa'\n", "S'\\x4'\n", "S'\\q'\n",
                           "S'\\'\n", "V\\u12\n", "V\\U00110000\n", "V\\ud800\n", "p-1\n", "p99999999999\n", "g5\n", "P0\n"}) {
     CAPTURE(std::string(bad));
     CHECK(error_of("(lp0\n" + array + "a0" + array + bad + "t.") != "");
     CHECK(error_of("(" + array + bad + "t.").find("pickle: at byte") != std::string::npos);
   }
   CHECK(error_of("(" + array + "I1\nL12L\nF-1e3\nS'\\x41\\n\\\\'\nV\\u0041\np3\ng3\nt.").empty());
+}
+
+TEST_CASE("pickle: integers beyond 64 bits are the same in text and in bytes") {
+  auto const power = [](int bit, bool negative) {  // 2^bit or its negative as the bytes of LONG1, one of them not needed
+    std::string s(std::size_t(bit / 8) + 3, negative ? '\xff' : '\0');
+    s[std::size_t(bit / 8)] = char(negative ? -(1 << bit % 8) : 1 << bit % 8);
+    for (int i = 0; i < bit / 8; ++i) s[std::size_t(i)] = '\0';
+    return "\x8a" + std::string(1, char(s.size())) + s;
+  };
+  std::pair<std::string, std::string> const pairs[] = {
+      {"L1180591620717411303424L\n", power(70, false)},        {"I-1180591620717411303424\n", power(70, true)},
+      {"L9223372036854775808L\n", power(63, false)},           {"L-9223372036854775808L\n", power(63, true)},
+      {"L18446744073709551616L\n", power(64, false)},          {"L-18446744073709551616L\n", power(64, true)},
+      {"L0000000000000000000000000000002L\n", power(1, false)}};
+  for (auto const& [text, bytes] : pairs) {
+    CAPTURE(text);
+    CHECK(read_any(bytes_of("(d" + text + array + "s" + bytes + array + "s.")).root.size() == 1);
+    for (auto const& [other, unused] : pairs)
+      if (other != text) CHECK(read_any(bytes_of("(d" + other + array + "s" + bytes + array + "s.")).root.size() == 2);
+  }
+  Value const large = read_any(bytes_of("(" + array + "L-9223372036854775809L\nt.")).root[1];
+  CHECK_THROWS_WITH_AS(large.integer(), doctest::Contains("at most 64 bits"), Error);
+  CHECK(error_of("(" + array + "L" + std::string(300, '7') + "L\nt.").find("not plausible") != std::string::npos);
 }
 
 TEST_CASE("pickle: arrays whose content Python 2 wrote as a string") {

@@ -120,6 +120,7 @@ class JpegReader {
   }
   std::uint64_t width() const { return j_.image_width; }
   std::uint64_t height() const { return j_.image_height; }
+  bool inks() const { return j_.jpeg_color_space == JCS_CMYK || j_.jpeg_color_space == JCS_YCCK; }
   char const* message() const { return message_; }
 
  private:
@@ -141,6 +142,7 @@ inline Tensor<std::uint8_t> decode_jpeg([[maybe_unused]] Bytes const& file) {
 #if defined(RIG_HAS_JPEG) && RIG_HAS_JPEG
   JpegReader reader(file);
   check(reader.header(), "not a readable JPEG: ", reader.message());
+  check(!reader.inks(), "expected a JPEG of light (grey, YCbCr or RGB), found one of four inks (CMYK)");
   check_extent(reader.width(), reader.height(), file.size, 4096);
   Tensor<std::uint8_t> y({std::int64_t(reader.height()), std::int64_t(reader.width()), 3});
   check(reader.pixels(y.mutate()), "a damaged JPEG: ", reader.message());

@@ -399,8 +399,8 @@ class Machine {
         if (!((extra == 0 && next < 0x80) || (extra == 0xFF && next >= 0x80))) break;
         --most;
       }
-      if (most > 8) return a_.make_text(ValueKind::integer, digits);
       digits = digits.substr(0, most);
+      if (most > 8) return a_.make_text(ValueKind::integer, digits);
     }
     std::uint64_t v = !digits.empty() && static_cast<unsigned char>(digits.back()) >= 0x80 ? ~std::uint64_t(0) : 0;
     if (!digits.empty()) std::memcpy(&v, digits.data(), digits.size());
@@ -449,6 +449,32 @@ class Machine {
     auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), v);
     need(!s.empty() && error == std::errc() && end == s.data() + s.size(), "'", excerpt(s), "' is not an integer of at most 64 bits");
     return v;
+  }
+  // In decimal, of any size; beyond 64 bits it is kept as long_integer keeps it.
+  Node* decimal_integer(std::string_view s) {
+    std::int64_t v = 0;
+    bool const negative = s.starts_with('-');
+    std::string_view const digits = s.substr(negative);
+    bool const whole = !digits.empty() && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!whole || std::from_chars(s.data(), s.data() + s.size(), v).ec == std::errc()) return a_.make_integer(decimal(s));
+    need(digits.size() <= 256, "an integer of ", digits.size(), " digits is not plausible");
+    std::vector<unsigned> bytes;  // the size of the number, then its two's complement, the lowest byte first
+    for (char c : digits) {
+      unsigned carry = unsigned(c - '0');
+      for (unsigned& b : bytes) carry += 10 * b, b = carry & 0xFF, carry >>= 8;
+      if (carry) bytes.push_back(carry);
+    }
+    bytes.push_back(0);
+    unsigned carry = 1;
+    std::string text;
+    for (unsigned b : bytes) {
+      if (negative) b = (~b & 0xFF) + carry, carry = b >> 8;
+      text += char(b & 0xFF);
+    }
+    // The last byte was only added for the sign.
+    auto const high = [&](std::size_t back) { return static_cast<unsigned char>(text[text.size() - back]) >= 0x80; };
+    if (high(1) == high(2)) text.pop_back();
+    return a_.make_text(ValueKind::integer, a_.keep(std::move(text)));
   }
   std::uint32_t text_index() {
     std::int64_t const v = decimal(text_line());
@@ -504,13 +530,13 @@ class Machine {
     switch (op) {
       case 'I': {
         std::string_view const s = text_line();
-        push(s == "00" ? a_.no : s == "01" ? a_.yes : a_.make_integer(decimal(s)));
+        push(s == "00" ? a_.no : s == "01" ? a_.yes : decimal_integer(s));
         return true;
       }
       case 'L': {
         std::string_view s = text_line();
         if (!s.empty() && s.back() == 'L') s.remove_suffix(1);
-        push(a_.make_integer(decimal(s)));
+        push(decimal_integer(s));
         return true;
       }
       case 'F': {
