@@ -82,7 +82,7 @@ class Demo {
     if (!train_rig(world, items, trained)) return context_.stopped("the checkpoint is written; the same command goes on from there");
 
     say("4/5 sheets");
-    RiggedWorld const w = load_rigged(generator, folder_ + "/run", "rig", "", context_, o_.world);
+    RiggedWorld const w = load_rigged({.generator = generator, .run = folder_ + "/run", .world = o_.world}, context_);
     sheets(w);
 
     say("5/5 evaluation");

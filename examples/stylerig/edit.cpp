@@ -9,13 +9,13 @@ using namespace rig;
 
 namespace {
 struct EditOptions {
-  std::string generator, run = "run", name = "rig", face, seeds = "0-3", light, set, sweep, singles, state;
+  std::string seeds = "0-3", light, set, sweep, singles, state;
   std::vector<std::string> expression;
   double yaw = 0, pitch = 0, roll = 0, psi = 1;
   bool uncalibrated = false, mesh = false;
   std::int64_t refine = 0;
   int width = 0;
-  WorldOptions world;
+  RigPlace place;
 };
 
 /// The options as one line that parse_wishes reads.
@@ -72,7 +72,7 @@ int edit(Context const& context, EditOptions const& o, std::string const& line) 
   if (line.empty() && o.sweep.empty())
     throw Usage("edit: nothing is wished for; give for example --yaw 20, --expression jawOpen=0.6 or --light azimuth=40");
   Sweep const wanted_sweep = o.sweep.empty() ? Sweep{} : parse_sweep(o.sweep);
-  RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
+  RiggedWorld const w = load_rigged(o.place, context);
   if (!o.sweep.empty()) return sweep(context, o, wanted_sweep, w, seeds, edit);
 
   stylerig::Wishes const wishes = stylerig::parse_wishes(line);
@@ -135,10 +135,7 @@ int edit(Context const& context, EditOptions const& o, std::string const& line) 
 void add_edit(CLI::App& app, Context& context) {
   auto o = std::make_shared<EditOptions>();
   auto* verb = app.add_subcommand("edit", "Edit faces by absolute values: degrees, named expressions, light");
-  verb->add_option("GENERATOR", o->generator, generator_help)->required();
-  verb->add_option("--run", o->run, "Folder of the run (default run)");
-  verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
-  verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
+  o->place.add_to(*verb);
   verb->add_option("--seeds", o->seeds, "Faces to edit (default 0-3)");
   verb->add_option("--psi", o->psi, "Truncation of the seeds' codes (default 1)");
   verb->add_option("--yaw", o->yaw, "Degrees; positive turns to the right of the picture")->check(CLI::Range(-60., 60.));
@@ -160,7 +157,7 @@ void add_edit(CLI::App& app, Context& context) {
   verb->add_option("--singles", o->singles, "Folder for every edited picture on its own, full size");
   verb->add_option("--state", o->state, "File for the edit as JSON");
   verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, from 96 to 256)")->check(CLI::PositiveNumber);
-  add_world_options(*verb, o->world);
+  add_world_options(*verb, o->place.world);
   add_common(*verb, context, "edit.png", "Sheet to write");
   verb->footer(
       "\nLeft and right in names are the subject's. Every edit starts from the unedited face; what is not named stays.\n\nExamples:\n"

@@ -6,13 +6,13 @@ using namespace rig;
 
 namespace {
 struct EvaluateOptions {
-  std::string generator, run = "run", name = "rig", face, judge;
+  std::string judge;
   EvaluationOptions evaluation;
-  WorldOptions world;
+  RigPlace place;
 };
 
 int evaluate(Context const& context, EvaluateOptions const& o) {
-  RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
+  RiggedWorld const w = load_rigged(o.place, context);
   NamedJudge const judge = choose_judge(w.world, w.rig.reconstruction, o.judge, context.target());
   Evaluation const e = evaluate_rig(w, judge, o.evaluation, context.seed, context);
   if (train::stop_asked(context.stop)) return context.stopped("nothing is written; the same command starts again");
@@ -32,10 +32,7 @@ int evaluate(Context const& context, EvaluateOptions const& o) {
 void add_evaluate(CLI::App& app, Context& context) {
   auto o = std::make_shared<EvaluateOptions>();
   auto* verb = app.add_subcommand("evaluate", "Measure a rig: success, leakage, slopes, ranges, speed; with a report");
-  verb->add_option("GENERATOR", o->generator, generator_help)->required();
-  verb->add_option("--run", o->run, "Folder of the run (default run)");
-  verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
-  verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
+  o->place.add_to(*verb);
   verb->add_option(
       "--judge", o->judge,
       "Another run, trained on another corpus, whose network judges, from codes or from pictures (default: the truth where it is known)");
@@ -45,7 +42,7 @@ void add_evaluate(CLI::App& app, Context& context) {
   verb->add_option("--sweep-steps", o->evaluation.sweep_steps, "Values along an axis (default 9)")->check(CLI::Range(3, 99));
   verb->add_option("--expressions", o->evaluation.expressions, "Expressions swept, those that vary most (default 8)")
       ->check(CLI::PositiveNumber);
-  add_world_options(*verb, o->world);
+  add_world_options(*verb, o->place.world);
   add_common(*verb, context, "evaluation", "Folder for report.html, report.json and tables");
   verb->footer(
       "\nThe codes are fresh: no corpus holds them. Numbers that F measures alone are printed beside, and prove little: it can be "

@@ -10,14 +10,21 @@ namespace program {
 using namespace rig;
 namespace fs = std::filesystem;
 
-RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face,
-                        Context const& context, WorldOptions const& options) {
-  RiggedWorld w{load_world(generator, context, options), {}, {}, run + "/" + name + ".safetensors"};
+void RigPlace::add_to(CLI::App& verb) {
+  verb.add_option("GENERATOR", generator, generator_help)->required();
+  verb.add_option("--run", run, "Folder of the run (default run)");
+  verb.add_option("--name", name, "Name of the rig in the run (default rig)");
+  verb.add_option("--face", face, "Face model, if its file has moved since train-face; another model is refused");
+}
+
+RiggedWorld load_rigged(RigPlace const& place, Context const& context) {
+  auto const& run = place.run;
+  RiggedWorld w{load_world(place.generator, context, place.world), {}, {}, place.file()};
   std::string const setup = run + "/setup.json";
   check(fs::exists(setup), run, ": expected the folder of a run with setup.json, as train-face writes it; found ",
         fs::exists(run) ? "no setup.json in it" : "no such folder");
   w.setup = FaceSetup::from(load_json(setup), setup);
-  if (!face.empty()) w.setup.model = face;
+  if (!place.face.empty()) w.setup.model = place.face;
   w.world.psi = w.setup.truncation;
   w.rig = stylerig::load_rig(w.rig_file, w.world.handle.hash, w.setup.loss().identity(), context.target());
   return w;

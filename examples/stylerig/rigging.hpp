@@ -9,6 +9,16 @@
 
 namespace program {
 
+/// Where a rig is, as the command line says it.
+struct RigPlace {
+  std::string generator, run = "run", name = "rig", face = {};
+  WorldOptions world;
+
+  /// GENERATOR, --run, --name and --face; those of the world are added apart, last.
+  void add_to(CLI::App& verb);
+  std::string file() const { return run + "/" + name + ".safetensors"; }
+};
+
 /// A run with one of its rigs.
 struct RiggedWorld {
   World world;
@@ -17,8 +27,7 @@ struct RiggedWorld {
   std::string rig_file;
 };
 /// Opens generator, setup and rig; each is refused if it belongs to another. `face` (if not empty) replaces the face model.
-RiggedWorld load_rigged(std::string const& generator, std::string const& run, std::string const& name, std::string const& face,
-                        Context const& context, WorldOptions const& options);
+RiggedWorld load_rigged(RigPlace const& place, Context const& context);
 
 /// Whoever says what is seen in a code's picture: the network of another run (--judge), from codes or from pictures, else the truth
 /// where it is known, else F itself, which proves little.

@@ -10,11 +10,11 @@ namespace fs = std::filesystem;
 
 namespace {
 struct TrainRigOptions {
-  std::string generator, corpus = "corpus", run = "run", name = "rig", face, preset = "best", controls, ablation, hidden, mode, judge;
+  std::string corpus = "corpus", preset = "best", controls, ablation, hidden, mode, judge;
   std::int64_t steps = 0, pairs = 0, encoder = -1, every = 1000, samples = -1;
   double rate = 0, wishes = -1, wish_weight = -1, row_weight = -1;
   bool fresh = false, no_calibration = false, keep_translation = false;
-  WorldOptions world;
+  RigPlace place;
 };
 
 /// The networks to train: one for each set of controls.
@@ -51,11 +51,11 @@ stylerig::RigTraining training_for(stylerig::Control c, TrainRigOptions const& o
 }
 
 int train(Context const& context, TrainRigOptions const& o) {
-  World world = load_world(o.generator, context, o.world);
+  World world = load_world(o.place.generator, context, o.place.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
   world.psi = corpus.options.truncation;
-  Run run = load_run(o.run, world, context.target());
-  if (!o.face.empty()) run.setup.model = o.face;
+  Run run = load_run(o.place.run, world, context.target());
+  if (!o.place.face.empty()) run.setup.model = o.place.face;
   auto const face = run.setup.loss(context.target());
   check(run.reconstruction.face == face.identity(), run.file("face.safetensors"), ": was trained with ", run.reconstruction.face,
         ", expected ", face.identity());
@@ -66,7 +66,7 @@ int train(Context const& context, TrainRigOptions const& o) {
   Json trained = Json::array();
   for (stylerig::Control const c : control_sets(o)) {
     stylerig::RigTraining const t = training_for(c, o, context.seed);
-    std::string const stem = o.name + "-" + stylerig::to_string(c), checkpoint = run.file(stem + ".checkpoint.safetensors");
+    std::string const stem = o.place.name + "-" + stylerig::to_string(c), checkpoint = run.file(stem + ".checkpoint.safetensors");
     if (o.fresh) fs::remove(checkpoint);
     train::Log log;
     networks.push_back(
@@ -81,7 +81,7 @@ int train(Context const& context, TrainRigOptions const& o) {
   NamedJudge const judge = choose_judge(world, run.reconstruction, o.judge, context.target());
   bool const calibrated = o.preset == "best" && !o.no_calibration && (world.truth || !o.judge.empty());
   stylerig::Rig rig = assemble(world, run.reconstruction, networks, p, calibrated ? &judge : nullptr, context.seed);
-  std::string const result = run.file(o.name + ".safetensors");
+  std::string const result = run.file(o.place.name + ".safetensors");
   stylerig::save_rig(result, rig);
   context.answer({{"rig", result},
                   {"networks", trained},
@@ -96,11 +96,8 @@ int train(Context const& context, TrainRigOptions const& o) {
 void add_train_rig(CLI::App& app, Context& context) {
   auto o = std::make_shared<TrainRigOptions>();
   auto* verb = app.add_subcommand("train-rig", "Train RigNet: from a code and a wish to the code of the edited face");
-  verb->add_option("GENERATOR", o->generator, generator_help)->required();
+  o->place.add_to(*verb);
   verb->add_option("--corpus", o->corpus, "Folder that stylerig corpus wrote (default corpus)");
-  verb->add_option("--run", o->run, "Folder of the run, with F in it (default run)");
-  verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
-  verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
   verb->add_option("--preset", o->preset, "best or paper (default best)")->check(CLI::IsMember({"best", "paper"}));
   verb->add_option("--controls", o->controls,
                    "all: one network; separate: three; or sets like pose,expression+light (default: all, or separate for paper)");
@@ -128,7 +125,7 @@ void add_train_rig(CLI::App& app, Context& context) {
   verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
   verb->add_flag("!--no-graph", context.capture, "On a GPU: run every step as it is instead of capturing one as a CUDA graph");
-  add_world_options(*verb, o->world);
+  add_world_options(*verb, o->place.world);
   add_common(*verb, context);
   verb->footer(
       "\nThe generator is never run here: pictures come from the corpus. Ctrl-C finishes the step and writes the checkpoint; the same "

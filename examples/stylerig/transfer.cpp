@@ -6,13 +6,12 @@ using namespace rig;
 
 namespace {
 struct TransferArguments {
-  std::string generator, run = "run", name = "rig", face, sources = "100-105", targets = "0-3", controls = "pose,expression,light,all",
-                         only;
+  std::string sources = "100-105", targets = "0-3", controls = "pose,expression,light,all", only;
   double psi = 1;
   bool mix_layers = false, uncalibrated = false;
   std::int64_t refine = 0;
   int width = 128;
-  WorldOptions world;
+  RigPlace place;
 };
 
 std::vector<std::string> seed_names(std::vector<std::uint32_t> const& seeds) {
@@ -29,7 +28,7 @@ int run(Context const& context, TransferArguments const& o) {
   t.entries = split(o.only);
   t.mix_layers = o.mix_layers, t.width = o.width;
   t.edit.calibrated = !o.uncalibrated, t.edit.refine_steps = o.refine;
-  RiggedWorld const w = load_rigged(o.generator, o.run, o.name, o.face, context, o.world);
+  RiggedWorld const w = load_rigged(o.place, context);
   Json numbers{{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}};
   Sheet const sheet = transfer_sheet(w, w.world.codes(targets, {o.psi}), seed_names(targets), w.world.codes(sources, {o.psi}),
                                      seed_names(sources), t, numbers);
@@ -46,10 +45,7 @@ int run(Context const& context, TransferArguments const& o) {
 void add_transfer(CLI::App& app, Context& context) {
   auto o = std::make_shared<TransferArguments>();
   auto* verb = app.add_subcommand("transfer", "Give faces the pose, expression or light of others: a sheet, sources x targets");
-  verb->add_option("GENERATOR", o->generator, generator_help)->required();
-  verb->add_option("--run", o->run, "Folder of the run (default run)");
-  verb->add_option("--name", o->name, "Name of the rig in the run (default rig)");
-  verb->add_option("--face", o->face, "Face model, if its file has moved since train-face; another model is refused");
+  o->place.add_to(*verb);
   verb->add_option("--sources", o->sources, "Seeds that give, a column each (default 100-105)");
   verb->add_option("--targets", o->targets, "Seeds that receive, a row each (default 0-3)");
   verb->add_option("--controls", o->controls,
@@ -60,7 +56,7 @@ void add_transfer(CLI::App& app, Context& context) {
   verb->add_option("--refine", o->refine, "Gradient steps through F after each edit (default 0)")->check(CLI::NonNegativeNumber);
   verb->add_flag("--uncalibrated", o->uncalibrated, "Ask the network for the wish itself");
   verb->add_option("--width", o->width, "Width of a picture on the sheet (default 128)")->check(CLI::PositiveNumber);
-  add_world_options(*verb, o->world);
+  add_world_options(*verb, o->place.world);
   add_common(*verb, context, "transfer.png", "Sheet to write");
   verb->footer(
       "\nExamples:\n  stylerig transfer ffhq.pkl --run run --sources 100-105 --targets 0-3\n"

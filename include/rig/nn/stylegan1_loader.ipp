@@ -271,7 +271,10 @@ inline StyleGAN1Discriminator<float> stylegan1_discriminator_from_port(io::Docum
 
 inline std::string words(std::vector<double> const& v) {
   std::string s;
-  for (double x : v) s += (s.empty() ? "" : " ") + exact(x);
+  for (double x : v) {
+    if (!s.empty()) s += ' ';
+    s += exact(x);
+  }
   return s;
 }
 inline std::vector<double> numbers(StoredNetwork const& s, char const* key) {
