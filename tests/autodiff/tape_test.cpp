@@ -25,6 +25,22 @@ struct Wrong {
   Var<double> vjp(wrt<0>, Var<double> gy, Var<double>, Var<double> a) const { return 2.001 * (gy * a); }
 };
 
+/// Ops whose rules give another shape than their input has.
+struct Summed {
+  using scalar = double;
+  static constexpr char const* name = "summed";
+  Tensor<double> forward(Tensor<double> const& a) const { return a.clone(); }
+  Var<double> vjp(wrt<0>, Var<double> gy, Var<double>, Var<double>) const { return sum(gy); }
+};
+struct Halved {
+  using scalar = double;
+  static constexpr char const* name = "halved";
+  Tensor<double> forward(Tensor<double> const& a) const { return a.clone(); }
+  std::tuple<Tensor<double>> backward(Tensor<double> const&, Tensor<double> const&, Tensor<double> const&) const {
+    return {Tensor<double>({2}, {1, 2})};
+  }
+};
+
 /// A small critic: two layers, used for R1.
 template <class T> struct Critic {
   Param<T> a, b;
@@ -163,6 +179,19 @@ TEST_CASE("messages") {
   CHECK_THROWS_AS(a.watch(Tensor<float>()), Error);
   CHECK_THROWS_WITH_AS(x * Var<float>(), "multiply: the second argument is an empty tensor", Error);
   CHECK_THROWS_WITH_AS(square(Var<float>()), "square: the argument is an empty tensor", Error);
+}
+
+TEST_CASE("a rule that gives another shape is named, and so is a tape that is used up") {
+  Param<double> p(Tensor<double>({3}, {1, 2, 3}));
+  Tape tape;
+  tape.watch(p);
+  Var<double> const a = apply(Summed{}, p), b = apply(Halved{}, p);
+  CHECK_THROWS_WITH_AS(tape.grad(sum(a), p), "summed: the rule for input 0 gave a gradient of shape [], expected [3]", Error);
+  CHECK_THROWS_WITH_AS(tape.grad(sum(b), p), "halved: the rule for input 0 gave a gradient of shape [2], expected [3]", Error);
+  Var<double> const loss = sum(square(p));
+  CHECK_THROWS_WITH_AS(tape.backward(sum(b)), doctest::Contains("halved: the rule for input 0"), Error);
+  CHECK_THROWS_WITH_AS(tape.backward(loss), "backward: backward() has used this tape up; make a new one", Error);
+  CHECK_THROWS_WITH_AS(tape.grad(loss, p), "grad: backward() has used this tape up; make a new one", Error);
 }
 
 TEST_CASE("a chain of 300,000 ops is walked without recursion") {

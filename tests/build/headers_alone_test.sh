@@ -35,5 +35,17 @@ for compiler in "${compilers[@]}"; do
   echo "$compiler: $good headers compile alone, $bad do not"
   passed=$((passed + good)) failed=$((failed + bad))
 done
+
+# What a header offers is defined with it: one file with only that include, and a gradient, links.
+for header in autodiff/tape autodiff/op ops/matmul ops/gather ops/reduce ops/shape ops/conv ops/progressive; do
+  printf '#include "rig/%s.hpp"\nint main() { rig::Tape t; auto x = t.watch(rig::Tensor<float>({1}, {1.f})); return int(t.grad(x, x).size()) - 1; }\n' "$header" >"$work/links.cpp"
+  if $RIG_CXX $RIG_FLAGS -DRIG_HAS_DNNL=0 -O0 "$work/links.cpp" -o "$work/links" >"$work/links.txt" 2>&1 && "$work/links"; then
+    passed=$((passed + 1))
+  else
+    echo "FAILED: a program with rig/$header.hpp alone does not link"
+    head -n 5 "$work/links.txt"
+    failed=$((failed + 1))
+  fi
+done
 [ "$passed" -gt 0 ] || { echo "no header was found"; exit 1; }
 [ "$failed" -eq 0 ]

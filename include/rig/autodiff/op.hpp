@@ -91,8 +91,13 @@ template <class T> struct Company {
   }
 };
 
-template <class T> void put_once(Pass& p, char const* op, int gy_id, std::vector<int> const& inputs, int target, Tensor<T> const& g) {
+template <class T>
+void put_once(Pass& p, char const* op, int gy_id, std::vector<int> const& inputs, std::size_t input, Saved<T> const& to,
+              Tensor<T> const& g) {
+  int const target = to.id;
   if (!p.wants(target) || !g) return;
+  check(g.shape() == to.value.shape(), op, ": the rule for input ", input, " gave a gradient of shape ", g.shape(), ", expected ",
+        to.value.shape());
   if (!p.differentiable()) return p.add(target, Var<T>(g));
   auto n = std::make_unique<OnceOnly>();
   n->op = op;
@@ -101,11 +106,56 @@ template <class T> void put_once(Pass& p, char const* op, int gy_id, std::vector
   p.add(target, Var<T>(g, p.record(), p.record()->push(std::move(n))));
 }
 
-/// One recorded call of an op with a fixed number of inputs.
-template <class Op> class Call final : public Node {
+/// Hands a rule's result to the walk; an empty one is zero.
+template <class T> void add_gradient(Pass& p, char const* op, std::size_t input, Saved<T> const& to, Var<T> const& g) {
+  check(!g || g.shape() == to.value.shape(), op, ": the rule for input ", input, " gave a gradient of shape ", g ? g.shape() : Shape{},
+        ", expected ", to.value ? to.value.shape() : Shape{});
+  p.add(to.id, g);
+}
+
+/// What every recorded call keeps: the op, its inputs (an array or a list of Saved) and its output.
+template <class Op, class SavedInputs> class CallNode : public Node {
  public:
   using T = typename Op::scalar;
-  static constexpr std::size_t N = ArityOf<decltype(&Op::forward)>::value;
+  explicit CallNode(Op op) : op_(std::move(op)) {}
+  std::string_view name() const override { return Op::name; }
+  bool reaches(std::vector<char> const& marked) const override {
+    for (auto const& s : in_)
+      if (s.id >= 0 && marked[std::size_t(s.id)]) return true;
+    return false;
+  }
+
+ protected:
+  /// Puts a call with its inputs on the tape; its output from here on.
+  template <class Derived> static Var<T> put_on(std::shared_ptr<Record> tape, std::unique_ptr<Derived> node, Tensor<T> y) {
+    CallNode* const call = node.get();
+    int const id = tape->push(std::move(node));
+    call->out_.keep(y, id);
+    return Var<T>(std::move(y), std::move(tape), id);
+  }
+  /// The gradient that has come, or an empty one. What the rules will read must be as it was.
+  Var<T> take(Pass& p) {
+    Var<T> gy = p.template take<T>(this->id);
+    if (!gy) return gy;
+    for (auto const& s : in_) check_unchanged(Op::name, s);
+    check_unchanged(Op::name, out_);
+    return gy;
+  }
+
+  Op op_;
+  SavedInputs in_;
+  Saved<T> out_;
+};
+
+template <class Op> inline constexpr std::size_t arity_of = ArityOf<decltype(&Op::forward)>::value;
+
+/// One recorded call of an op with a fixed number of inputs.
+template <class Op> class Call final : public CallNode<Op, std::array<Saved<typename Op::scalar>, arity_of<Op>>> {
+ public:
+  using T = typename Op::scalar;
+  static constexpr std::size_t N = arity_of<Op>;
+  using Base = CallNode<Op, std::array<Saved<T>, N>>;
+  using Base::Base;
   using Inputs = std::array<Var<T> const*, N>;
 
   static Var<T> run(Op op, Inputs const& x) {
@@ -116,28 +166,14 @@ template <class Op> class Call final : public Node {
     if (!company.record) return Var<T>(std::move(y));
     auto node = std::make_unique<Call>(std::move(op));
     for (std::size_t i = 0; i < N; ++i) node->in_[i].keep(x[i]->value(), x[i]->id());
-    Call* call = node.get();
-    int const id = company.record->push(std::move(node));
-    call->out_.keep(y, id);
-    return Var<T>(std::move(y), std::move(company.record), id);
-  }
-
-  explicit Call(Op op) : op_(std::move(op)) {}
-  std::string_view name() const override { return Op::name; }
-  bool reaches(std::vector<char> const& marked) const override {
-    for (auto const& s : in_)
-      if (s.id >= 0 && marked[std::size_t(s.id)]) return true;
-    return false;
+    return Base::put_on(std::move(company.record), std::move(node), std::move(y));
   }
   void pull(Pass& p) override {
-    Var<T> gy = p.template take<T>(id);
-    if (!gy) return;
-    for (auto const& s : in_) check_unchanged(Op::name, s);
-    check_unchanged(Op::name, out_);
-    pull(p, gy, Index{});
+    if (Var<T> const gy = this->take(p)) pull(p, gy, Index{});
   }
 
  private:
+  using Base::in_, Base::op_, Base::out_;
   using Index = std::make_index_sequence<N>;
 
   template <std::size_t... I> static Tensor<T> forward(Op const& op, Inputs const& x, std::index_sequence<I...>) {
@@ -148,13 +184,13 @@ template <class Op> class Call final : public Node {
       gy.device().queue().enter(Op::name);
       auto g = op_.backward(gy.value(), out_.value, in_[I].value...);
       std::vector<int> const ids{in_[I].id...};
-      (put_once<T>(p, Op::name, gy.id(), ids, in_[I].id, std::get<I>(g)), ...);
+      (put_once<T>(p, Op::name, gy.id(), ids, I, in_[I], std::get<I>(g)), ...);
     } else {
       std::array<Var<T>, N> const x{p.as_var(in_[I].value, in_[I].id)...};
       Var<T> const y = p.as_var(out_.value, out_.id);
       if constexpr (RulesTogether<Op>) {
         auto const g = op_.vjps({p.wants(in_[I].id)...}, gy, y, x[I]...);
-        ((p.wants(in_[I].id) ? p.add(in_[I].id, g[I]) : void()), ...);
+        ((p.wants(in_[I].id) ? add_gradient(p, Op::name, I, in_[I], g[I]) : void()), ...);
       } else {
         (pull_one<I>(p, gy, y, x, index), ...);
       }
@@ -162,18 +198,16 @@ template <class Op> class Call final : public Node {
   }
   template <std::size_t I, std::size_t... J>
   void pull_one(Pass& p, Var<T> const& gy, Var<T> const& y, std::array<Var<T>, N> const& x, std::index_sequence<J...>) {
-    if (p.wants(in_[I].id)) p.add(in_[I].id, op_.vjp(wrt<int(I)>{}, gy, y, x[J]...));
+    if (p.wants(in_[I].id)) add_gradient(p, Op::name, I, in_[I], op_.vjp(wrt<int(I)>{}, gy, y, x[J]...));
   }
-
-  Op op_;
-  std::array<Saved<T>, N> in_;
-  Saved<T> out_;
 };
 
 /// One recorded call of an op that takes a list: forward(std::vector<Tensor<T>>), vjp(i, gy, y, std::vector<Var<T>>).
-template <class Op> class ListCall final : public Node {
+template <class Op> class ListCall final : public CallNode<Op, std::vector<Saved<typename Op::scalar>>> {
  public:
   using T = typename Op::scalar;
+  using Base = CallNode<Op, std::vector<Saved<T>>>;
+  using Base::Base;
 
   static Var<T> run(Op op, std::vector<Var<T>> const& x) {
     Company<T> company{Op::name, {}, false, {}};
@@ -185,36 +219,20 @@ template <class Op> class ListCall final : public Node {
     auto node = std::make_unique<ListCall>(std::move(op));
     node->in_.resize(x.size());
     for (std::size_t i = 0; i < x.size(); ++i) node->in_[i].keep(x[i].value(), x[i].id());
-    ListCall* call = node.get();
-    int const id = company.record->push(std::move(node));
-    call->out_.keep(y, id);
-    return Var<T>(std::move(y), std::move(company.record), id);
-  }
-
-  explicit ListCall(Op op) : op_(std::move(op)) {}
-  std::string_view name() const override { return Op::name; }
-  bool reaches(std::vector<char> const& marked) const override {
-    for (auto const& s : in_)
-      if (s.id >= 0 && marked[std::size_t(s.id)]) return true;
-    return false;
+    return Base::put_on(std::move(company.record), std::move(node), std::move(y));
   }
   void pull(Pass& p) override {
-    Var<T> gy = p.template take<T>(id);
+    Var<T> const gy = this->take(p);
     if (!gy) return;
     std::vector<Var<T>> x;
-    for (auto const& s : in_) {
-      check_unchanged(Op::name, s);
-      x.push_back(p.as_var(s.value, s.id));
-    }
+    for (auto const& s : in_) x.push_back(p.as_var(s.value, s.id));
     Var<T> const y = p.as_var(out_.value, out_.id);
     for (std::size_t i = 0; i < in_.size(); ++i)
-      if (p.wants(in_[i].id)) p.add(in_[i].id, op_.vjp(i, gy, y, x));
+      if (p.wants(in_[i].id)) add_gradient(p, Op::name, i, in_[i], op_.vjp(i, gy, y, x));
   }
 
  private:
-  Op op_;
-  std::vector<Saved<T>> in_;
-  Saved<T> out_;
+  using Base::in_, Base::op_, Base::out_;
 };
 
 }  // namespace detail
@@ -241,3 +259,33 @@ template <class Op> Var<typename Op::scalar> apply_list(Op op, std::vector<Var<t
   template class detail::Call<Op<float>>; \
   template struct Op<double>;             \
   template class detail::Call<Op<double>>;
+
+namespace rig::inline RIG_ABI {
+namespace detail {
+template <class T> struct SumKernel {
+  T* y;
+  T const *a, *b;
+  RIG_HD void operator()(std::int64_t i) const { y[i] = a[i] + b[i]; }
+};
+}  // namespace detail
+
+/// a + b of one shape, where two gradients arrive at one value. Linear.
+template <class T> struct SumOfGradients {
+  using scalar = T;
+  static constexpr char const* name = "sum of gradients";
+  Tensor<T> forward(Tensor<T> const& a, Tensor<T> const& b) const {
+    Tensor<T> y(a.shape(), a.device());
+    for_each(y.device(), y.size(), detail::SumKernel<T>{y.mutate(), a.data(), b.data()});
+    return y;
+  }
+  template <int I> Var<T> vjp(wrt<I>, Var<T> const& gy, Var<T> const&, Var<T> const&, Var<T> const&) const { return gy; }
+};
+#if RIG_EXTERN_TEMPLATES
+RIG_OP(SumOfGradients)
+#endif
+
+namespace detail {
+template <class T> Var<T> sum_of_gradients(Var<T> const& a, Var<T> const& b) { return apply(SumOfGradients<T>{}, a, b); }
+}  // namespace detail
+
+}  // namespace rig::inline RIG_ABI

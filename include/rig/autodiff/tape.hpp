@@ -12,10 +12,9 @@
 
 namespace rig::inline RIG_ABI {
 
-// Sum of two gradients; defined with the other arithmetic in ops/arithmetic.hpp.
-template <class T> Var<T> operator+(Var<T> const& a, Var<T> const& b);
-
 namespace detail {
+template <class T> Var<T> sum_of_gradients(Var<T> const& a, Var<T> const& b);  // an op, in op.hpp
+
 template <class T> struct AccumulateKernel {
   T* y;
   T const* x;
@@ -55,7 +54,7 @@ class Pass {
       Tensor<T> s = sum.value();
       for_each(s.device(), s.size(), detail::AccumulateKernel<T>{s.mutate(), g.value().data()});
     } else {
-      sum = sum + g;
+      sum = detail::sum_of_gradients(sum, g);
     }
   }
   /// What has arrived at a node; empty if nothing. A first-order walk hands it over and forgets it.
@@ -88,7 +87,7 @@ template <class T> struct Leaf final : Node {
     if (p.differentiable() || !gradient) return;
     Var<T> g = p.template take<T>(id);
     if (!g) return;
-    *gradient = *gradient ? (Var<T>(*gradient) + g).value() : g.value();
+    *gradient = *gradient ? sum_of_gradients(Var<T>(*gradient), g).value() : g.value();
   }
   bool reaches(std::vector<char> const&) const override { return gradient != nullptr; }
 };
@@ -111,7 +110,7 @@ class Tape {
   }
   template <class T> Var<T> watch(Var<T> const& v) { return watch(v.value()); }
   template <class T> void watch(Param<T>& p) {
-    check(record_->open, "Tape::watch: backward() has used this tape up; make a new one");
+    check_open("Tape::watch");
     auto leaf = std::make_unique<detail::Leaf<T>>();
     leaf->gradient = p.gradient_handle();
     p.bind(record_, record_->push(std::move(leaf)));
@@ -124,6 +123,7 @@ class Tape {
   /// Gradient of a one-element loss with respect to every watched parameter, added to Param::gradient().
   /// First order. The tape is used up and its memory freed on the way.
   template <class T> void backward(Var<T> const& loss) {
+    check_open("backward");
     check(loss.tracked() && loss.record() == record_, "backward: the loss does not depend on anything this tape watches");
     check(loss.size() == 1, "backward: the loss must be a single number, got shape ", loss.shape());
     int const top = loss.id();
@@ -141,6 +141,7 @@ class Tape {
   /// Gradients of sum(y * gy) with respect to xs (any values on this tape), as Vars on this tape. gy is ones if left out.
   /// A gradient that is zero because y does not depend on that x is an error unless `allow_unused`; then it is empty.
   template <class T> std::vector<Var<T>> grad(Var<T> const& y, std::vector<Var<T>> const& xs, Var<T> gy = {}, bool allow_unused = false) {
+    check_open("grad");
     check(y.tracked() && y.record() == record_, "grad: y does not depend on anything this tape watches");
     check(!gy || gy.shape() == y.shape(), "grad: gy must have the shape of y, ", y.shape(), ", got ", gy.shape());
     int const top = y.id();
@@ -176,6 +177,7 @@ class Tape {
   }
 
  private:
+  void check_open(char const* what) const { check(record_->open, what, ": backward() has used this tape up; make a new one"); }
   template <class L> void watch_leaf(L&) {}
   template <class T> void watch_leaf(Param<T>& p) { watch(p); }
   static bool is_leaf(detail::Node const& n) { return n.name() == "watch"; }
@@ -188,3 +190,5 @@ class Tape {
 };
 
 }  // namespace rig::inline RIG_ABI
+
+#include "rig/autodiff/op.hpp"  // the sum of gradients is an op
