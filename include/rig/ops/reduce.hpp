@@ -1,6 +1,7 @@
 // Sums, and their partner, stretching. sum_to and broadcast_to are each other's derivative, so both are differentiable
-// to any order. Sums run over leaves of 1,024 elements and then over the leaves, always in the same order: the same bits
-// for any number of threads. On CUDA float sums have an order of their own, as fixed; see cuda/reduce.hpp.
+// to any order. Sums run over leaves of 1,024 elements, in double, and then over the leaves, always in the same order: the same bits
+// for any number of threads. Double, because sums of gradients cancel: what is left of them is as exact as if samples had been summed
+// apart. On CUDA float sums have an order of their own, as fixed; see cuda/reduce.hpp.
 #pragma once
 #include "rig/autodiff/op.hpp"
 #include "rig/ops/broadcast.hpp"
@@ -21,12 +22,12 @@ template <class T> struct SumLeafKernel {
     std::int64_t const outer = row / leaves, leaf = row % leaves;
     std::int64_t const begin = leaf * sum_leaf, end = begin + sum_leaf < mid ? begin + sum_leaf : mid;
     T const* p = x + (outer * mid + begin) * inner + c;
-    T s = 0;
-    for (std::int64_t m = begin; m < end; ++m, p += inner) s += *p;
-    y[row * inner + c] = s;
+    double s = 0;
+    for (std::int64_t m = begin; m < end; ++m, p += inner) s += double(*p);
+    y[row * inner + c] = T(s);
   }
 };
-// The same additions in the same order, a row at a time, so that a CPU's vector unit can do them.
+// The same additions in the same order, sixteen columns at a time, so that a CPU's vector unit can do them.
 template <class T> struct SumLeafRowKernel {
   T* y;
   T const* x;
@@ -34,11 +35,18 @@ template <class T> struct SumLeafRowKernel {
   RIG_HD void operator()(std::int64_t row) const {
     std::int64_t const outer = row / leaves, leaf = row % leaves;
     std::int64_t const begin = leaf * sum_leaf, end = begin + sum_leaf < mid ? begin + sum_leaf : mid;
-    T* s = y + row * inner;
-    for (std::int64_t c = 0; c < inner; ++c) s[c] = 0;
-    for (std::int64_t m = begin; m < end; ++m) {
-      T const* p = x + (outer * mid + m) * inner;
-      for (std::int64_t c = 0; c < inner; ++c) s[c] += p[c];
+    constexpr std::int64_t width = 16;
+    for (std::int64_t first = 0; first < inner; first += width) {
+      T const* p = x + (outer * mid + begin) * inner + first;
+      double part[width] = {};
+      if (first + width <= inner) {
+        for (std::int64_t m = begin; m < end; ++m, p += inner)
+          for (std::int64_t c = 0; c < width; ++c) part[c] += double(p[c]);
+      } else {
+        for (std::int64_t m = begin; m < end; ++m, p += inner)
+          for (std::int64_t c = 0; c < inner - first; ++c) part[c] += double(p[c]);
+      }
+      for (std::int64_t c = 0; c < width && first + c < inner; ++c) y[row * inner + first + c] = T(part[c]);
     }
   }
 };
@@ -51,14 +59,14 @@ template <class T> struct SumContiguousKernel {
     std::int64_t const outer = row / leaves, leaf = row % leaves;
     std::int64_t const begin = leaf * sum_leaf, end = begin + sum_leaf < mid ? begin + sum_leaf : mid;
     T const* p = x + outer * mid;
-    T part[16] = {};
+    double part[16] = {};
     std::int64_t m = begin;
     for (; m + 16 <= end; m += 16)
-      for (int k = 0; k < 16; ++k) part[k] += p[m + k];
-    for (int k = 0; m < end; ++m, ++k) part[k] += p[m];
+      for (int k = 0; k < 16; ++k) part[k] += double(p[m + k]);
+    for (int k = 0; m < end; ++m, ++k) part[k] += double(p[m]);
     for (int half = 8; half > 0; half /= 2)
       for (int k = 0; k < half; ++k) part[k] += part[k + half];
-    y[row] = part[0];
+    y[row] = T(part[0]);
   }
 };
 
