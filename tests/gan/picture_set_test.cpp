@@ -123,6 +123,22 @@ TEST_CASE("an archive gives the same pictures as the folder") {
   CHECK(packed.ignored == 1);
   REQUIRE(packed.skipped.size() == 1);
   CHECK(packed.skipped[0].name == "bad.png");
+
+  // A name that is not UTF-8, and an entry packed in a way that is not read, cost only themselves.
+  std::string bytes = content(f / "set.zip");
+  for (std::size_t at = bytes.find("bad.png"); at != std::string::npos; at = bytes.find("bad.png", at + 1)) bytes[at + 1] = '\xe9';
+  std::size_t const directory = bytes.find("PK\x01\x02"), entry = bytes.rfind("PK\x01\x02", bytes.rfind("b.png"));
+  REQUIRE(directory < entry);
+  bytes[entry + 10] = 99;
+  write(f / "odd.zip", bytes);
+  auto const odd = gan::load_pictures(f / "odd.zip", 8);
+  CHECK(odd.names == std::vector<std::string>{"inner/a.png"});
+  REQUIRE(odd.skipped.size() == 2);
+  CHECK(odd.skipped[0].name == "b.png");
+  CHECK(contains(odd.skipped[0].why, "compression method 99"));
+  CHECK(odd.skipped[1].name == "b?d.png");
+  CHECK(contains(odd.skipped[1].why, "is not text"));
+  CHECK_THROWS_WITH_AS(io::ZipReader(io::MappedFile(f / "odd.zip").bytes()), doctest::Contains("compression method 99"), Error);
 }
 
 TEST_CASE("a place without usable pictures is refused in words") {

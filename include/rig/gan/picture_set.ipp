@@ -48,7 +48,7 @@ inline PictureSource open_pictures(std::string const& path) {
   }
   check(fs::exists(path, ignored), path, ": expected a folder or a zip archive of pictures, found no such file or folder");
   io::Bytes const file = io::MappedFile(path).bytes();
-  auto const zip = std::make_shared<io::ZipReader const>(file);
+  auto const zip = std::make_shared<io::ZipReader const>(file, true);  // one bad entry among many costs nothing else
   for (auto const& e : zip->entries())
     if (e.name.empty() || e.name.back() != '/') add(e.name);
   std::sort(s.names.begin(), s.names.end());
@@ -145,7 +145,8 @@ RIG_INLINE PictureSet load_pictures(std::string const& path, std::int64_t side, 
   std::int64_t kept = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     if (!why[std::size_t(i)].empty()) {
-      set.skipped.push_back({source.names[std::size_t(i)], why[std::size_t(i)]});
+      std::string const& name = source.names[std::size_t(i)];
+      set.skipped.push_back({io::is_utf8(name) ? name : io::excerpt(name, name.size()), why[std::size_t(i)]});
       continue;
     }
     if (kept != i) std::memcpy(y + kept * size, y + i * size, std::size_t(size));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,6 +58,33 @@ class MappedFile {
   std::string path_;
   Bytes bytes_;
 };
+
+namespace detail {
+
+// A reader throws rig::Error only, whatever a file does to it.
+template <class F> auto only_errors(F&& read) {
+  try {
+    return read();
+  } catch (Error const&) {
+    throw;
+  } catch (std::bad_alloc const&) {
+    throw Error("not enough memory to read the file");
+  } catch (std::exception const& e) {
+    throw Error(str("the file cannot be read: ", e.what()));
+  }
+}
+
+/// read(bytes) of a whole file; what goes wrong names the file, and nothing but Error leaves.
+template <class F> auto read_mapped(std::string const& path, F&& read) {
+  MappedFile const file(path);
+  try {
+    return only_errors([&] { return read(file.bytes()); });
+  } catch (Error const& e) {
+    throw Error(path + ": " + e.what());
+  }
+}
+
+}  // namespace detail
 
 /// Reads a range from front to back. Every failure names the position and what was being read.
 class Cursor {

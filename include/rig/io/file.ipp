@@ -125,12 +125,7 @@ RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
 }
 
 RIG_INLINE Document read_any(std::string const& path, Limits const& limits) {
-  MappedFile file(path);
-  try {
-    return read_any(file.bytes(), limits);
-  } catch (Error const& e) {
-    throw Error(path + ": " + e.what());
-  }
+  return detail::read_mapped(path, [&](Bytes const& file) { return read_any(file, limits); });
 }
 
 }  // namespace rig::inline RIG_ABI::io

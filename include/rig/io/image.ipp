@@ -258,18 +258,13 @@ RIG_INLINE Tensor<std::uint8_t> decode_image(Bytes const& file) {
 }
 
 RIG_INLINE Tensor<float> load_image(std::string const& path) {
-  MappedFile file(path);
-  try {
-    Tensor<std::uint8_t> bytes = decode_image(file.bytes());
+  return detail::read_mapped(path, [](Bytes const& file) {
+    Tensor<std::uint8_t> bytes = decode_image(file);
     Tensor<float> y(bytes.shape());
     float* p = y.mutate();
     for (std::int64_t i = 0; i < y.size(); ++i) p[i] = float(bytes.data()[i]) / 255.0f;
     return y;
-  } catch (std::bad_alloc const&) {
-    throw Error(path + ": not enough memory");
-  } catch (Error const& e) {
-    throw Error(path + ": " + e.what());
-  }
+  });
 }
 
 RIG_INLINE void save_png(std::string const& path, Tensor<std::uint8_t> const& image, Texts const& texts) {
@@ -346,12 +341,7 @@ RIG_INLINE Texts read_png_texts(Bytes const& file) {
   }
 }
 RIG_INLINE Texts read_png_texts(std::string const& path) {
-  MappedFile file(path);
-  try {
-    return read_png_texts(file.bytes());
-  } catch (Error const& e) {
-    throw Error(path + ": " + e.what());
-  }
+  return detail::read_mapped(path, [](Bytes const& file) { return read_png_texts(file); });
 }
 
 RIG_INLINE Tensor<std::uint8_t> from_signed(Tensor<float> const& image) {

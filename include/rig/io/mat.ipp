@@ -153,12 +153,7 @@ RIG_INLINE std::vector<NamedTensor> read_mat(Bytes const& file, Limits const& li
   return all;
 }
 RIG_INLINE std::vector<NamedTensor> read_mat(std::string const& path, Limits const& limits) {
-  MappedFile const file(path);
-  try {
-    return read_mat(file.bytes(), limits);
-  } catch (Error const& e) {
-    throw Error(path + ": " + e.what());
-  }
+  return detail::read_mapped(path, [&](Bytes const& file) { return read_mat(file, limits); });
 }
 
 }  // namespace rig::inline RIG_ABI::io

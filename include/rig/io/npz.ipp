@@ -218,14 +218,7 @@ RIG_INLINE std::vector<NamedTensor> read_npz(Bytes const& file, Limits const& li
 }
 
 RIG_INLINE std::vector<NamedTensor> read_npz(std::string const& path, Limits const& limits) {
-  MappedFile file(path);
-  try {
-    return read_npz(file.bytes(), limits);
-  } catch (std::bad_alloc const&) {
-    throw Error(path + ": not enough memory");
-  } catch (Error const& e) {
-    throw Error(path + ": " + e.what());
-  }
+  return detail::read_mapped(path, [&](Bytes const& file) { return read_npz(file, limits); });
 }
 
 RIG_INLINE AnyTensor widened(AnyTensor const& t) {

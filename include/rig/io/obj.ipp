@@ -116,14 +116,7 @@ RIG_INLINE ObjMesh read_obj(Bytes const& file) {
 }
 
 RIG_INLINE ObjMesh read_obj(std::string const& path) {
-  MappedFile file(path);
-  try {
-    return read_obj(file.bytes());
-  } catch (std::bad_alloc const&) {
-    throw Error(path + ": not enough memory");
-  } catch (Error const& e) {
-    throw Error(path + ": " + e.what());
-  }
+  return detail::read_mapped(path, [](Bytes const& file) { return read_obj(file); });
 }
 
 RIG_INLINE void save_obj(std::string const& path, Tensor<float> const& vertices, Tensor<int> const& triangles,

@@ -245,7 +245,7 @@ inline void fill_tensor(Arena& arena, Node* n) {
   std::uint64_t bytes = std::uint64_t(p.shape.size()) * element;
   bool dense = true;
   std::int64_t expected = 1;
-  for (int a = p.shape.rank() - 1; a >= 0; --a) {
+  for (int a = p.shape.rank() - 1; a >= 0 && bytes > 0; --a) {  // extents of an empty tensor may be of any size
     if (p.shape[a] != 1 && p.stride[std::size_t(a)] != expected) dense = false;
     expected *= p.shape[a];
   }
@@ -1147,19 +1147,6 @@ inline Value finish(std::shared_ptr<Arena> arena, Node* root) {
     if (n.kind == ValueKind::dict) complete_dict(*arena, n);
   check(containers_with_tensors(root).size() > 0, "the file holds no tensor");
   return Value(std::shared_ptr<Node const>(std::move(arena), root));
-}
-
-// A reader throws rig::Error only, whatever a file does to it.
-template <class F> auto only_errors(F&& read) {
-  try {
-    return read();
-  } catch (Error const&) {
-    throw;
-  } catch (std::bad_alloc const&) {
-    throw Error("not enough memory to read the file");
-  } catch (std::exception const& e) {
-    throw Error(str("the file cannot be read: ", e.what()));
-  }
 }
 
 }  // namespace detail

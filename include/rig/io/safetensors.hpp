@@ -11,6 +11,13 @@ namespace rig::inline RIG_ABI::io {
 
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
+/// The value of an entry, or "" if there is none.
+inline std::string find_metadata(Metadata const& metadata, std::string_view key) {
+  for (auto const& [k, v] : metadata)
+    if (k == key) return v;
+  return {};
+}
+
 struct Safetensors {
   std::vector<NamedTensor> tensors;  ///< in the order of the header
   Metadata metadata;                 ///< "__metadata__"

@@ -235,14 +235,7 @@ RIG_INLINE Safetensors read_safetensors(Bytes const& file) {
 }
 
 RIG_INLINE Safetensors read_safetensors(std::string const& path) {
-  MappedFile file(path);
-  try {
-    return read_safetensors(file.bytes());
-  } catch (std::bad_alloc const&) {
-    throw Error(path + ": not enough memory");
-  } catch (Error const& e) {
-    throw Error(path + ": " + e.what());
-  }
+  return detail::read_mapped(path, [](Bytes const& file) { return read_safetensors(file); });
 }
 
 RIG_INLINE void save_safetensors(std::string const& path, std::vector<NamedTensor> const& tensors, Metadata const& metadata) {

@@ -28,10 +28,12 @@ class ZipReader {
     std::uint64_t offset = 0;      ///< of the content in the file
     std::uint32_t crc = 0;
     bool deflated = false;
+    std::string problem = {};  ///< why it cannot be read, in an archive opened with keep_unreadable
   };
 
-  /// Checks the whole directory: bounds, overlaps, names, encryption, methods. Error with the position otherwise.
-  explicit ZipReader(Bytes file);
+  /// Checks the whole directory: bounds, overlaps, names, encryption, methods. Error with the position otherwise. With keep_unreadable
+  /// an entry whose name is not text, or that is encrypted or packed in another way, costs nothing but itself.
+  explicit ZipReader(Bytes file, bool keep_unreadable = false);
 
   std::vector<Entry> const& entries() const { return entries_; }
   /// Null if there is no such entry.

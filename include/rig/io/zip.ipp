@@ -52,7 +52,7 @@ RIG_INLINE std::uint32_t crc32(std::span<std::byte const> bytes, std::uint32_t c
 #endif
 }
 
-RIG_INLINE ZipReader::ZipReader(Bytes file) : file_(std::move(file)) {
+RIG_INLINE ZipReader::ZipReader(Bytes file, bool keep_unreadable) : file_(std::move(file)) {
   Cursor in(file_.span(), "zip");
   in.require(file_.size >= 22, "too short for a zip archive (", file_.size, " bytes)");
 
@@ -103,6 +103,11 @@ RIG_INLINE ZipReader::ZipReader(Bytes file) : file_(std::move(file)) {
 
   in.seek(directory);
   entries_.reserve(std::size_t(count));
+  auto require_of = [&](Entry& e, bool ok, auto const&... parts) {
+    if (ok) return;
+    if (!keep_unreadable) in.fail(parts...);
+    if (e.problem.empty()) e.problem = str(parts...);
+  };
   for (std::uint64_t i = 0; i < count; ++i) {
     in.require(in.position() < end && in.text(4) == "PK\x01\x02", "directory entry ", i, " of ", count, " is missing");
     in.take(4);  // versions
@@ -119,7 +124,7 @@ RIG_INLINE ZipReader::ZipReader(Bytes file) : file_(std::move(file)) {
     in.take(6);  // attributes
     std::uint32_t offset = in.little<std::uint32_t>();
     e.name = in.text(name_length);
-    in.require(is_utf8(e.name) && e.name.find('\0') == std::string::npos, "the name of entry ", i, " is not text");
+    require_of(e, is_utf8(e.name) && e.name.find('\0') == std::string::npos, "the name of entry ", i, " is not text");
     in.require(start_disk == 0 || start_disk == 0xFFFF, "archives of several parts are not read");
     e.compressed = compressed;
     e.size = size;
@@ -135,11 +140,11 @@ RIG_INLINE ZipReader::ZipReader(Bytes file) : file_(std::move(file)) {
       break;
     }
     in.take(comment_length);
-    in.require((flags & 0x2041) == 0, "entry ", excerpt(e.name), " is encrypted");
-    in.require(method == 0 || method == 8, "entry ", excerpt(e.name), " uses compression method ", method,
+    require_of(e, (flags & 0x2041) == 0, "entry ", excerpt(e.name), " is encrypted");
+    require_of(e, method == 0 || method == 8, "entry ", excerpt(e.name), " uses compression method ", method,
                "; only stored and deflate are read");
     e.deflated = method == 8;
-    in.require(e.deflated || e.size == e.compressed, "stored entry ", excerpt(e.name), " has two different sizes");
+    in.require(!e.problem.empty() || e.deflated || e.size == e.compressed, "stored entry ", excerpt(e.name), " has two different sizes");
     // Deflate cannot expand more than 1032 times: a larger claim is a lie, found before anything is allocated.
     in.require(e.size / 1040 <= e.compressed, "entry ", excerpt(e.name), " announces ", e.size, " bytes from ", e.compressed);
     entries_.push_back(std::move(e));
@@ -179,6 +184,7 @@ RIG_INLINE ZipReader::Entry const* ZipReader::find(std::string_view name) const 
 }
 
 RIG_INLINE Bytes ZipReader::read(Entry const& e, Budget& budget) const {
+  check(e.problem.empty(), "zip: ", e.problem);
   Bytes raw = file_.sub(e.offset, e.compressed);
   if (e.deflated) {
 #if RIG_HAS_ZLIB
