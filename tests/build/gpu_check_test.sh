@@ -4,7 +4,7 @@
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/bin" "$work/build"
+mkdir -p "$work/bin" "$work/build" "$work/built"
 fail() { echo "FAILED: $*"; cat "$work/said" 2>/dev/null; exit 1; }
 one_line() {
   [ "$(wc -l <"$work/said")" = 1 ] || fail "not one line"
@@ -28,10 +28,11 @@ tool "$work/bin/cmake" <<'TOOL'
 build=${RIG_BUILD_FOLDER:?}
 touch "$build/CMakeCache.txt"
 echo "cmake $*" >>"$build/asked"
+[ "$1" != --build ] || cp "$build"/../built/* "$build"
 TOOL
 tool "$work/bin/compute-sanitizer" <<<'echo "========= ERROR SUMMARY: 0 errors"'
-tool "$work/build/test_cuda" <<<'echo "[doctest] test cases: 7 | 6 passed | 1 failed"; exit 1'
-tool "$work/build/bench_device" <<'TOOL'
+tool "$work/built/test_cuda" <<<'echo "[doctest] test cases: 7 | 6 passed | 1 failed"; exit 1'
+tool "$work/built/bench_device" <<'TOOL'
 precision=
 while [ "$1" != --lines ]; do
   [ "$1" != bf16 ] || precision=', bf16'
@@ -52,7 +53,14 @@ grep -q '^| racecheck | passed ' "$report" || fail "the stage after the failed o
 grep -q '^| peers | skipped ' "$report" || fail "peers without torch are not skipped: $(cat "$report")"
 grep -q '^| bias_act/64x512/n8 | 10.5 | 12.0 | 190 |.* 0.85 |' "$report" || fail "the table lacks the case: $(cat "$report")"
 grep -q '^| bias_act/64x512/n8, bf16 | 10.5 |' "$report" || fail "the table lacks the case in bf16: $(cat "$report")"
+grep -q '^| memcheck | passed ' "$report" || fail "memcheck did not run: $(cat "$report")"
 grep -q '2 cases: not enough memory' "$report" || fail "the table does not count what lacked memory: $(cat "$report")"
+# What no longer compiles is not found in the folder of an earlier build.
+rm "$work/built/test_cuda"
+check "$work/out" && fail "test_cuda was not built, and it passed"
+tail -1 "$work/said" | grep -q '^gpu-check: .*test_cuda' || fail "the verdict does not say that test_cuda is missing"
+tool "$work/built/test_cuda" <<<'echo "[doctest] test cases: 7 | 6 passed | 1 failed"; exit 1'
+check "$work/out" && fail "a failed test, and it passed"
 if command -v python3 >/dev/null; then
   python3 - "$work/out/report.json" <<'PY' || fail "report.json is no JSON: $(cat "$work/out/report.json")"
 import json, sys

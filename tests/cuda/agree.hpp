@@ -43,19 +43,33 @@ inline Results results(Function const& f, std::vector<Tensor<float>> const& inpu
   return all;
 }
 
-inline void check_close(Results const& a, Results const& b, double tolerance = 1e-4) {
+/// No entry differs by more than `tolerance` of the largest. With `kinks`, for large inputs, of which some lie within rounding of a
+/// place where the slope jumps and may fall on either side of it: one entry in fifty may, and the r.m.s. difference may be ten times
+/// that of the r.m.s. value.
+inline void check_close(Results const& a, Results const& b, double tolerance = 1e-4, bool kinks = false) {
   REQUIRE(a.size() == b.size());
   for (std::size_t k = 0; k < a.size(); ++k) {
     REQUIRE(a[k].size() == b[k].size());
-    double largest = 0, error = 0;
+    double largest = 0, error = 0, squares = 0, apart = 0;
     bool finite = true;
     for (std::size_t i = 0; i < a[k].size(); ++i) {
       finite = finite && std::isfinite(b[k][i]);
       largest = std::max(largest, std::abs(double(a[k][i]))), error = std::max(error, std::abs(double(a[k][i]) - double(b[k][i])));
     }
-    INFO("result ", k, ": largest ", largest, ", error ", error);
+    double const limit = tolerance * largest + 1e-7;
+    std::size_t beyond = 0;
+    for (std::size_t i = 0; kinks && i < a[k].size(); ++i) {
+      double const d = double(a[k][i]) - double(b[k][i]);
+      squares += double(a[k][i]) * double(a[k][i]), apart += d * d, beyond += std::abs(d) > limit;
+    }
+    INFO("result ", k, ": largest ", largest, ", error ", error, ", beyond the limit ", beyond, " of ", a[k].size());
     CHECK(finite);
-    CHECK(error <= tolerance * largest + 1e-7);
+    if (kinks) {
+      CHECK(beyond * 50 <= a[k].size());
+      CHECK(std::sqrt(apart) <= 10 * tolerance * std::sqrt(squares) + 1e-7 * std::sqrt(double(a[k].size())));
+    } else {
+      CHECK(error <= limit);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "cuda/device.hpp"
 #include "rig/core/random.hpp"
 #include "rig/ops/cuda/conv.hpp"
 #include "rig/ops/modulated_conv.hpp"
@@ -76,7 +77,8 @@ std::vector<std::vector<float>> family(Sizes const& z, bool scaled, Device const
 }
 
 void check_family(Sizes const& z, bool scaled, detail::ConvPlan const* plan, double tolerance, bool every_order) {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   auto const expected = family(z, scaled, cpu(), nullptr);
   auto run = [&] {
     std::vector<float> all;
@@ -129,7 +131,8 @@ TEST_CASE("cuda conv: few outputs of a 1 by 1 window") {
   }
 }
 TEST_CASE("cuda conv: lower precision rounds, and no more than it says") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   CHECK(device.precision() == MatrixPrecision::float32);
   struct Range {
     MatrixPrecision precision;
@@ -152,7 +155,8 @@ TEST_CASE("cuda conv: lower precision rounds, and no more than it says") {
     }
 }
 TEST_CASE("cuda conv: warpgroups give what warps give, in every order") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   if (!detail::has_warpgroups(device)) return;
   struct BackToFloat {
     Device const& device;
@@ -181,7 +185,8 @@ TEST_CASE("cuda conv: warpgroups give what warps give, in every order") {
       }
 }
 TEST_CASE("cuda conv: a layer in one kernel") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   struct Layer {
     std::int64_t n, noise_samples, strengths, out;
     Padding padding;
@@ -207,7 +212,8 @@ TEST_CASE("cuda conv: a layer in one kernel") {
   }
 }
 TEST_CASE("cuda conv: a layer refuses what is elsewhere or of another shape") {
-  Device const device = cuda();
+  Device device;
+  if (!test::device_for(device)) return;
   auto some = [&](Shape const& s) { return Var<float>(ones<float>(s, device)); };
   auto const x = some({1, 4, 4, 3}), w = some({5, 3, 3, 3}), s = some({1, 3}), b = some({5}), strength = some({});
   auto layer = [&](Var<float> const& noise) {

@@ -2,6 +2,8 @@
 // what the emulator finds wrong.
 #include <doctest/doctest.h>
 
+#include <bit>
+
 #include "cuda/device.hpp"
 #include "rig/core/random.hpp"
 #include "rig/core/tensor.hpp"
@@ -255,10 +257,13 @@ TEST_CASE("emulator: matrix instructions of a warpgroup") {
   Rng rng(5);
   auto const rounded = [&](Shape const& s) {
     Tensor<float> x = randn<float>(s, rng);
-    for (std::int64_t i = 0; i < x.size(); ++i) x.mutate()[i] = gpu::from_bits(gpu::to_bits(x.data()[i]) & 0xffff0000u);
+    for (std::int64_t i = 0; i < x.size(); ++i)
+      x.mutate()[i] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x.data()[i]) & 0xffff0000u);
     return x;
   };
-  auto const pair = [](float lo, float hi) { return gpu::from_bits(gpu::to_bits(lo) >> 16 | gpu::to_bits(hi)); };
+  auto const pair = [](float lo, float hi) {
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(lo) >> 16 | std::bit_cast<std::uint32_t>(hi));
+  };
   auto const check_for = [&]<int N>() {
     auto const a = rounded({64, 64}), b = rounded({N, 64});
     Tensor<float> ah({64, 32}), bh({N, 32}), y({64, N}, device);

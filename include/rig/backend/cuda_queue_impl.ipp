@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 #include "rig/backend/cuda_queue.ipp"
 #include "rig/backend/device_pool.ipp"
@@ -34,8 +34,9 @@ class CudaStaging {
     for (std::size_t at = 0; at < bytes; at += largest) {
       std::size_t const n = std::min(largest, bytes - at);
       std::size_t size = smallest;
-      while (size < n) size *= 4;
-      Piece& piece = idle(size, waits);
+      int kind = 0;
+      while (size < n) size *= 4, ++kind;
+      Piece const piece = idle(size, pieces_[kind], waits);
       std::memcpy(piece.p, from + at, n);
       cuda_check(cudaMemcpyAsync(to + at, piece.p, n, cudaMemcpyHostToDevice, stream), "upload");
       cuda_check(cudaEventRecord(piece.passed, stream), "upload");
@@ -43,40 +44,43 @@ class CudaStaging {
     return waits;
   }
   void clear() noexcept {
-    for (auto const& piece : pieces_) cudaEventDestroy(piece.passed), cudaFreeHost(piece.p);
-    pieces_.clear();
+    for (auto& list : pieces_) {
+      for (auto const& piece : list) cudaEventDestroy(piece.passed), cudaFreeHost(piece.p);
+      list.clear();
+    }
   }
 
  private:
   struct Piece {
     void* p;
-    std::size_t size;
     cudaEvent_t passed;
   };
-  Piece& idle(std::size_t size, int& waits) {
-    Piece* oldest = nullptr;
-    for (auto& piece : pieces_) {
-      if (piece.size != size) continue;
-      if (cudaEventQuery(piece.passed) == cudaSuccess) return piece;
-      cudaGetLastError();  // not ready is not an error
-      if (!oldest) oldest = &piece;
+  /// The piece that was sent first, if the device has passed it or there may be no more of them; else a new one. It goes to the end.
+  Piece idle(std::size_t size, std::deque<Piece>& sent, int& waits) {
+    if (!sent.empty()) {
+      cudaError_t e = cudaEventQuery(sent.front().passed);
+      if (e == cudaErrorNotReady) {
+        cudaGetLastError();  // which is not an error
+        if (staged_ + size > total) ++waits, e = cudaEventSynchronize(sent.front().passed);
+      }
+      if (e != cudaErrorNotReady) {
+        cuda_check(e, "upload");
+        sent.push_back(sent.front());
+        sent.pop_front();
+        return sent.back();
+      }
     }
-    if (oldest && staged_ + size > total) {
-      ++waits;
-      cuda_check(cudaEventSynchronize(oldest->passed), "upload");
-      return *oldest;
-    }
-    Piece piece{nullptr, size, nullptr};
+    Piece piece{nullptr, nullptr};
     cuda_check(cudaMallocHost(&piece.p, size), "upload: pinned host memory");
     if (cudaEventCreateWithFlags(&piece.passed, cudaEventDisableTiming) != cudaSuccess) {
       cudaFreeHost(piece.p);
       throw Error("upload: no event can be made");
     }
-    pieces_.push_back(piece);
+    sent.push_back(piece);
     staged_ += size;
-    return pieces_.back();
+    return piece;
   }
-  std::vector<Piece> pieces_;
+  std::deque<Piece> pieces_[4];  // of 64 KB, 256 KB, 1 MB, 4 MB; in the order in which they were sent
   std::size_t staged_ = 0;
 };
 
@@ -90,11 +94,12 @@ class CudaQueue final : public Queue {
     select();
     cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cuda");
   }
-  // At shutdown the driver may be gone already; what it says then is not an error.
+  // At shutdown the driver may be gone already, and after a fault nothing works any more; what it says then is not an error.
   ~CudaQueue() override {
-    if (cudaSetDevice(index_) != cudaSuccess) return;
-    cudaStreamSynchronize(stream_);
-    kept.reset();
+    bool const there = cudaSetDevice(index_) == cudaSuccess;
+    if (there) cudaStreamSynchronize(stream_);
+    kept.reset();  // gives memory back to the pool
+    if (!there) return;
     staging_.clear();
     pool_.drain();
     cudaStreamDestroy(stream_);
@@ -244,13 +249,15 @@ RIG_INLINE Device make_cuda_device(int index) {
   check(index >= 0 && index < count, "rig::cuda: device ", index, " does not exist; this machine has ", count);
   cuda_check(cudaSetDevice(index), "rig::cuda");
   cudaFuncAttributes attributes;
-  if (cudaFuncGetAttributes(&attributes, probe_kernel<int>) != cudaSuccess) {
+  cudaError_t const probed = cudaFuncGetAttributes(&attributes, probe_kernel<int>);
+  if (probed == cudaErrorInvalidDeviceFunction || probed == cudaErrorNoKernelImageForDevice) {
     cudaGetLastError();
     cudaDeviceProp p;
     cuda_check(cudaGetDeviceProperties(&p, index), "rig::cuda");
     throw Error(str("rig::cuda: this program was not compiled for device ", index, ", ", p.name, " of compute capability ", p.major, ".",
                     p.minor, "; build it with -DRIG_CUDA_ARCHITECTURES=", p.major, p.minor));
   }
+  cuda_check(probed, "rig::cuda");
   return Device(std::make_shared<CudaQueue>(index));
 }
 

@@ -119,10 +119,10 @@ template <class K> void launch(Device const& device, gpu::Index3 grid, K const& 
   check(grid.y <= 65535 && grid.z <= 65535, "launch: a grid has at most 65535 blocks along y and z, got ", grid.y, " and ", grid.z);
 #if RIG_CUDA
   constexpr int bytes = int(sizeof(typename K::Shared));
+  cudaStream_t const stream = detail::cuda_stream(device);  // selects the device, which the attribute is for
   if constexpr (bytes > 48 * 1024)
     detail::cuda_check(cudaFuncSetAttribute(detail::launch_kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "launch");
-  detail::launch_kernel<K>
-      <<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, detail::cuda_stream(device)>>>(kernel);
+  detail::launch_kernel<K><<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, stream>>>(kernel);
   detail::cuda_launched(device, "launch");
 #else
   detail::emulated_launch<K>(device, {grid.x, grid.y, grid.z}, kernel);

@@ -16,8 +16,9 @@ namespace rig::inline RIG_ABI::render {
 namespace detail {
 
 /// a * b + c in one rounding, where the machine has the instruction; elsewhere as two (a call into libm costs more than all the rest).
+/// A program that has a GPU rounds once on the host, too, so that geometry has the same bits on both.
 template <class T> RIG_HD T mul_add(T a, T b, T c) {
-#if defined(__FMA__) || defined(__CUDA_ARCH__) || defined(__ARM_FEATURE_FMA)
+#if defined(__FMA__) || defined(__CUDACC__) || defined(__ARM_FEATURE_FMA)
   return std::fma(a, b, c);
 #else
   return a * b + c;
