@@ -7,6 +7,7 @@
 #include <map>
 #include <sstream>
 
+#include "altered_file.hpp"
 #include "helpers.hpp"
 #include "rig/autodiff/gradcheck.hpp"
 #include "rig/io/safetensors.hpp"
@@ -194,19 +195,7 @@ TEST_CASE("discriminator: own files keep everything; missing, misshapen and unkn
   nn::save_discriminator(path, d);
   io::Safetensors const whole = io::read_safetensors(path);
   auto changed = [&](auto&& change) {
-    io::Safetensors s = whole;
-    change(s);
-    std::string const other = temporary("rig_discriminator_test_changed.safetensors");
-    io::save_safetensors(other, s.tensors, s.metadata);
-    std::string const message = message_of([&] { nn::load_discriminator(other); });
-    std::remove(other.c_str());
-    return message;
-  };
-  auto find = [](io::Safetensors& s, std::string const& name) {
-    for (std::size_t i = 0; i < s.tensors.size(); ++i)
-      if (s.tensors[i].name == name) return s.tensors.begin() + std::ptrdiff_t(i);
-    FAIL("no tensor ", name);
-    return s.tensors.end();
+    return message_of_altered(whole, change, [](std::string const& file) { nn::load_discriminator(file); });
   };
   auto attribute = [&](std::string const& key, std::string const& value) {
     return changed([&](io::Safetensors& s) {
@@ -214,10 +203,10 @@ TEST_CASE("discriminator: own files keep everything; missing, misshapen and unkn
         if (k == key) v = value;
     });
   };
-  CHECK(
-      contains(changed([&](io::Safetensors& s) { s.tensors.erase(find(s, "b8.conv0.bias")); }), "b8.conv0.bias is missing (expected [6])"));
+  CHECK(contains(changed([&](io::Safetensors& s) { s.tensors.erase(tensor_of(s, "b8.conv0.bias")); }),
+                 "b8.conv0.bias is missing (expected [6])"));
   CHECK(contains(changed([&](io::Safetensors& s) {
-                   find(s, "b4.fc.weight")->tensor = Tensor<float>({6, 95}, std::vector<float>(6 * 95));
+                   tensor_of(s, "b4.fc.weight")->tensor = Tensor<float>({6, 95}, std::vector<float>(6 * 95));
                  }),
                  "b4.fc.weight should be [any, 96], the file has [6, 95]"));
   CHECK(contains(changed([&](io::Safetensors& s) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "altered_file.hpp"
 #include "helpers.hpp"
 #include "io/pickle_builder.hpp"
 #include "rig/io/atomic_file.hpp"
@@ -138,24 +139,12 @@ TEST_CASE("loader: own files; missing, misshapen and unknown tensors and attribu
 
   io::Safetensors const whole = io::read_safetensors(path);
   auto changed = [&](auto&& change) {
-    io::Safetensors s = whole;
-    change(s);
-    std::string const other = temporary("rig_loader_test_changed.safetensors");
-    io::save_safetensors(other, s.tensors, s.metadata);
-    std::string const message = message_of([&] { nn::load_stylegan2(other); });
-    std::remove(other.c_str());
-    return message;
+    return message_of_altered(whole, change, [](std::string const& file) { nn::load_stylegan2(file); });
   };
-  auto find = [](io::Safetensors& s, std::string const& name) {
-    for (std::size_t i = 0; i < s.tensors.size(); ++i)
-      if (s.tensors[i].name == name) return s.tensors.begin() + std::ptrdiff_t(i);
-    FAIL("no tensor ", name);
-    return s.tensors.end();
-  };
-  CHECK(contains(changed([&](io::Safetensors& s) { s.tensors.erase(find(s, "synthesis.b8.conv1.affine.weight")); }),
+  CHECK(contains(changed([&](io::Safetensors& s) { s.tensors.erase(tensor_of(s, "synthesis.b8.conv1.affine.weight")); }),
                  "tensor synthesis.b8.conv1.affine.weight is missing (expected [4, 6])"));
   CHECK(contains(changed([&](io::Safetensors& s) {
-                   find(s, "synthesis.b8.conv0.noise_const")->tensor = Tensor<float>({4, 4}, std::vector<float>(16));
+                   tensor_of(s, "synthesis.b8.conv0.noise_const")->tensor = Tensor<float>({4, 4}, std::vector<float>(16));
                  }),
                  "synthesis.b8.conv0.noise_const should be [8, 8], the file has [4, 4]"));
   CHECK(contains(changed([&](io::Safetensors& s) {

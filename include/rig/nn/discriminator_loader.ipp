@@ -124,9 +124,7 @@ inline void describe(io::Metadata& m, Discriminator<float> const& net) {
 RIG_INLINE Discriminator<float> discriminator_from(io::Document const& file, std::string const& name, Device device) {
   Discriminator<float> d;
   if (file.kind == io::Kind::safetensors) {
-    std::string format;
-    for (auto const& [k, v] : file.metadata)
-      if (k == "format") format = v;
+    std::string const format = io::find_metadata(file.metadata, "format");
     check(format == "rig.discriminator", name,
           ": expected a discriminator written by rig (format rig.discriminator in the metadata), found ",
           format.empty() ? std::string("none") : "'" + format + "'");

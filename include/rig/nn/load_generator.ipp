@@ -12,11 +12,7 @@ namespace detail {
 
 enum class Origin { none, rig, pytorch, tensorflow, rosinality, stylegan1_port, state, hdf5 };
 
-inline std::string format_of(io::Document const& file) {
-  for (auto const& [k, v] : file.metadata)
-    if (k == "format") return v;
-  return {};
-}
+inline std::string format_of(io::Document const& file) { return io::find_metadata(file.metadata, "format"); }
 
 /// rig.stylegan2 and the like; rig's other files hold rigs, corpora, trainings.
 inline bool is_network_format(std::string const& format) { return format.substr(0, 12) == "rig.stylegan" || format == "rig.discriminator"; }

@@ -166,7 +166,8 @@ inline StyleGAN1<float> stylegan1_from_tf(TfNetwork net) {
   o.use_instance_norm = net.flag("use_instance_norm", true), o.use_pixel_norm = net.flag("use_pixel_norm", false);
   net.require(net.flag("const_input_layer", true), "networks without a constant input (const_input_layer false) are not known");
   // None turns the truncation off.
-  auto const psi = net.number_or_none("truncation_psi", 0.7), cutoff = net.number_or_none("truncation_cutoff", 8.0);
+  auto const psi = net.number_or_none("truncation_psi", 0.7);
+  auto const cutoff = net.integer_or_none("truncation_cutoff", 8);
   o.truncation = {.psi = psi.value_or(1), .cutoff = cutoff ? int(*cutoff) : 0};
   o.average_decay = net.number_or_none("dlatent_avg_beta", 0.995).value_or(o.average_decay);
   net.ignore({"truncation_psi_val", "truncation_cutoff_val", "is_validation", "style_mixing_prob", "randomize_noise", "components",
@@ -347,11 +348,7 @@ inline StyleGAN1<float> stylegan1_from_own(io::Document const& file, std::string
   return g;
 }
 
-inline bool is_own_stylegan1(io::Document const& file) {
-  for (auto const& [k, v] : file.metadata)
-    if (k == "format" && v == "rig.stylegan1") return true;
-  return false;
-}
+inline bool is_own_stylegan1(io::Document const& file) { return io::find_metadata(file.metadata, "format") == "rig.stylegan1"; }
 inline bool is_port(io::Value const& root) {
   if (!root.is(io::ValueKind::dict)) return false;
   auto holds = [](io::Value const& d, char const* key) { return d.is(io::ValueKind::dict) && d.find(key); };

@@ -161,9 +161,7 @@ inline void describe(io::Metadata& m, StyleGAN2<float> const& g) {
 RIG_INLINE StyleGAN2<float> stylegan2_from(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
   StyleGAN2<float> g;
   if (file.kind == io::Kind::safetensors) {
-    std::string format;
-    for (auto const& [k, v] : file.metadata)
-      if (k == "format") format = v;
+    std::string const format = io::find_metadata(file.metadata, "format");
     check(format == "rig.stylegan2", name, ": expected a generator written by rig (format rig.stylegan2 in the metadata), found ",
           format.empty() ? std::string("none") : "'" + format + "'");
     detail::OwnNetwork s(name, file);

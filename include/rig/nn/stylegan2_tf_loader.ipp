@@ -158,8 +158,7 @@ class TfDiscriminator final : public ForeignNetwork {
     require(bool(out), "variable Output/weight is missing");
     require(out.rank() == 2, "variable Output/weight should be [any, any], the file has ", out.shape());
     bool const mapped = stored("LabelEmbed/weight");
-    std::int64_t const layers = net.integer("mapping_layers", 0),
-                       width = net.number_or_none("mapping_fmaps", {}).value_or(double(out.dim(1)));
+    std::int64_t const layers = net.integer("mapping_layers", 0), width = net.integer_or_none("mapping_fmaps", {}).value_or(out.dim(1));
     if (mapped) {
       require(c > 0, "variable LabelEmbed/weight belongs to no layer: label_size is ", c);
       require(out.dim(1) == width, "variable Output/weight should be [any, ", width, "] by the keyword mapping_fmaps, the file has ",

@@ -141,9 +141,7 @@ inline void describe(io::Metadata& m, StyleGAN3<float> const& g) {
 RIG_INLINE StyleGAN3<float> stylegan3_from(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
   StyleGAN3<float> g;
   if (file.kind == io::Kind::safetensors) {
-    std::string format;
-    for (auto const& [k, v] : file.metadata)
-      if (k == "format") format = v;
+    std::string const format = io::find_metadata(file.metadata, "format");
     check(format == "rig.stylegan3", name, ": expected a generator written by rig (format rig.stylegan3 in the metadata), found ",
           format.empty() ? std::string("none") : "'" + format + "'");
     detail::OwnNetwork s(name, file);

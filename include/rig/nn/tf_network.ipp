@@ -82,6 +82,10 @@ class TfNetwork {
     io::Value const v = option(key);
     return !v ? otherwise : v.is_none() ? std::optional<double>{} : real(key, 0);
   }
+  std::optional<std::int64_t> integer_or_none(char const* key, std::optional<std::int64_t> otherwise) {
+    io::Value const v = option(key);
+    return !v ? otherwise : v.is_none() ? std::optional<std::int64_t>{} : integer(key, 0);
+  }
   /// A list of numbers; None is an empty one.
   std::vector<double> numbers(char const* key, std::vector<double> const& otherwise) {
     return read(

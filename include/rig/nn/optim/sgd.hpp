@@ -35,7 +35,7 @@ template <class T, class State, class M, class F> void with_states(char const* o
   std::size_t i = 0;
   parameters(module, [&](std::string const& name, Param<T>& p) {
     check(i < list.size() && list[i].name == name && list[i].shape() == p.shape(), op, ": the state was made for another module; it has ",
-          i < list.size() ? list[i].name : std::string("nothing"), " where this one has ", name, " ", p.shape());
+          i < list.size() ? str(list[i].name, " ", list[i].shape()) : std::string("nothing"), " where this one has ", name, " ", p.shape());
     f(p, list[i++]);
   });
   check(i == list.size(), op, ": the state was made for another module: it has ", list.size(), " parameters, this one ", i);
