@@ -1,5 +1,6 @@
 // What the cases of every family have in common: codes, truncation, mixing, and first derivatives of one scalar.
 #pragma once
+#include <algorithm>
 #include <functional>
 
 #include "case.hpp"
@@ -43,7 +44,8 @@ template <class Net> void verify_codes(Case& k, Net& net, std::function<void(cha
     k.compare("w_psi07", v.value());
     look("img_psi07", v);
   }
-  if (k.has("w_psi035_cut")) k.compare("w_psi035_cut", net.mapping(z, c, {.psi = 0.35, .cutoff = int(k.number("cutoff"))}).value());
+  if (k.has("w_psi035_cut"))
+    k.compare("w_psi035_cut", net.mapping(z, c, {.psi = 0.35, .cutoff = int(std::min(k.number("cutoff"), double(net.num_ws())))}).value());
   if (k.has("w_mix")) {
     V const mixed = rig::nn::mix(w, net.mapping(k.var("z2"), c), std::int64_t(k.number("mix")));
     k.compare("w_mix", mixed.value());

@@ -16,18 +16,23 @@ namespace {
 
 using Function = std::function<V(std::map<std::string, V>&)>;
 
-/// Value, gradient of sum(y gy), and gradient of sum over inputs of (that gradient times a given direction).
+/// Value, gradient of sum(y gy), and gradient of sum over inputs of (that gradient times a given direction). Inputs with a question mark
+/// may be absent.
 void differentiate(Case& k, std::string const& prefix, std::vector<std::string> const& inputs, Function const& f) {
   Tape tape;
   std::map<std::string, V> x;
   std::vector<V> leaves;
   std::vector<std::string> names;
-  for (auto const& name : inputs)
+  for (std::string name : inputs) {
+    bool const optional = name.back() == '?';
+    if (optional) name.pop_back();
+    check(optional || k.has(prefix + name), "the case has no array ", prefix, name);
     if (k.has(prefix + name)) {
       x[name] = tape.watch(k.tensor(prefix + name));
       leaves.push_back(x[name]);
       names.push_back(name);
     }
+  }
   V const y = f(x);
   k.compare(prefix + "y", y.value());
   V const gy = tape.watch(k.tensor(prefix + "gy"));
@@ -56,7 +61,19 @@ struct Operator {
   }
   bool has(std::string const& name) const { return k.has(prefix + name); }
   double number(std::string const& name) const { return k.number(prefix + name); }
-  int kind() const { return int(number("kind")); }
+  /// A whole number in [first, last].
+  int whole(std::string const& name, int first, int last) const {
+    double const v = number(name);
+    check(v >= first && v <= last && v == std::floor(v), prefix, name, " should be a whole number from ", first, " to ", last,
+          ", the case has ", v);
+    return int(v);
+  }
+  int kind() const { return whole("kind", 0, 99); }
+  Activation activation() const { return Activation(whole("act", 0, 8)); }
+  std::vector<int> const& options(std::size_t count) const {
+    check(p.size() == count, prefix, "p should hold ", count, " numbers, the case has ", p.size());
+    return p;
+  }
   Shape shape(std::string const& name) const { return k.shape(prefix + name); }
   Tensor<float> tensor(std::string const& name) const { return has(name) ? k.tensor(prefix + name) : Tensor<float>{}; }
   void check_with(std::vector<std::string> const& inputs, Function const& f) const { differentiate(k, prefix, inputs, f); }
@@ -64,10 +81,10 @@ struct Operator {
 using Inputs = std::map<std::string, V>;
 
 void run_bias_act(Operator const& op) {
-  int const axis = int(op.number("dim"));
+  int const axis = op.whole("dim", 0, op.shape("x").rank() - 1);
   BiasActOptions const o{
-      .activation = Activation(int(op.number("act"))), .alpha = op.number("alpha"), .gain = op.number("gain"), .clamp = op.number("clamp")};
-  op.check_with({"x", "b"}, [&](Inputs& in) {
+      .activation = op.activation(), .alpha = op.number("alpha"), .gain = op.number("gain"), .clamp = op.number("clamp")};
+  op.check_with({"x", "b?"}, [&](Inputs& in) {
     std::vector<int> order, back(std::size_t(in["x"].rank()));
     for (int a = 0; a < in["x"].rank(); ++a)
       if (a != axis) order.push_back(a);
@@ -78,7 +95,7 @@ void run_bias_act(Operator const& op) {
 }
 
 void run_upfirdn2d(Operator const& op) {
-  auto const& p = op.p;
+  auto const& p = op.options(9);
   int const kind = op.kind();
   Tensor<float> const filter = op.tensor("f");
   UpfirdnOptions o;
@@ -93,7 +110,7 @@ void run_upfirdn2d(Operator const& op) {
 }
 
 void run_conv2d_resample(Operator const& op) {
-  auto const& p = op.p;
+  auto const& p = op.options(9);
   Tensor<float> const filter = op.tensor("f");
   ConvResampleOptions o;
   o.up = p[0], o.down = p[1], o.padding = {p[2], p[3], p[4], p[5]}, o.groups = p[6], o.flip_weight = p[7] != 0, o.flip_filter = p[8] != 0;
@@ -101,24 +118,25 @@ void run_conv2d_resample(Operator const& op) {
 }
 
 void run_modulated_conv2d(Operator const& op) {
-  auto const& p = op.p;
+  auto const& p = op.options(6);
   ModulatedConvOptions<float> o;
   o.up = p[0], o.down = p[1], o.padding = p[2], o.demodulate = p[3] != 0, o.flip_weight = p[4] != 0, o.filter = op.tensor("f");
-  op.check_with({"x", "w", "s", "noise"}, [&](Inputs& in) {
+  op.check_with({"x", "w", "s", "noise?"}, [&](Inputs& in) {
     V const y = to_first(modulated_conv2d(to_last(in["x"]), to_last(in["w"]), in["s"], o));
     return in["noise"] ? y + in["noise"] : y;
   });
 }
 
 void run_normalized_modulated_conv2d(Operator const& op) {
-  op.check_with({"x", "w", "s", "input_gain"}, [&](Inputs& in) {
+  auto const& p = op.options(2);
+  op.check_with({"x", "w", "s", "input_gain?"}, [&](Inputs& in) {
     return to_first(normalized_modulated_conv2d(to_last(in["x"]), to_last(in["w"]), in["s"], in["input_gain"],
-                                                {.demodulate = op.p[1] != 0, .padding = op.p[0]}));
+                                                {.demodulate = p[1] != 0, .padding = p[0]}));
   });
 }
 
 void run_filtered_lrelu(Operator const& op) {
-  auto const& p = op.p;
+  auto const& p = op.options(7);
   Tensor<float> const up = op.tensor("fu"), down = op.tensor("fd");
   FilteredLreluOptions const o{.up = p[0],
                                .down = p[1],
@@ -127,7 +145,7 @@ void run_filtered_lrelu(Operator const& op) {
                                .gain = op.number("gain"),
                                .slope = op.number("slope"),
                                .clamp = op.number("clamp")};
-  op.check_with({"x", "b"}, [&](Inputs& in) { return to_first(filtered_lrelu(to_last(in["x"]), in["b"], up, down, o)); });
+  op.check_with({"x", "b?"}, [&](Inputs& in) { return to_first(filtered_lrelu(to_last(in["x"]), in["b"], up, down, o)); });
 }
 
 void run_second_moment(Operator const& op) {
@@ -138,14 +156,16 @@ void run_second_moment(Operator const& op) {
 void run_dense(Operator const& op) {
   op.kind();
   double const lr = op.number("lr");
-  auto const act = Activation(int(op.number("act")));
-  op.check_with({"x", "w", "b"},
+  Activation const act = op.activation();
+  check(op.shape("w").rank() == 2, op.prefix, "w should have two axes, the case has ", op.shape("w"));
+  op.check_with({"x", "w", "b?"},
                 [&](Inputs& in) { return nn::dense(in["x"], in["w"], in["b"], act, lr / std::sqrt(double(in["w"].dim(1))), lr); });
 }
 
 void run_minibatch_stddev(Operator const& op) {
   op.kind();
-  op.check_with({"x"}, [&](Inputs& in) { return to_first(minibatch_stddev(to_last(in["x"]), {.group = op.p[0], .features = op.p[1]})); });
+  auto const& p = op.options(2);
+  op.check_with({"x"}, [&](Inputs& in) { return to_first(minibatch_stddev(to_last(in["x"]), {.group = p[0], .features = p[1]})); });
 }
 
 void run_adain(Operator const& op) {
@@ -168,7 +188,7 @@ void run_blur_or_scale(Operator const& op) {
 
 void run_scale_and_convolve(Operator const& op) {
   int const kind = op.kind();
-  bool const fused = op.p[1] != 0;
+  bool const fused = op.options(2)[1] != 0;
   op.check_with({"x", "w"}, [&](Inputs& in) {
     V const x = to_last(in["x"]), w = to_last(in["w"]);
     return to_first(kind == 3 ? upscale_conv2d(x, w, fused) : conv2d_downscale(x, w));
@@ -196,8 +216,9 @@ void (*recognise(Operator const& op))(Operator const&) {
 }  // namespace
 
 void verify_operators(Case& k) {
-  int const count = int(k.number("count"));
-  for (int i = 0; i < count; ++i) {
+  double const count = k.number("count");
+  check(count >= 0 && count == std::floor(count) && count <= 100'000, "count should be a whole number up to 100000, the case has ", count);
+  for (int i = 0; i < int(count); ++i) {
     Operator const op(k, i);
     if (auto const run = recognise(op)) run(op);
   }

@@ -13,7 +13,9 @@ struct Hyper {
   explicit Hyper(std::vector<double> const& h) {
     check(h.size() == 8, "training: hyper should hold eight numbers, the case has ", h.size());
     rate = h[0], g_interval = h[1], d_interval = h[2], gamma = h[3], path_weight = h[4], average_kimg = h[5], ramp = h[6], mixing = h[7];
-    check(g_interval >= 1 && d_interval >= 1, "training: intervals should be 1 or more, the case has ", g_interval, " and ", d_interval);
+    auto interval = [](double v) { return v >= 1 && v <= 1e6 && v == std::floor(v); };
+    check(interval(g_interval) && interval(d_interval), "training: intervals should be whole numbers from 1 on, the case has ", g_interval,
+          " and ", d_interval);
   }
 };
 
