@@ -2,8 +2,9 @@
 #include <filesystem>
 
 #include "faces/landmarks.hpp"
-#include "folder_lock.hpp"
+#include "lock.hpp"
 #include "program.hpp"
+#include "rig/io/hash.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "world.hpp"
 
@@ -57,7 +58,7 @@ int make(Context const& context, CorpusOptions o) {
     LandmarkFinder const finder = landmark_finder(o.landmarks, context.target());
     landmarks = found_landmarks(finder), name = finder.name;
   } else if (o.landmarks != "none") {
-    landmarks = stylerig::landmarks_from_file(o.landmarks), name = "file";
+    landmarks = stylerig::landmarks_from_file(o.landmarks), name = "file " + io::hash_text(io::MappedFile(o.landmarks).bytes().span());
   }
   stylerig::CorpusHooks hooks;
   hooks.stop = context.stop;

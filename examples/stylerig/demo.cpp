@@ -4,7 +4,7 @@
 
 #include "chart.hpp"
 #include "faces/landmarks.hpp"
-#include "folder_lock.hpp"
+#include "lock.hpp"
 #include "rigging.hpp"
 
 namespace program {

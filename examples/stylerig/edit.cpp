@@ -44,7 +44,7 @@ Sweep parse_sweep(std::string const& text) {
   auto const range = split(equals == std::string::npos ? "" : text.substr(equals + 1), ':');
   if (range.size() != 3) throw Usage("--sweep: expected AXIS=FROM:TO:COUNT like yaw=-30:30:7, found '" + text + "'");
   double const from = number_list(range[0], "--sweep")[0], to = number_list(range[1], "--sweep")[0];
-  int const count = int(number_list(range[2], "--sweep")[0]);
+  std::int64_t const count = size_list(range[2], "--sweep")[0];
   if (count < 2 || count > 99) throw Usage("--sweep: expected 2 to 99 values, found " + range[2]);
   Sweep s{text.substr(0, equals), {}};
   for (int i = 0; i < count; ++i) s.values.push_back(from + (to - from) * i / (count - 1));

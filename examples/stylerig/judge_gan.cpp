@@ -108,7 +108,7 @@ class GanJudge {
     }
     numbers_ = {
         {"generator", world_.handle.hash}, {"pictures", real_.source}, {"pictures_hash", real_.hash()}, {"real", real_.size()},
-        {"skipped", real_.skipped.size()}, {"generated", count_},      {"first_seed", context_.seed},   {"command", context_.command},
+        {"skipped", skipped_json(real_)},  {"generated", count_},      {"first_seed", context_.seed},   {"command", context_.command},
         {"distances", distances}};
     sheets();
     if (stopped()) return context_.stopped("the same command starts again");

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 
@@ -27,6 +28,17 @@ std::string typed(int argc, char** argv) {
   std::string s = "stylerig";
   for (int i = 1; i < argc; ++i) s += std::string(" ") + argv[i];
   return s;
+}
+
+/// CLI11 reads nan and inf as numbers, and its ranges let nan through.
+void check_finite(CLI::App const& verb) {
+  for (CLI::Option const* option : verb.get_options()) {
+    if (option->get_type_name().rfind("FLOAT", 0) != 0) continue;
+    for (std::string const& text : option->results())
+      if (!std::isfinite(std::strtod(text.c_str(), nullptr)))
+        throw program::Usage(verb.get_name() + ": " + option->get_name() + ": expected a finite number, found '" + text +
+                             "' (see stylerig " + verb.get_name() + " --help)");
+  }
 }
 
 int fail(std::string const& message, int status) {
@@ -92,6 +104,7 @@ int main(int argc, char** argv) {
     return fail(named[0]->get_name() + ": " + e.what() + " (see stylerig " + named[0]->get_name() + " --help)", program::wrong_usage);
   }
   try {
+    check_finite(*app.get_subcommands().at(0));
     rig::set_threads(context.threads);
     return context.action();
   } catch (program::Usage const& e) {

@@ -15,4 +15,11 @@ inline void report_skipped(Report& page, rig::gan::PictureSet const& pictures) {
   page.table({"file", "why"}, rows, rig::str(pictures.skipped.size(), " files could not be used"));
 }
 
+/// The same for report.json: all of them, with the reasons.
+inline Json skipped_json(rig::gan::PictureSet const& pictures) {
+  Json list = Json::array();
+  for (auto const& s : pictures.skipped) list.push_back({{"file", s.name}, {"why", s.why}});
+  return list;
+}
+
 }  // namespace program

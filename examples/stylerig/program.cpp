@@ -109,10 +109,22 @@ std::vector<double> number_list(std::string const& text, std::string const& opti
   for (auto const& part : split(text)) {
     char* end = nullptr;
     numbers.push_back(std::strtod(part.c_str(), &end));
-    if (end != part.c_str() + part.size()) throw Usage(option + ": expected numbers like 0,0.5,1, found '" + part + "'");
+    if (end != part.c_str() + part.size() || !std::isfinite(numbers.back()))
+      throw Usage(option + ": expected numbers like 0,0.5,1, found '" + part + "'");
   }
   if (numbers.empty()) throw Usage(option + ": expected at least one number");
   return numbers;
+}
+
+std::vector<std::int64_t> size_list(std::string const& text, std::string const& option) {
+  std::vector<std::int64_t> sizes;
+  for (auto const& part : split(text)) {
+    sizes.push_back(0);
+    if (!parse_whole(part, sizes.back()) || sizes.back() < 1 || sizes.back() > 1'000'000)
+      throw Usage(option + ": expected whole numbers from 1 to 1000000, like 1024,512, found '" + part + "'");
+  }
+  if (sizes.empty()) throw Usage(option + ": expected at least one number");
+  return sizes;
 }
 
 void make_folder(std::string const& folder) {

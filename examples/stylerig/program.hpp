@@ -74,6 +74,8 @@ void add_demo(CLI::App& app, Context& context);
 std::vector<std::uint32_t> seed_list(std::string const& text, std::string const& option);
 /// "0.5,1" as numbers.
 std::vector<double> number_list(std::string const& text, std::string const& option);
+/// "1024,512" as whole numbers from 1 to 1000000.
+std::vector<std::int64_t> size_list(std::string const& text, std::string const& option);
 /// Parts of a text between separators, spaces round them dropped, empty ones too.
 std::vector<std::string> split(std::string const& text, char separator = ',');
 std::string join(std::vector<std::string> const& parts, std::string const& separator = ", ");

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "lock.hpp"
 #include "run.hpp"
 
 namespace program {
@@ -88,12 +89,12 @@ int train(Context const& context, TrainFaceOptions const& o) {
   if (o.rate > 0) t.optimiser.rate = o.rate;
   if (o.landmark >= 0) t.landmark = o.landmark;
   if (!o.hidden.empty()) {
-    t.hidden.clear();
-    for (double h : number_list(o.hidden, "--hidden")) t.hidden.push_back(std::int64_t(h));
+    t.hidden = size_list(o.hidden, "--hidden");
   }
   FaceSetup const setup = make_setup(o, world, corpus);
   auto const face = setup.loss(context.target());
   make_folder(o.run);
+  NameLock const lock(o.run + "/face");
   std::string const checkpoint = o.run + "/face.checkpoint.safetensors", result = o.run + "/face.safetensors";
   if (o.fresh) fs::remove(checkpoint);
   train::Log log;

@@ -1,9 +1,13 @@
 // stylerig train-gan PICTURES: a StyleGAN2 trained from nothing on a folder or an archive of pictures.
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
+#include <map>
 
 #include "chart.hpp"
-#include "folder_lock.hpp"
+#include "lock.hpp"
 #include "picture_report.hpp"
 #include "program.hpp"
 #include "rig/gan/training.hpp"
@@ -36,11 +40,13 @@ class GanRun {
 
   /// Sheets of the fixed latents at truncation 1 and 0.7, the networks, and the page.
   void snapshot(gan::Gan& g, std::int64_t iteration) {
-    double const kimg = double(iteration * o_.training.batch) / 1000;
-    std::string const name =
-        str("samples/", std::string(6 - std::min<std::size_t>(6, str(std::llround(kimg)).size()), '0'), std::llround(kimg), ".png");
+    std::int64_t const shown = iteration * o_.training.batch;
+    double const kimg = double(shown) / 1000;
+    std::string const digits = std::to_string(shown),
+                      name = "samples/" + std::string(9 - std::min<std::size_t>(9, digits.size()), '0') + digits + ".png";
     write_sheet(g.average, 1, name, kimg);
-    if (sheets_.empty() || sheets_.back().first != name) sheets_.push_back({name, kimg});
+    sheets_.erase(sheets_.upper_bound(shown), sheets_.end());  // of a later state, that was lost
+    sheets_[shown] = name;
     write_real();
     if (iteration == 0) return;
     write_sheet(g.average, 0.7, "samples-0.7.png", kimg);
@@ -51,10 +57,13 @@ class GanRun {
   }
   /// The sheets that an earlier part of the run left.
   void find_sheets() {
-    for (auto const& e : fs::directory_iterator(file("samples")))
-      if (e.path().extension() == ".png")
-        sheets_.push_back({"samples/" + e.path().filename().string(), std::atof(e.path().stem().string().c_str())});
-    std::sort(sheets_.begin(), sheets_.end());
+    for (auto const& e : fs::directory_iterator(file("samples"))) {
+      std::string const stem = e.path().stem().string();
+      std::int64_t shown = 0;
+      auto const [end, error] = std::from_chars(stem.data(), stem.data() + stem.size(), shown);
+      if (e.path().extension() == ".png" && error == std::errc() && end == stem.data() + stem.size())
+        sheets_[shown] = "samples/" + e.path().filename().string();
+    }
   }
   Json numbers(double kimg) const {
     Json options = Json::object(), last = Json::object();
@@ -64,7 +73,7 @@ class GanRun {
             {"kimg", kimg},
             {"pictures", pictures_.size()},
             {"pictures_hash", pictures_.hash()},
-            {"skipped", pictures_.skipped.size()},
+            {"skipped", skipped_json(pictures_)},
             {"options", options},
             {"last", last}};
   }
@@ -91,10 +100,11 @@ class GanRun {
     page.heading("Samples");
     page.paragraph("Unchosen: the same latents in every sheet, from the moving average of the generator.");
     page.picture(file("samples-0.7.png"), "truncation 0.7");
-    std::size_t const shown = 6;
-    for (std::size_t k = 0; k < std::min(shown, sheets_.size()); ++k) {
-      auto const& [name, at] = sheets_[sheets_.size() <= shown ? k : k * (sheets_.size() - 1) / (shown - 1)];
-      page.picture(file(name), str("truncation 1, after ", at, " thousand pictures"));
+    std::size_t const most = 6;
+    for (std::size_t k = 0; k < std::min(most, sheets_.size()); ++k) {
+      auto const& [shown, name] =
+          *std::next(sheets_.begin(), std::ptrdiff_t(sheets_.size() <= most ? k : k * (sheets_.size() - 1) / (most - 1)));
+      page.picture(file(name), str("truncation 1, after ", double(shown) / 1000, " thousand pictures"));
     }
     page.picture(file("real.png"), "some of the real pictures");
     page.heading("Curves");
@@ -125,7 +135,7 @@ class GanRun {
   gan::PictureSet const& pictures_;
   train::Log& log_;
   Tensor<float> latents_;
-  std::vector<std::pair<std::string, double>> sheets_;
+  std::map<std::int64_t, std::string> sheets_;  // by the number of pictures shown
 };
 
 int train(Context const& context, TrainGanOptions const& o) {
@@ -147,7 +157,7 @@ int train(Context const& context, TrainGanOptions const& o) {
   GanRun run(context, o, pictures, log);
   run.find_sheets();
 
-  auto every = [&](double kimg) { return std::max<std::int64_t>(1, std::llround(kimg * 1000 / double(t.batch))); };
+  auto every = [&](double kimg) { return std::int64_t(std::clamp(std::round(kimg * 1000 / double(t.batch)), 1.0, 1e15)); };
   gan::GanHooks hooks;
   hooks.stop = context.stop, hooks.log = &log, hooks.checkpoint = checkpoint, hooks.start = o.start;
   hooks.checkpoint_every = every(o.checkpoint_kimg), hooks.snapshot_every = every(o.snapshot_kimg);

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "lock.hpp"
 #include "rigging.hpp"
 
 namespace program {
@@ -44,8 +45,7 @@ stylerig::RigTraining training_for(stylerig::Control c, TrainRigOptions const& o
   if (o.hidden == "none") {
     t.hidden.clear();
   } else if (!o.hidden.empty()) {
-    t.hidden.clear();
-    for (double h : number_list(o.hidden, "--hidden")) t.hidden.push_back(std::int64_t(h));
+    t.hidden = size_list(o.hidden, "--hidden");
   }
   return t;
 }
@@ -55,6 +55,7 @@ int train(Context const& context, TrainRigOptions const& o) {
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
   world.psi = corpus.options.truncation;
   Run run = load_run(o.place.run, world, context.target());
+  NameLock const lock(run.file(o.place.name));
   if (!o.place.face.empty()) run.setup.model = o.place.face;
   auto const face = run.setup.loss(context.target());
   check(run.reconstruction.face == face.identity(), run.file("face.safetensors"), ": was trained with ", run.reconstruction.face,

@@ -50,6 +50,12 @@ TEST_CASE("settings by resolution") {
   CHECK(gan::GanTraining::for_resolution(64, 6).stddev_group == 2);
   CHECK(contains(message_of([] { gan::GanTraining::for_resolution(48); }), "power of two"));
   CHECK(small(0.1).iterations() == 25);
+  for (double wrong : {1e300, 0.0, -1.0, std::nan("")}) {
+    CHECK_THROWS_WITH_AS(small(wrong).iterations(), doctest::Contains("length must be positive"), Error);
+    gan::GanTraining o = small(0.1);
+    o.mixing = wrong == 0 ? 2 : wrong;
+    CHECK_THROWS_WITH_AS(gan::train_gan(discs(10, 8), o, {}), doctest::Contains("probability of mixing"), Error);
+  }
 }
 
 TEST_CASE("training is reproducible, moves every weight, and goes on after a stop to the same bits") {
@@ -110,6 +116,20 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
   CHECK(contains(message_of([&] { gan::train_gan(discs(9, 8), o, hooks(-1)); }), "made by another run: its pictures is"));
   CHECK(contains(message_of([&] { gan::train_gan(discs(9, 16), o, hooks(-1)); }), "pictures of 8 pixels are needed, these have 16"));
 
+  // Curves too are those of a run that was not stopped, wherever it was.
+  std::string const parts = temporary("rig_gan_parts.safetensors");
+  train::Log in_parts;
+  for (std::int64_t at : {6, 9, -1}) {
+    gan::GanHooks h = hooks(at);
+    h.checkpoint = parts, h.log = &in_parts;
+    gan::train_gan(pictures, o, h);
+  }
+  gan::GanHooks one = hooks(-1);
+  one.checkpoint.clear(), one.log = &whole;
+  gan::train_gan(pictures, o, one);
+  CHECK(in_parts.csv() == whole.csv());
+  for (auto const& f : {parts, parts + ".log.jsonl"}) std::filesystem::remove(f);
+
   // The networks of this run as the start of another.
   gan::GanHooks from;
   from.start = file;
@@ -118,6 +138,9 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
   gan::TrainedGan const moved = gan::train_gan(pictures, next, from), anew = gan::train_gan(pictures, next, {});
   CHECK(moved.iterations == 1);
   CHECK(hash(moved.networks) != hash(anew.networks));
+  gan::GanHooks on = hooks(-1);
+  on.start = file;
+  CHECK(contains(message_of([&] { gan::train_gan(pictures, o, on); }), "the run that goes on started from new networks, not from"));
   from.start = file + ".log.jsonl";
   CHECK_THROWS_AS(gan::train_gan(pictures, next, from), Error);
 

@@ -301,6 +301,32 @@ TEST_CASE("verify agrees with the original code") {
   CHECK(stylerig("verify " + folder + "sg2ada_resnet32.pkl " + folder + "sg2ada_misc16.npz").status == 1);
 }
 
+TEST_CASE("verify says what a case lacks, and reads nothing beyond it") {
+  Scratch& s = scratch();
+  auto numbers = [](std::vector<double> const& v) {
+    Shape const shape = v.size() == 1 ? Shape{} : Shape{std::int64_t(v.size())};
+    return io::AnyTensor(Tensor<double>(shape, v));
+  };
+  Rng rng(1);
+  io::AnyTensor const x(randn<float>({1, 2, 4, 4}, rng)), w(randn<float>({3, 2, 3, 3}, rng)), style(randn<float>({1, 2}, rng));
+  auto check_case = [&](std::vector<io::NamedTensor> arrays, std::string const& word) {
+    arrays.push_back({"count", numbers({1})});
+    io::save_npz(s / "case.npz", arrays);
+    check_failure("verify case.npz", 1, {word});
+  };
+  check_case({{"c00.x", x}, {"c00.w", w}, {"c00.s", style}, {"c00.p", io::AnyTensor(Tensor<double>({0}, std::vector<double>{}))}},
+             "p should hold 2 numbers, the case has 0");
+  check_case(
+      {{"c00.x", x}, {"c00.slope", numbers({0.2})}, {"c00.gain", numbers({1})}, {"c00.clamp", numbers({-1})}, {"c00.p", numbers({2})}},
+      "p should hold 7 numbers");
+  for (double dim : {70000.0, -1.0, 0.5})
+    check_case({{"c00.x", x}, {"c00.act", numbers({1})}, {"c00.dim", numbers({dim})}}, "dim should be a whole number from 0 to 3");
+  check_case({{"c00.x", x}, {"c00.act", numbers({42})}, {"c00.dim", numbers({1})}}, "act should be a whole number from 0 to 8");
+  check_case({{"c00.p", numbers({1, 1, 1, 1, 0, 0, 0, 0, 0})}, {"c00.kind", numbers({0})}, {"c00.gain", numbers({1})}}, "no array c00.x");
+  io::save_npz(s / "case.npz", {{"count", numbers({1e300})}});
+  check_failure("verify case.npz", 1, {"count should be a whole number"});
+}
+
 TEST_CASE("the whole job on a generator of sixteen pixels") {
   Scratch& s = scratch();
   std::string const g = generator(1), other = generator(2);
@@ -312,7 +338,11 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   check_failure("train-face " + other + " --corpus corpus", 1, {"generator"});
 
   std::string const face = "train-face " + g + " --corpus corpus --run run --face builtin:2000:5:5 --batch 4 --hidden 16 --fit-items 2";
-  Json const trained = json_of(face + " --steps 5");
+  for (char const* wrong : {"nan", "inf"})
+    for (char const* option : {"--rate", "--landmark"}) check_failure(face + " " + option + " " + wrong, 2, {"train-face", option});
+  check_failure(face + " --hidden 8,1e30", 2, {"--hidden", "1e30"});
+  check_failure(face + " --steps 200 --rate 1e30", 1, {"diverged"});
+  Json const trained = json_of(face + " --steps 5 --fresh");
   CHECK(trained.at("steps") == 5);
   check_failure(face + " --steps 6", 1, {"checkpoint"});  // the checkpoint is of another run
   CHECK(json_of(face + " --steps 5").at("validation") == trained.at("validation"));
@@ -325,6 +355,13 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   CHECK(stopped.status == 130);
   CHECK(stopped.err.find("the same command goes on") != std::string::npos);
   CHECK(fs::exists(s / "stopped/face.checkpoint.safetensors"));
+  CHECK_FALSE(fs::exists(s / "stopped/face.lock"));
+  Result const two = shell("timeout -s INT 30 \"$S\" " + longer +
+                           " 2>/dev/null &\nfor i in $(seq 100); do [ -e stopped/face.lock ] && break; sleep 0.1; done\n" + "\"$S\" " +
+                           longer + "; status=$?; kill -INT $!; wait; exit $status");
+  INFO(two.err);
+  CHECK(two.status == 1);
+  CHECK(two.err.find("another process is training this network") != std::string::npos);
   CHECK_FALSE(fs::exists(s / "stopped/face.safetensors"));
 
   std::string const rig = "train-rig " + g + " --corpus corpus --run run --steps 3 --pairs 2 --hidden 8 --encoder 4";
@@ -391,13 +428,15 @@ TEST_CASE("train-gan: a run with its files, gone on with, and what it refuses") 
   Json const j = json_of(options + "--run gan --kimg 0.02");
   CHECK(j.at("kimg").get<double>() == doctest::Approx(0.02));
   CHECK(j.at("pictures") == 10);
-  CHECK(j.at("skipped") == 1);
+  REQUIRE(j.at("skipped").size() == 1);
+  CHECK(j.at("skipped").at(0).at("file") == "broken.png");
   CHECK(j.at("options").at("resolution") == "16");
   for (char const* curve : {"generator loss", "discriminator loss", "r1", "path length", "augmentation", "pictures per second"}) {
     INFO(curve);
     CHECK(j.at("last").at(curve).is_number());
   }
-  for (char const* file : {"samples/000000.png", "samples-0.7.png", "real.png"}) CHECK(io::load_image((s / "gan/") + file).dim(1) == 160);
+  for (char const* file : {"samples/000000000.png", "samples-0.7.png", "real.png"})
+    CHECK(io::load_image((s / "gan/") + file).dim(1) == 160);
   std::string const page = text_of(s / "gan/report.html");
   CHECK(page.find("broken.png") != std::string::npos);
   CHECK(page.find("discriminator loss") != std::string::npos);
@@ -454,7 +493,8 @@ TEST_CASE("judge-gan: distances beside their baselines, sheets, and the same num
   std::string const command = "judge-gan " + g + " --pictures real --discriminator d.safetensors --count 30 --samples 12 --beside 3 --out ";
   Json const j = json_of(command + "judged");
   CHECK(j.at("real") == 24);
-  CHECK(j.at("skipped") == 1);
+  REQUIRE(j.at("skipped").size() == 1);
+  CHECK(j.at("skipped").at(0).at("file") == "broken.png");
   CHECK(j.at("generated") == 30);
   REQUIRE(j.at("distances").size() == 2);
   for (auto const& [name, numbers] : j.at("distances").items()) {

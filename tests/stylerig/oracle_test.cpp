@@ -123,7 +123,7 @@ TEST_CASE("Oracle: the fit learns, and continues to the same bits after a stop a
   CHECK(whole.psnr > 8);
 
   o.checkpoint = path;
-  std::filesystem::remove(path);
+  for (auto const& f : {path, path + ".log.jsonl"}) std::filesystem::remove(f);
   train::StopFlag stop{false};
   std::thread timer([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(400));
@@ -136,5 +136,8 @@ TEST_CASE("Oracle: the fit learns, and continues to the same bits after a stop a
   OracleWorld continued = fit_oracle(o, second, nullptr, nullptr);
   CHECK(bytes_of(continued) == bytes_of(whole));
   CHECK(continued.psnr == whole.psnr);
-  std::filesystem::remove(path);
+  CHECK(second.csv() == log.csv());
+  o.wander = 0.5;
+  CHECK_THROWS_WITH_AS(fit_oracle(o, second, nullptr, nullptr), doctest::Contains("made by another run: its fit.wander is"), Error);
+  for (auto const& f : {path, path + ".log.jsonl"}) std::filesystem::remove(f);
 }

@@ -126,7 +126,21 @@ TEST_CASE("a corpus on disk is the corpus in memory, is continued, and is refuse
   flagged.reject({3, 7});
   save_rejected(path, flagged);
   CHECK(open_corpus(path).rejected() == 2);
-  std::filesystem::remove(std::filesystem::path(path) / "chunk_000001.safetensors");
+  std::string const second = (std::filesystem::path(path) / "chunk_000001.safetensors").string();
+  io::Safetensors const whole = io::read_safetensors(second);
+  auto with = [&](io::NamedTensor extra) {
+    io::Safetensors s = whole;
+    std::erase_if(s.tensors, [&](io::NamedTensor const& t) { return t.name == extra.name; });
+    s.tensors.push_back(std::move(extra));
+    io::save_safetensors(second, s.tensors, s.metadata);
+  };
+  with({"landmarks", io::AnyTensor(zeros<float>({50, 68, 3}))});
+  CHECK_THROWS_WITH_AS(open_corpus(path), doctest::Contains("the chunk at item 50 has 68 landmarks"), Error);
+  with({"landmarks", io::AnyTensor(zeros<float>({50}))});
+  CHECK_THROWS_WITH_AS(open_corpus(path), doctest::Contains("landmarks must have 3 axes"), Error);
+  io::save_safetensors(second, whole.tensors, whole.metadata);
+  CHECK(open_corpus(path).size() == 130);
+  std::filesystem::remove(second);
   CHECK_THROWS_WITH_AS(open_corpus(path), doctest::Contains("is missing"), Error);
 }
 
@@ -147,6 +161,13 @@ TEST_CASE("landmarks come from a text file of any tool") {
   CHECK(marks.data()[68 * 3 + 67 * 3 + 2] == 1);
   std::ofstream(folder / "bad.txt") << "0 1 2 3\n";
   CHECK_THROWS_WITH_AS(landmarks_from_file(folder / "bad.txt"), doctest::Contains("66 or 68 points"), Error);
+  for (char const* index : {"nan", "-1", "0.5", "1e300"}) {
+    std::ofstream wrong(folder / "bad.txt");
+    wrong << index;
+    for (int i = 0; i < 132; ++i) wrong << " 0.5";
+    wrong.close();
+    CHECK_THROWS_WITH_AS(landmarks_from_file(folder / "bad.txt"), doctest::Contains("expected a whole index"), Error);
+  }
 }
 
 TEST_CASE("F learns the truth of the toy world") {
@@ -222,6 +243,45 @@ TEST_CASE("training is reproducible and goes on after a stop to the same bits") 
     TrainedRig const rest = train_rig(corpus, straight, p, s, face, preset, stopped_at(-1, stop, l, net));
     CHECK(rest.finished);
     CHECK(hash(rest.network) == hash(first.network));
+    train::Log at_once;
+    TrainingHooks one;
+    one.log = &at_once, one.log_every = 5;
+    train_rig(corpus, straight, p, s, face, preset, one);
+    CHECK(l.csv() == at_once.csv());
+  }
+}
+
+TEST_CASE("a training that diverges ends with an error, and the last checkpoint stays") {
+  ToyWorld<float> const toy;
+  ToyFaceLoss<float> const face(toy);
+  Corpus const corpus = make_corpus(toy.generator(), corpus_options(600), {}, "none", toy.truth());
+  Folder const folder("diverged");
+  ReconstructionTraining o = face_training(40);
+  o.validate_every = 10;
+  TrainedReconstruction const straight = train_reconstruction(corpus, face, o);
+  Tensor<float> const p = reconstruct_corpus(corpus, straight.F);
+  ParameterStatistics const s = parameter_statistics(p);
+  auto content = [](std::string const& file) {
+    io::Bytes const bytes = io::MappedFile(file).bytes();
+    return std::string(bytes.text());
+  };
+  for (double clip : {0.0, 1.0}) {  // with clipping a step whose gradient is not finite counts as nothing
+    CAPTURE(clip);
+    auto diverges = [&](char const* name, auto&& run) {
+      TrainingHooks h;
+      h.log_every = 5, h.checkpoint_every = 1, h.checkpoint = folder / name;
+      CHECK_THROWS_WITH_AS(run(h), doctest::Contains("the training has diverged"), Error);
+      std::string const before = std::filesystem::exists(h.checkpoint) ? content(h.checkpoint) : "";
+      CHECK_THROWS_WITH_AS(run(h), doctest::Contains("the training has diverged"), Error);
+      if (!before.empty()) CHECK(content(h.checkpoint) == before);
+      std::filesystem::remove(h.checkpoint);
+    };
+    o.optimiser.rate = 1e30, o.optimiser.clip = clip;
+    diverges("F.safetensors", [&](TrainingHooks const& h) { train_reconstruction(corpus, face, o, h); });
+    RigTraining t = RigTraining::paper(Control::pose);
+    t.encoder = 4, t.pairs = 3, t.steps = 40, t.hidden = {12};
+    t.optimiser.rate = 1e30, t.optimiser.clip = clip;
+    diverges("N.safetensors", [&](TrainingHooks const& h) { train_rig(corpus, straight, p, s, face, t, h); });
   }
 }
 
@@ -494,6 +554,15 @@ TEST_CASE("measures: intervals, ellipsoid, disentanglement, rolled pictures, wis
   CHECK(r.low < r.value);
   CHECK(r.high > r.value);
   CHECK(r.high - r.low == doctest::Approx(2 * 1.96 * 0.1 / (std::sqrt(400.0) * 1.5)).epsilon(0.2));
+  std::vector<double> few(20, 0.0), over(20, 0.0);  // most resamples miss one of the two that count, some both
+  few[3] = 2, over[3] = 1, few[9] = 15, over[9] = 3;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    Interval const i = bootstrap_ratio(few, over, seed);
+    REQUIRE(i.low >= 2);
+    REQUIRE(i.low <= i.high);
+    REQUIRE(i.high <= 5);
+  }
+  CHECK(std::isnan(bootstrap_ratio(few, std::vector<double>(20, 0.0)).high));
   Tensor<float> const codes = randn<float>({400, 3, 8}, rng);
   RowEllipsoid const e(codes);
   CHECK(e.inside(codes) == doctest::Approx(0.97).epsilon(0.02));

@@ -78,16 +78,16 @@ class GanIteration {
 
   /// The states of the optimisers are made here, so that they can be loaded.
   GanIteration(GanLosses const& o, Gan& networks)
-      : losses(o), optimise_generator(adam(o, o.path_weight, o.path_interval)), optimise_discriminator(adam(o, o.gamma, o.r1_interval)) {
+      : losses(o), optimise_generator(adam(o, o.path_interval)), optimise_discriminator(adam(o, o.r1_interval)) {
     check(o.r1_interval > 0 && o.path_interval > 0, "GanIteration: intervals must be positive, got ", o.r1_interval, " and ",
           o.path_interval);
     optimise_generator.prepare(networks.generator), optimise_discriminator.prepare(networks.discriminator);
   }
 
-  /// Iteration `number`, from 0, on real pictures [n, r, r, c]. With `check_loss` every loss is read, and an Error names the first
-  /// that is not finite, before its step is taken. Deterministic.
-  void operator()(Gan& g, std::int64_t number, V const& real, GanDraws& draws, GanObserver& seen, bool check_loss = true) {
-    check_loss_ = check_loss, number_ = number;
+  /// Iteration `number`, from 0, on real pictures [n, r, r, c]. Of every phase the first loss in each `check_every` iterations is read,
+  /// and an Error names one that is not finite, before its step is taken. Deterministic.
+  void operator()(Gan& g, std::int64_t number, V const& real, GanDraws& draws, GanObserver& seen, std::int64_t check_every = 1) {
+    check_every_ = check_every, number_ = number;
     generator_phase(g, draws, seen);
     if (losses.path_weight > 0 && number % losses.path_interval == 0) path_length_phase(g, draws, seen);
     discriminator_phase(g, real, draws, seen);
@@ -102,9 +102,9 @@ class GanIteration {
   void visit(auto&& f) { f("generator", optimise_generator), f("discriminator", optimise_discriminator); }
 
  private:
-  static nn::Adam<float> adam(GanLosses const& o, double weight, int interval) {
-    nn::AdamOptions const a{.rate = o.rate, .beta1 = 0, .beta2 = 0.99};
-    return nn::Adam<float>(weight > 0 ? nn::lazy(a, interval) : a);
+  /// Scaled for lazy regularisation also where the weight of that is 0, as in the official training.
+  static nn::Adam<float> adam(GanLosses const& o, int interval) {
+    return nn::Adam<float>(nn::lazy({.rate = o.rate, .beta1 = 0, .beta2 = 0.99}, interval));
   }
 
   /// Codes of fresh latents, mixed from two. The average of w sees the first ones only.
@@ -118,14 +118,14 @@ class GanIteration {
   }
   static V generated(Gan& g, V const& ws, GanDraws& draws) { return g.generator.synthesis(ws, draws.noise()); }
 
-  /// Gradients of loss times factor and a step.
+  /// Gradients of the loss of a phase that comes once in `interval` iterations, times that, and a step.
   template <class M>
-  void update(Tape& tape, GanPhase phase, V const& loss, double factor, Gan& g, M& net, nn::Adam<float>& optimiser, GanObserver& seen) {
+  void update(Tape& tape, GanPhase phase, V const& loss, int interval, Gan& g, M& net, nn::Adam<float>& optimiser, GanObserver& seen) {
     seen.value(phase, "loss", loss);
-    if (check_loss_)
+    if (number_ % check_every_ < interval)
       check(std::isfinite(loss.item()), "training has diverged: the ", to_string(phase), " loss is ", loss.item(), " in iteration ",
             number_, "; a lower learning rate or a larger gamma may help");
-    tape.backward(factor == 1 ? loss : float(factor) * loss);
+    tape.backward(interval == 1 ? loss : float(interval) * loss);
     nn::complete_gradients(net);
     nn::sanitize_gradients(net);
     seen.gradients(phase, g);
@@ -172,8 +172,7 @@ class GanIteration {
     update(tape, GanPhase::r1, nn::r1_loss(penalty, losses.gamma), losses.r1_interval, g, g.discriminator, optimise_discriminator, seen);
   }
 
-  bool check_loss_ = true;
-  std::int64_t number_ = 0;
+  std::int64_t check_every_ = 1, number_ = 0;
 };
 
 }  // namespace rig::inline RIG_ABI::gan

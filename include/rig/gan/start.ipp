@@ -13,12 +13,11 @@ RIG_INLINE void start_from(Gan& networks, std::string const& source) {
   auto const comma = std::filesystem::exists(source) ? std::string::npos : source.find(',');
   std::string const g_file = source.substr(0, comma), d_file = comma == std::string::npos ? g_file : source.substr(comma + 1);
   io::Document const file = io::read_any(g_file);
-  for (auto const& [key, value] : file.metadata)
-    if (key == "kind" && value == "rig gan run") {
-      check(comma == std::string::npos, source, ": a checkpoint has its discriminator in it");
-      io::load(g_file, io::item("networks", networks));
-      return;
-    }
+  if (io::find_metadata(file.metadata, "kind") == "rig gan run") {
+    check(comma == std::string::npos, source, ": a checkpoint has its discriminator in it");
+    io::load(g_file, io::item("networks", networks));
+    return;
+  }
   Gan found;
   found.generator = nn::stylegan2_from(file, g_file, {}, nn::GeneratorChoice::trained);
   found.average = nn::stylegan2_from(file, g_file);

@@ -1,14 +1,17 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <numeric>
+#include <sstream>
 #include <string_view>
 
 #include "rig/gan/start.hpp"
 #include "rig/gan/training.hpp"
 #include "rig/train/data.hpp"
+#include "rig/train/divergence.hpp"
 #include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::gan {
@@ -26,7 +29,12 @@ RIG_INLINE GanTraining GanTraining::for_resolution(std::int64_t resolution, std:
   return o;
 }
 
-RIG_INLINE std::int64_t GanTraining::iterations() const { return std::int64_t(std::ceil(kimg * 1000 / double(batch))); }
+RIG_INLINE std::int64_t GanTraining::iterations() const {
+  double const n = std::ceil(kimg * 1000 / double(batch));
+  check(n >= 1 && n < 1e15, "train_gan: the length must be positive and at most 1e15 iterations, got ", kimg, " thousand pictures of ",
+        batch, " an iteration");
+  return std::int64_t(n);
+}
 
 RIG_INLINE Gan new_networks(GanTraining const& o, Device const& device) {
   Gan n;
@@ -93,6 +101,24 @@ class Meter final : public GanObserver {
     for (auto const& [name, s] : seen_) log.add(name, step, double(s.first.item()) / double(s.second));
     seen_.clear();
   }
+  /// What was seen since, for a run that goes on: "name=sum/count" and so on, and back.
+  std::string text() const {
+    std::string t;
+    for (auto const& [name, s] : seen_) t += str(t.empty() ? "" : ";", name, "=", train::exact_text(s.first.item()), "/", s.second);
+    return t;
+  }
+  void restore(std::string const& text, std::string const& path, Device const& device) {
+    std::istringstream list(text);
+    for (std::string entry; std::getline(list, entry, ';');) {
+      char name[64];
+      float sum = 0;
+      long long count = 0;
+      int end = -1;
+      check(std::sscanf(entry.c_str(), "%63[^=]=%f/%lld%n", name, &sum, &count, &end) == 3 && std::size_t(end) == entry.size() && count > 0,
+            path, ": the metadata's 'means' should be like name=sum/count, found '", entry, "'");
+      seen_[name] = {full<float>({}, sum, device), count};
+    }
+  }
 
  private:
   static std::string curve(GanPhase phase, std::string const& what) {
@@ -107,23 +133,17 @@ class Meter final : public GanObserver {
   std::map<std::string, std::pair<Tensor<float>, std::int64_t>> seen_;
 };
 
-template <class M> bool all_finite(M& module) {
-  bool finite = true;
-  nn::tensors(module, [&](std::string const&, auto& leaf) {
-    auto const t = nn::detail::tensor_of(leaf).to(cpu());
-    finite = finite && std::all_of(t.data(), t.data() + t.size(), [](auto v) { return std::isfinite(v); });
-  });
-  return finite;
-}
-
 }  // namespace detail
 
 RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o, GanHooks const& hooks, Device const& device) {
   check(pictures.side() == o.resolution, "train_gan: pictures of ", o.resolution, " pixels are needed, these have ", pictures.side());
   check(o.batch > 0 && o.batch % o.stddev_group == 0, "train_gan: the batch must be a multiple of the group of the minibatch deviation, ",
         o.stddev_group, ", got ", o.batch);
-  check(o.losses.rate > 0 && o.losses.gamma >= 0 && o.losses.path_weight >= 0 && o.kimg > 0,
-        "train_gan: rate and length must be positive, weights not negative");
+  check(o.losses.rate > 0 && o.losses.gamma >= 0 && o.losses.path_weight >= 0,
+        "train_gan: the rate must be positive, weights not negative");
+  check(o.losses.average_kimg >= 0 && o.mixing >= 0 && o.mixing <= 1, "train_gan: the average's half-life must not be negative, the ",
+        "probability of mixing in 0..1; got ", o.losses.average_kimg, " and ", o.mixing);
+  std::int64_t const total = o.iterations();
   Gan networks = new_networks(o, device);
   GanIteration iterate(o.losses, networks);
   bool const adaptive = o.strength < 0 && o.augment != nn::augment_preset("none");
@@ -133,25 +153,25 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   train::Settings run = train::to_settings(o, "training");
   run.erase("training.kimg");
   run["kind"] = "rig gan run", run["pictures"] = pictures.hash(), run["extra"] = hooks.extra_provenance;
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log);
   std::string started_from;
+  detail::Meter meter(adaptive ? &strength : nullptr);
   auto save = [&] {
-    if (hooks.checkpoint.empty()) return;
-    check(detail::all_finite(networks), "train_gan: weights are not finite after ", done,
-          " iterations: the training has diverged; the last checkpoint is kept");
-    io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(done)}, {"started_from", started_from}}),
-             io::item("networks", networks), io::item("optimisers", iterate), io::item("strength", strength));
-    if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
+    train::check_weights("train_gan", networks, done);
+    checkpoint.save(done, {{"started_from", started_from}, {"means", meter.text()}}, io::item("networks", networks),
+                    io::item("optimisers", iterate), io::item("strength", strength));
   };
-  if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
-    io::Metadata const there = io::load_metadata(hooks.checkpoint);
-    train::check_same_run(hooks.checkpoint, there, run);
-    io::load(hooks.checkpoint, io::item("networks", networks), io::item("optimisers", iterate), io::item("strength", strength));
-    done = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
+  if (checkpoint.exists()) {
+    io::Metadata const there =
+        checkpoint.load(done, io::item("networks", networks), io::item("optimisers", iterate), io::item("strength", strength));
     started_from = io::metadata_value(there, "started_from", hooks.checkpoint);
-    if (hooks.log && std::filesystem::exists(hooks.checkpoint + ".log.jsonl")) {
-      *hooks.log = train::Log::read_json_lines(hooks.checkpoint + ".log.jsonl");
-      hooks.log->cut(done);
+    if (!hooks.start.empty()) {
+      Gan start = new_networks(o, device);
+      start_from(start, hooks.start);
+      check(nn::content_hash(start) == started_from, hooks.checkpoint, ": the run that goes on ",
+            started_from.empty() ? "started from new networks, not from " : "started from other networks than ", hooks.start);
     }
+    meter.restore(io::metadata_value(there, "means", hooks.checkpoint), hooks.checkpoint, device);
   } else if (!hooks.start.empty()) {
     start_from(networks, hooks.start);
     started_from = nn::content_hash(networks);
@@ -160,8 +180,6 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   std::vector<int> items(std::size_t(pictures.size() * (o.mirror ? 2 : 1)));
   std::iota(items.begin(), items.end(), 0);
   train::EpochSampler sampler(items, o.batch, o.seed);
-  detail::Meter meter(adaptive ? &strength : nullptr);
-  std::int64_t const total = o.iterations();
   auto snapshot = [&] {
     if (hooks.snapshot) hooks.snapshot(networks, done);
   };
@@ -169,7 +187,7 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   while (done < total && !train::stop_asked(hooks.stop)) {
     Var<float> const real(pictures.batch(sampler.batch(done), device));
     detail::RandomDraws draws(o, done, strength.p, device);
-    iterate(networks, done, real, draws, meter, device.is_cpu() || done % 16 == 0);  // reading a loss waits for a GPU
+    iterate(networks, done, real, draws, meter, device.is_cpu() ? 1 : 16);  // reading a loss waits for a GPU
     if (adaptive) strength.next(o.batch);
     ++done;
     if (hooks.log && hooks.log_every > 0 && (done % hooks.log_every == 0 || done == total)) {
@@ -178,7 +196,7 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
       if (adaptive) hooks.log->add("sign of real", done, strength.last_sign);
     }
     if (hooks.progress) hooks.progress(done, total, {});
-    if (done % hooks.checkpoint_every == 0 && done < total) save();
+    if (hooks.checkpoint_every > 0 && done % hooks.checkpoint_every == 0 && done < total) save();
     if (hooks.snapshot_every > 0 && done % hooks.snapshot_every == 0 && done < total) snapshot();
   }
   save();

@@ -59,7 +59,7 @@ class Corpus {
  public:
   CorpusOptions options;
   std::string generator;  ///< hash
-  std::string landmarks;  ///< where they come from: "none", "file", ...
+  std::string landmarks;  ///< where they come from: "none", "truth", "file HASH", ...
   std::string noise;
   std::int64_t rows = 0, w_dim = 0;
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -8,6 +9,7 @@
 
 #include "rig/io/safetensors.hpp"
 #include "rig/stylerig/corpus.hpp"
+#include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
 
@@ -98,11 +100,6 @@ inline std::string chunk_path(std::string const& folder, std::int64_t number) {
 }
 inline std::string corpus_path(std::string const& folder) { return (std::filesystem::path(folder) / "corpus.safetensors").string(); }
 inline std::string rejected_path(std::string const& folder) { return (std::filesystem::path(folder) / "rejected.safetensors").string(); }
-inline std::string metadata_at(io::Metadata const& m, std::string const& key, std::string const& path) {
-  for (auto const& [k, v] : m)
-    if (k == key) return v;
-  throw Error(str(path, ": not a corpus file: its description lacks '", key, "'"));
-}
 }  // namespace detail
 
 RIG_INLINE Tensor<float> reduce_pictures(Tensor<float> const& pictures, std::int64_t size) {
@@ -180,10 +177,10 @@ RIG_INLINE Corpus::Chunk make_chunk(GeneratorHandle const& G, CorpusOptions cons
 
 RIG_INLINE void Corpus::add(Chunk c) {
   check(c.first == size(), "corpus: chunks must be added in order; expected item ", size(), ", got ", c.first);
-  check(chunks_.empty() || (bool(c.landmarks) == bool(chunks_[0].landmarks) && bool(c.truth) == bool(chunks_[0].truth)),
-        "corpus: some chunks have landmarks or truth and some do not");
-  landmark_count_ = c.landmarks ? c.landmarks.dim(1) : 0;
-  truth_size_ = c.truth ? c.truth.dim(1) : 0;
+  std::int64_t const marks = c.landmarks ? c.landmarks.dim(1) : 0, known = c.truth ? c.truth.dim(1) : 0;
+  check(chunks_.empty() || (marks == landmark_count_ && known == truth_size_), "corpus: the chunk at item ", c.first, " has ", marks,
+        " landmarks and ", known, " true parameters an item, those before it ", landmark_count_, " and ", truth_size_);
+  landmark_count_ = marks, truth_size_ = known;
   flags_.insert(flags_.end(), std::size_t(c.latents.dim(0)), item_good);
   chunks_.push_back(std::move(c));
 }
@@ -337,7 +334,7 @@ RIG_INLINE bool write_corpus(std::string const& folder, GeneratorHandle const& G
   if (std::filesystem::exists(main)) {
     io::Metadata const there = io::read_safetensors(main).metadata;
     for (auto const& [k, v] : description) {
-      std::string const old = detail::metadata_at(there, k, main);
+      std::string const old = io::metadata_value(there, k, main);
       check(old == v, "corpus: ", folder, " holds another corpus: its ", k, " is ", old, ", asked for is ", v);
     }
   } else {
@@ -366,16 +363,16 @@ RIG_INLINE Corpus open_corpus(std::string const& folder, std::string const& gene
   std::string const main = detail::corpus_path(folder);
   check(std::filesystem::exists(main), "corpus: ", folder, " is not a corpus: there is no ", main);
   io::Metadata const m = io::read_safetensors(main).metadata;
-  check(detail::metadata_at(m, "kind", main) == "rig corpus", main, ": not a corpus file");
+  check(io::metadata_value(m, "kind", main) == "rig corpus", main, ": not a corpus file");
   Corpus corpus;
   train::Settings settings;
-  for (auto const& [k, v] : train::to_settings(corpus.options)) settings[k] = detail::metadata_at(m, k, main);
+  for (auto const& [k, v] : train::to_settings(corpus.options)) settings[k] = io::metadata_value(m, k, main);
   train::from_settings(corpus.options, settings);
-  corpus.generator = detail::metadata_at(m, "generator", main);
-  corpus.landmarks = detail::metadata_at(m, "landmarks", main);
-  corpus.noise = detail::metadata_at(m, "noise", main);
-  corpus.rows = std::atoll(detail::metadata_at(m, "rows", main).c_str());
-  corpus.w_dim = std::atoll(detail::metadata_at(m, "w_dim", main).c_str());
+  corpus.generator = io::metadata_value(m, "generator", main);
+  corpus.landmarks = io::metadata_value(m, "landmarks", main);
+  corpus.noise = io::metadata_value(m, "noise", main);
+  corpus.rows = train::metadata_number<std::int64_t>(m, "rows", main);
+  corpus.w_dim = train::metadata_number<std::int64_t>(m, "w_dim", main);
   check(corpus.rows > 0 && corpus.w_dim > 0 && corpus.options.count > 0 && corpus.options.chunk > 0, main, ": its sizes make no sense");
   check(generator_hash.empty() || generator_hash == corpus.generator, "corpus: ", folder, " was made by another generator: its hash is ",
         corpus.generator, ", the one given is ", generator_hash);
@@ -384,9 +381,9 @@ RIG_INLINE Corpus open_corpus(std::string const& folder, std::string const& gene
     std::string const path = detail::chunk_path(folder, first / o.chunk);
     check(std::filesystem::exists(path), "corpus: ", path, " is missing: the corpus is not finished; run its command again to continue it");
     io::Safetensors const f = io::read_safetensors(path);
-    check(detail::metadata_at(f.metadata, "generator", path) == corpus.generator &&
-              detail::metadata_at(f.metadata, "seed", path) == std::to_string(o.seed) &&
-              detail::metadata_at(f.metadata, "first", path) == std::to_string(first),
+    check(io::metadata_value(f.metadata, "generator", path) == corpus.generator &&
+              io::metadata_value(f.metadata, "seed", path) == std::to_string(o.seed) &&
+              io::metadata_value(f.metadata, "first", path) == std::to_string(first),
           path, ": belongs to another corpus than ", main);
     Corpus::Chunk c;
     c.first = first;
@@ -401,8 +398,12 @@ RIG_INLINE Corpus open_corpus(std::string const& folder, std::string const& gene
     for (std::int64_t i = 0; i < c.row.size(); ++i)
       check(c.row.data()[i] < o.max_latents, path, ": row names latent ", int(c.row.data()[i]), " of ", o.max_latents);
     c.pictures = at("pictures", {count, s, s, 3}).borrow<unsigned char>();
-    if (auto const* t = f.find("landmarks")) c.landmarks = at("landmarks", {count, t->dim(1), 3}).borrow<float>();
-    if (auto const* t = f.find("truth")) c.truth = at("truth", {count, t->dim(1)}).borrow<float>();
+    auto columns = [&](io::AnyTensor const& t, char const* name, int rank) {
+      check(t.shape().rank() == rank, path, ": ", name, " must have ", rank, " axes, got ", t.shape());
+      return t.shape()[1];
+    };
+    if (auto const* t = f.find("landmarks")) c.landmarks = at("landmarks", {count, columns(*t, "landmarks", 3), 3}).borrow<float>();
+    if (auto const* t = f.find("truth")) c.truth = at("truth", {count, columns(*t, "truth", 2)}).borrow<float>();
     corpus.add(std::move(c));
   }
   if (std::filesystem::exists(detail::rejected_path(folder))) {
@@ -442,6 +443,9 @@ RIG_INLINE LandmarkSource landmarks_from_file(std::string const& path) {
     while (*at == ' ') ++at;
     check(*at == 0, "landmarks: ", path, ", line ", number, ": '", at, "' is not a number");
     if (v.empty()) continue;
+    check(std::all_of(v.begin(), v.end(), [](double x) { return std::isfinite(x) && std::abs(x) < 1e15; }) && v[0] >= 0 &&
+              v[0] == std::floor(v[0]),
+          "landmarks: ", path, ", line ", number, ": expected a whole index from 0 and finite numbers after it");
     std::size_t const n = v.size() - 1;
     check(n == 132 || n == 136 || n == 198 || n == 204, "landmarks: ", path, ", line ", number,
           ": expected an index and 66 or 68 points of 2 or 3 numbers, got ", n, " numbers after the index");

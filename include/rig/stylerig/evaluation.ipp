@@ -120,7 +120,8 @@ RIG_INLINE std::string ParameterMetric::unit(Component const& c) const {
 RIG_INLINE Interval bootstrap_ratio(std::vector<double> const& a, std::vector<double> const& b, std::uint64_t seed, int resamples) {
   check(a.size() == b.size() && !a.empty() && resamples > 1, "bootstrap_ratio: both lists must have the same length, not 0, got ", a.size(),
         " and ", b.size());
-  auto ratio = [](double x, double y) { return y > 0 ? x / y : std::numeric_limits<double>::quiet_NaN(); };
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  auto ratio = [](double x, double y) { return y > 0 ? x / y : none; };
   Interval r;
   r.value = ratio(std::accumulate(a.begin(), a.end(), 0.0), std::accumulate(b.begin(), b.end(), 0.0));
   std::vector<double> values;
@@ -132,11 +133,13 @@ RIG_INLINE Interval bootstrap_ratio(std::vector<double> const& a, std::vector<do
       auto const at = std::size_t(rng.below(n));
       x += a[at], y += b[at];
     }
-    values.push_back(ratio(x, y));
+    if (y > 0) values.push_back(ratio(x, y));  // a resample without a denominator has no ratio
   }
   std::sort(values.begin(), values.end());
-  r.low = values[std::size_t(0.025 * resamples)];
-  r.high = values[std::min(std::size_t(0.975 * resamples), values.size() - 1)];
+  auto quantile = [&](double q) {
+    return values.empty() ? none : values[std::min(std::size_t(q * double(values.size())), values.size() - 1)];
+  };
+  r.low = quantile(0.025), r.high = quantile(0.975);
   return r;
 }
 

@@ -26,6 +26,10 @@ struct OracleOptions {
   int identity = 40, reflectance = 30;  ///< modes of the face model; the truth moves the first 10 and 6
   int hair_vertices = 2500;
   double camera_distance = 11.3;  ///< dm
+  void visit(auto&& f) {
+    f("rows", rows), f("width", width), f("seed", seed), f("vertices", vertices), f("identity", identity), f("reflectance", reflectance);
+    f("hair_vertices", hair_vertices), f("camera_distance", camera_distance);
+  }
 };
 
 /// The function p*. Its tensors are small and travel with the generator.

@@ -28,6 +28,12 @@ struct OracleFitOptions {
   std::int64_t log_every = 50, check_every = 500;
   Device device;           ///< of the fit; the pictures are drawn on the CPU
   std::string checkpoint;  ///< written every check_every steps; a run continues from it if it is there
+  /// What the result depends on.
+  void visit(auto&& f) {
+    f("world", world), f("resolution", resolution), f("channel_base", channel_base), f("channel_max", channel_max);
+    f("mapping_layers", mapping_layers), f("pictures", pictures), f("held_out", held_out), f("steps", steps), f("batch", batch);
+    f("rate", rate), f("face_weight", face_weight), f("wander", wander), f("seed", seed);
+  }
 };
 
 /// A generator with the truth behind it.

@@ -5,6 +5,7 @@
 
 #include "rig/core/repeated.hpp"
 #include "rig/stylerig/oracle_fit.hpp"
+#include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
 namespace detail {
@@ -165,20 +166,18 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   nn::Adam<float> adam({.rate = o.rate, .beta1 = 0.9, .beta2 = 0.99});
   adam.prepare(world.generator.synthesis);
   std::int64_t step = 0;
-  if (!o.checkpoint.empty() && std::filesystem::exists(o.checkpoint)) {
-    auto const metadata = io::load(o.checkpoint, io::item("world", world), io::item("adam", adam));
-    step = std::stoll(io::metadata_value(metadata, "step", o.checkpoint));
-    if (std::filesystem::exists(o.checkpoint + ".log.jsonl")) {
-      log = train::Log::read_json_lines(o.checkpoint + ".log.jsonl");
-      log.cut(step);
-    }
+  double smooth = 0;
+  train::Settings run = train::to_settings(o, "fit");
+  run["kind"] = "rig oracle fit";
+  train::RunCheckpoint const checkpoint(o.checkpoint, run, &log);
+  if (checkpoint.exists()) {
+    io::Metadata const there = checkpoint.load(step, io::item("world", world), io::item("adam", adam));
+    smooth = train::metadata_number<double>(there, "smooth", o.checkpoint);
   }
   world.generator.mapping.w_avg = world.truth.center.clone();  // truncation pulls towards the mean code
   train::Progress p("fit generator", o.steps, step, shown);
   auto keep = [&](std::int64_t next) {
-    if (o.checkpoint.empty()) return;
-    io::save(o.checkpoint, {{"step", str(next)}}, io::item("world", world), io::item("adam", adam));
-    log.write_json_lines(o.checkpoint + ".log.jsonl");
+    checkpoint.save(next, {{"smooth", train::exact_text(smooth)}}, io::item("world", world), io::item("adam", adam));
   };
   // On a GPU the loss is read now and then only, because reading it waits.
   std::int64_t const every = o.device.is_cpu() ? 1 : o.log_every;
@@ -188,7 +187,6 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   Tensor<float> c_there(c.shape(), o.device), x_there(x.shape(), o.device), weight_there(weight.shape(), o.device);
   Var<float> loss;
   Repeated repeated(o.device);
-  double smooth = 0;
   for (; step < o.steps && !train::stop_asked(stop); ++step) {
     adam.rate = o.rate * std::min(1.0, double(step + 1) / 100) * 0.5 * (1 + std::cos(3.14159265358979 * double(step) / double(o.steps)));
     Rng rng = Rng(o.seed + 3).split(std::uint64_t(step));

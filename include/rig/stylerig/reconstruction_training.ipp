@@ -8,6 +8,7 @@
 #include "rig/nn/module.hpp"
 #include "rig/stylerig/reconstruction_training.hpp"
 #include "rig/train/data.hpp"
+#include "rig/train/divergence.hpp"
 #include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
@@ -59,15 +60,18 @@ inline std::vector<float> start_vector(ParameterLayout const& layout, Reconstruc
   }
   return start;
 }
+constexpr char const* trainer_of(Reconstruction<float> const*) { return "train_reconstruction"; }
+constexpr char const* trainer_of(PictureReader<float> const*) { return "train_picture_reader"; }
 constexpr char const* kind_of(Reconstruction<float> const*) { return "rig reconstruction"; }
 constexpr char const* kind_of(PictureReader<float> const*) { return "rig picture reader"; }
 
 template <class Net>
 TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
                                 TrainingHooks const& hooks, Net F) {
+  char const* const who = trainer_of(&F);
   std::vector<int> const train_items = corpus.items(Split::train);
   std::vector<int> validation = corpus.items(Split::validation);
-  check(!train_items.empty() && !validation.empty(), "train_reconstruction: the corpus has ", train_items.size(), " items to train on and ",
+  check(!train_items.empty() && !validation.empty(), who, ": the corpus has ", train_items.size(), " items to train on and ",
         validation.size(), " to validate on; make it larger");
   if (std::int64_t(validation.size()) > o.validation_items) validation.resize(std::size_t(o.validation_items));
   bool const landmarks = corpus.has_landmarks() && o.landmark > 0;
@@ -80,7 +84,7 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   r.origin = corpus.provenance();
   Device const device = face.device();
   Net best = nn::clone(F);
-  double best_score = std::numeric_limits<double>::infinity();
+  double best_score = std::numeric_limits<double>::infinity(), first_score = best_score, score = 0;
   Optimiser optimiser(o.optimiser);
   optimiser.prepare(F);
   train::EpochSampler sampler(train_items, o.batch, o.seed);
@@ -89,26 +93,24 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   train::Settings run = train::to_settings(o, "training");
   run["kind"] = str(kind_of(&F), " run"), run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = r.origin,
   run["extra"] = hooks.extra_provenance;
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log);
   auto save = [&] {
-    if (hooks.checkpoint.empty()) return;
-    io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(step)}, {"best_score", train::exact_text(best_score)}}),
-             io::item("F", F), io::item("best", best), io::item("optimiser", optimiser));
-    if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
+    train::check_weights(who, F, step);
+    checkpoint.save(step, {{"best_score", train::exact_text(best_score)}, {"first_score", train::exact_text(first_score)}},
+                    io::item("F", F), io::item("best", best), io::item("optimiser", optimiser));
   };
-  if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
-    io::Metadata const there = io::load_metadata(hooks.checkpoint);
-    train::check_same_run(hooks.checkpoint, there, run);
-    io::load(hooks.checkpoint, io::item("F", F), io::item("best", best), io::item("optimiser", optimiser));
-    step = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
-    best_score = train::real_number(io::metadata_value(there, "best_score", hooks.checkpoint));
-    if (hooks.log && std::filesystem::exists(hooks.checkpoint + ".log.jsonl")) {
-      *hooks.log = train::Log::read_json_lines(hooks.checkpoint + ".log.jsonl");
-      hooks.log->cut(step);
-    }
+  if (checkpoint.exists()) {
+    io::Metadata const there = checkpoint.load(step, io::item("F", F), io::item("best", best), io::item("optimiser", optimiser));
+    best_score = train::metadata_number<double>(there, "best_score", hooks.checkpoint);
+    first_score = train::metadata_number<double>(there, "first_score", hooks.checkpoint);
+    if (hooks.log) hooks.log->cut(step);  // the last validation is made again
   }
 
   auto validate = [&] {
-    double const score = mean_render_loss(corpus, F, face, validation, landmarks ? o.landmark : 0, o.batch);
+    score = mean_render_loss(corpus, F, face, validation, landmarks ? o.landmark : 0, o.batch);
+    check(std::isfinite(score), who, ": the training has diverged: the validation loss is ", score, " after ", step,
+          " steps; a lower learning rate may help; the last checkpoint is kept");
+    if (!std::isfinite(first_score)) first_score = score;
     if (hooks.log) hooks.log->add("validation", step, score);
     if (score < best_score) {
       best_score = score;
@@ -142,22 +144,25 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
       optimiser.step(F);
     });
 
-    bool const told = hooks.log_every > 0 && step % hooks.log_every == 0;
-    if (told && hooks.log) {
-      hooks.log->add("loss", step, total.item());
-      hooks.log->add("regulariser", step, prior.item());
-      if (parts.photo) hooks.log->add("photometric", step, mean(parts.photo).item());
-      if (parts.landmark) hooks.log->add("landmark", step, mean(parts.landmark).item());
+    bool const told = hooks.log_every > 0 && (step % hooks.log_every == 0 || step + 1 == o.steps);
+    if (told) {
+      Var<float> const photo_mean = parts.photo ? mean(parts.photo) : Var<float>{},
+                       landmark_mean = parts.landmark ? mean(parts.landmark) : Var<float>{};
+      train::note_loss(who, hooks.log, step, total, {{"regulariser", &prior}, {"photometric", &photo_mean}, {"landmark", &landmark_mean}});
     }
     if (hooks.progress) hooks.progress(step + 1, o.steps, told ? str("loss ", total.item()) : std::string());
-    if ((step + 1) % hooks.checkpoint_every == 0 && step + 1 < o.steps) {
+    if (hooks.checkpoint_every > 0 && (step + 1) % hooks.checkpoint_every == 0 && step + 1 < o.steps) {
       ++step;
       save();
       --step;
     }
   }
   r.finished = step >= o.steps;
-  if (r.finished) validate();
+  if (r.finished) {
+    validate();
+    check(best_score < first_score || score <= 2 * first_score, who, ": the training has diverged: the validation loss rose from ",
+          first_score, " to ", score, "; a lower learning rate may help; the last checkpoint is kept");
+  }
   save();
   r.F = best;
   r.steps = step;
@@ -172,18 +177,12 @@ template <class Net> void save_reader(std::string const& path, TrainedReader<Net
   io::save(path, io::Metadata(m.begin(), m.end()), io::item("F", r.F));
 }
 
-inline std::string kind_in(io::Metadata const& m) {
-  for (auto const& [k, v] : m)
-    if (k == "kind") return v;
-  return {};
-}
-
 /// Everything but the weights; `make` builds the network from its options and output scale.
 template <class Net, class Make>
 TrainedReader<Net> load_reader(std::string const& path, std::string const& generator, std::string const& face, Device const& device,
                                Make const& make) {
   io::Metadata const m = io::load_metadata(path);
-  std::string const kind = kind_in(m);
+  std::string const kind = io::find_metadata(m, "kind");
   TrainedReader<Net> r;
   check(kind == kind_of(&r.F), path, ": expected a ", kind_of(&r.F), " network saved by rig, found ",
         kind.empty() ? "something else" : kind);
@@ -203,8 +202,8 @@ TrainedReader<Net> load_reader(std::string const& path, std::string const& gener
   r.F = make(o, output_scale(r.layout, 1), rng);
   io::load(path, io::item("F", r.F));
   nn::move_to(r.F, device);
-  r.steps = std::atoll(io::metadata_value(m, "steps", path).c_str());
-  r.validation = train::real_number(io::metadata_value(m, "validation", path));
+  r.steps = train::metadata_number<std::int64_t>(m, "steps", path);
+  r.validation = train::metadata_number<double>(m, "validation", path);
   r.finished = io::metadata_value(m, "finished", path) == "true";
   return r;
 }
@@ -246,7 +245,7 @@ RIG_INLINE TrainedPictureReader load_picture_reader(std::string const& path, std
       [&](PictureReaderOptions const& o, OutputScale const& out, Rng& rng) { return PictureReader<float>(o, out, rng, device); });
 }
 RIG_INLINE bool is_picture_reader(std::string const& path) {
-  return detail::kind_in(io::load_metadata(path)) == detail::kind_of(static_cast<PictureReader<float> const*>(nullptr));
+  return io::find_metadata(io::load_metadata(path), "kind") == detail::kind_of(static_cast<PictureReader<float> const*>(nullptr));
 }
 
 RIG_INLINE Tensor<float> reconstruct_corpus(Corpus const& corpus, Reconstruction<float> const& F) {

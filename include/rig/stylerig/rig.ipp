@@ -226,9 +226,7 @@ RIG_INLINE void save_rig(std::string const& path, Rig& rig) {
 
 RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, std::string const& face, Device const& device) {
   io::Metadata const m = io::load_metadata(path);
-  std::string kind;
-  for (auto const& [k, v] : m)
-    if (k == "kind") kind = v;
+  std::string const kind = io::find_metadata(m, "kind");
   check(kind == "rig", path, ": expected a rig, found ", kind.empty() ? "something else" : kind);
   auto value = [&](std::string const& key) { return io::metadata_value(m, key, path); };
   auto settings = [&](std::string const& prefix) {
@@ -249,8 +247,9 @@ RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, s
   Rng rng(0);
   auto codes = [&] { return Whitening<float>{zeros<float>({o.w_dim}, device), ones<float>({o.w_dim}, device)}; };
   r.F = Reconstruction<float>(o, codes(), output_scale(r.layout, 1), rng, device);
-  r.steps = std::atoll(value("F.steps").c_str()), r.validation = train::real_number(value("F.validation")), r.finished = true;
-  std::int64_t const count = std::atoll(value("networks").c_str()), curves = std::atoll(value("calibrations").c_str());
+  auto whole = [&](std::string const& key) { return train::metadata_number<std::int64_t>(m, key, path); };
+  r.steps = whole("F.steps"), r.validation = train::metadata_number<double>(m, "F.validation", path), r.finished = true;
+  std::int64_t const count = whole("networks"), curves = whole("calibrations");
   check(count > 0 && count < 16 && curves >= 0 && curves < 1000, path, ": its counts make no sense");
   for (std::int64_t i = 0; i < count; ++i) {
     std::string const name = "network_" + std::to_string(i);
@@ -259,8 +258,8 @@ RIG_INLINE Rig load_rig(std::string const& path, std::string const& generator, s
     EditNetwork n;
     n.controls = t.controls;
     n.input.mode = t.mode;
-    n.net = RigNet<float>({.rows = o.rows, .w_dim = o.w_dim, .encoder = t.encoder, .hidden = t.hidden},
-                          std::atoll(value(name + "_control_size").c_str()), codes(), rng, device);
+    n.net = RigNet<float>({.rows = o.rows, .w_dim = o.w_dim, .encoder = t.encoder, .hidden = t.hidden}, whole(name + "_control_size"),
+                          codes(), rng, device);
     rig.networks.push_back(std::move(n));
     rig.trainings.push_back(t);
   }

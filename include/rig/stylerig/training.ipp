@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "rig/stylerig/training.hpp"
+#include "rig/train/divergence.hpp"
 #include "rig/train/resume.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
@@ -278,22 +279,12 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   train::Settings run = train::to_settings(o, "training");
   run["kind"] = "rig network run", run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = corpus.provenance();
   run["reconstruction"] = nn::content_hash(F), run["extra"] = hooks.extra_provenance;
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log);
   auto save = [&] {
-    if (hooks.checkpoint.empty()) return;
-    io::save(hooks.checkpoint, train::with_state(run, {{"step", std::to_string(step)}}), io::item("N", N),
-             io::item("optimiser", optimiser));
-    if (hooks.log) hooks.log->write_json_lines(hooks.checkpoint + ".log.jsonl");
+    train::check_weights("train_rig", N, step);
+    checkpoint.save(step, {}, io::item("N", N), io::item("optimiser", optimiser));
   };
-  if (!hooks.checkpoint.empty() && std::filesystem::exists(hooks.checkpoint)) {
-    io::Metadata const there = io::load_metadata(hooks.checkpoint);
-    train::check_same_run(hooks.checkpoint, there, run);
-    io::load(hooks.checkpoint, io::item("N", N), io::item("optimiser", optimiser));
-    step = std::atoll(io::metadata_value(there, "step", hooks.checkpoint).c_str());
-    if (hooks.log && std::filesystem::exists(hooks.checkpoint + ".log.jsonl")) {
-      *hooks.log = train::Log::read_json_lines(hooks.checkpoint + ".log.jsonl");
-      hooks.log->cut(step);
-    }
-  }
+  if (checkpoint.exists()) checkpoint.load(step, io::item("N", N), io::item("optimiser", optimiser));
 
   WishSampler const wishes(o, p, r.layout, statistics);
   auto draw = [&] {
@@ -316,16 +307,17 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
       optimiser.step(N);
     });
 
-    bool const told = hooks.log_every > 0 && step % hooks.log_every == 0;
-    if (told && hooks.log) {
-      hooks.log->add("loss", step, l.total.item());
-      for (auto const& [name, value] :
-           {std::pair{"reconstruction", &l.reconstruction}, std::pair{"edit", &l.edit}, std::pair{"consistency", &l.consistency},
-            std::pair{"wish", &l.wish}, std::pair{"move", &l.move}, std::pair{"rows", &l.rows}})
-        if (*value) hooks.log->add(name, step, value->item());
-    }
+    bool const told = hooks.log_every > 0 && (step % hooks.log_every == 0 || step + 1 == o.steps);
+    if (told)
+      train::note_loss("train_rig", hooks.log, step, l.total,
+                       {{"reconstruction", &l.reconstruction},
+                        {"edit", &l.edit},
+                        {"consistency", &l.consistency},
+                        {"wish", &l.wish},
+                        {"move", &l.move},
+                        {"rows", &l.rows}});
     if (hooks.progress) hooks.progress(step + 1, o.steps, told ? str("loss ", l.total.item()) : std::string());
-    if ((step + 1) % hooks.checkpoint_every == 0 && step + 1 < o.steps) {
+    if (hooks.checkpoint_every > 0 && (step + 1) % hooks.checkpoint_every == 0 && step + 1 < o.steps) {
       ++step;
       save();
       --step;

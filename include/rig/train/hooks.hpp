@@ -14,7 +14,7 @@ struct TrainingHooks {
   train::Log* log = nullptr;
   std::function<void(std::int64_t done, std::int64_t total, std::string const& note)> progress;  ///< once a step
   std::string checkpoint;                ///< file to save to and to continue from; empty: none
-  std::int64_t checkpoint_every = 1000;  ///< steps; also saved when stopped and at the end
+  std::int64_t checkpoint_every = 1000;  ///< steps, 0 for never between; also saved when stopped and at the end
   std::int64_t log_every = 50;
   bool capture = true;           ///< on a GPU: steps are captured once and then started as a whole
   std::string extra_provenance;  ///< joined to what the checkpoint is checked against
