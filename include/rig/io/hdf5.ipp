@@ -67,7 +67,8 @@ class H5Walk {
       check(link.type != H5L_TYPE_EXTERNAL, "hdf5: ", excerpt(full, 80), " lies in another file, which is not opened");
       if (link.type != H5L_TYPE_HARD) continue;  // another name of something that has one
       outline_.object(link.u.address);
-      H5 const object(H5Oopen(id, name, H5P_DEFAULT), H5Oclose, "the object", full);
+      // By the address that was checked: a group whose names are out of order has the library find another object by this name.
+      H5 const object(H5Oopen_by_addr(id, link.u.address), H5Oclose, "the object", full);
       H5I_type_t const type = H5Iget_type(object);
       if (type == H5I_GROUP) group(object, full, depth + 1);
       if (type == H5I_DATASET) dataset(object, link.u.address, full);
