@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 #include "program.hpp"
@@ -30,15 +31,57 @@ std::string typed(int argc, char** argv) {
   return s;
 }
 
-/// CLI11 reads nan and inf as numbers, and its ranges let nan through.
-void check_finite(CLI::App const& verb) {
-  for (CLI::Option const* option : verb.get_options()) {
-    if (option->get_type_name().rfind("FLOAT", 0) != 0) continue;
-    for (std::string const& text : option->results())
-      if (!std::isfinite(std::strtod(text.c_str(), nullptr)))
-        throw program::Usage(verb.get_name() + ": " + option->get_name() + ": expected a finite number, found '" + text +
-                             "' (see stylerig " + verb.get_name() + " --help)");
+/// The type of an option as CLI11 writes it, if it is a number's: "UINT", "INT:POSITIVE", "FLOAT:FLOAT in [-60 - 60]".
+std::string number_type(CLI::Option const& option) {
+  std::string const type = option.get_type_name();
+  for (char const* kind : {"INT", "UINT", "FLOAT"})
+    if (type.rfind(kind, 0) == 0) return type;
+  return {};
+}
+
+/// "expected a whole number above 0, found 'abc'"
+std::string expected(std::string const& type, std::string const& found) {
+  auto has = [&](char const* part) { return type.find(part) != std::string::npos; };
+  std::string s = has("FLOAT") ? "expected a number" : "expected a whole number";
+  if (auto const range = type.find(" in ["); range != std::string::npos) {
+    auto const low = range + 5, middle = type.find(" - ", low);
+    s += " from " + type.substr(low, middle - low) + " to " + type.substr(middle + 3, type.find(']', middle) - middle - 3);
+  } else if (has("POSITIVE")) {
+    s += " above 0";
+  } else if (has("NONNEGATIVE") || has("UINT")) {
+    s += ", 0 or more";
   }
+  bool const large = found.size() > 9 && found.find_first_not_of("0123456789") == std::string::npos;
+  return s + ", found '" + found + "'" + (large ? ", which is too large" : "");
+}
+
+/// CLI11 lets through an empty text, nan and inf, and whole numbers that do not fit or that it read as octal.
+void check_values(CLI::App const& verb) {
+  for (CLI::Option const* option : verb.get_options()) {
+    std::string const type = number_type(*option);
+    for (std::string const& text : option->results()) {
+      auto refuse = [&](std::string const& why) {
+        throw program::Usage(verb.get_name() + ": " + option->get_name() + ": " + why + " (see stylerig " + verb.get_name() + " --help)");
+      };
+      if (text.empty()) refuse("expected a value, found an empty text");
+      if (type.empty()) continue;
+      bool const fine = type[0] == 'F'   ? std::isfinite(std::strtod(text.c_str(), nullptr))
+                        : type[0] == 'U' ? std::to_string(std::strtoull(text.c_str(), nullptr, 10)) == text
+                                         : std::to_string(std::strtoll(text.c_str(), nullptr, 10)) == text;
+      if (!fine) refuse(expected(type, text));
+    }
+  }
+}
+
+/// What CLI11 says of a command line that it refuses; of numbers, what was expected instead of its limits in digits.
+std::string refusal(CLI::App const& verb, CLI::ParseError const& e) {
+  std::string const said = e.what();
+  for (CLI::Option const* option : verb.get_options()) {
+    std::string const type = number_type(*option), name = option->get_name();
+    bool const meant = said.rfind(name + ": Value ", 0) == 0 || said.rfind("Could not convert: " + name + " = ", 0) == 0;
+    if (meant && !type.empty() && !option->results().empty()) return name + ": " + expected(type, option->results().back());
+  }
+  return said;
 }
 
 int fail(std::string const& message, int status) {
@@ -50,11 +93,16 @@ int fail(std::string const& message, int status) {
 int main(int argc, char** argv) {
   // Threads that wait for one another by spinning lose several times the time on a machine with other work. OpenMP reads
   // this once, when the program is loaded.
-  if (!std::getenv("OMP_WAIT_POLICY") && setenv("OMP_WAIT_POLICY", "passive", 0) == 0) execv("/proc/self/exe", argv);
+  if (!std::getenv("OMP_WAIT_POLICY") && setenv("OMP_WAIT_POLICY", "passive", 0) == 0) {
+    std::error_code error;  // without /proc the program goes on as it was loaded
+    std::string const self = std::filesystem::read_symlink("/proc/self/exe", error).string();
+    if (!error) execv(self.c_str(), argv);  // by its own name, which ps shows
+  }
 
   signal(SIGINT, on_interrupt);
   signal(SIGTERM, on_interrupt);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error of the write, like a full disk
 
   program::Context context;
   context.stop = &stop_asked_for;
@@ -101,14 +149,18 @@ int main(int argc, char** argv) {
     if (named.empty() && argc == 1) return fail("expected a verb; stylerig --help lists them", program::wrong_usage);
     if (named.empty())
       return fail(std::string("expected a verb, found '") + argv[1] + "'; stylerig --help lists them", program::wrong_usage);
-    return fail(named[0]->get_name() + ": " + e.what() + " (see stylerig " + named[0]->get_name() + " --help)", program::wrong_usage);
+    return fail(named[0]->get_name() + ": " + refusal(*named[0], e) + " (see stylerig " + named[0]->get_name() + " --help)",
+                program::wrong_usage);
   }
   try {
-    check_finite(*app.get_subcommands().at(0));
+    check_values(*app.get_subcommands().at(0));
+    program::check_common(context);
     rig::set_threads(context.threads);
     return context.action();
   } catch (program::Usage const& e) {
     return fail(e.what(), program::wrong_usage);
+  } catch (program::Stopped const& e) {
+    return context.stopped(e.what());
   } catch (std::bad_alloc const&) {
     return fail("out of memory", program::failure);
   } catch (std::exception const& e) {

@@ -38,6 +38,7 @@ std::function<void(std::int64_t, std::int64_t, std::string const&)> Context::pro
   auto line = std::make_shared<std::unique_ptr<rig::train::Progress>>();
   return [line, title = std::move(title)](std::int64_t done, std::int64_t total, std::string const& note) {
     if (!*line) *line = std::make_unique<rig::train::Progress>(title, total, done);  // its clock starts here
+    if ((*line)->seconds() < 1) return;
     (*line)->update(done, note);
     if (done >= total) (*line)->finish();
   };
@@ -57,7 +58,7 @@ void add_common(CLI::App& verb, Context& context, std::string const& out_default
                   "On a GPU: what factors of products are rounded to, float32, tf32 or bf16 (default float32)")
       ->check(CLI::IsMember({"float32", "tf32", "bf16"}));
   verb.add_option("--threads", context.threads, "Threads on the CPU, 0 for all; results do not depend on it (default 0)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, 1024));  // OpenMP starts as many as it is told, and dies of too many
 }
 
 namespace {
@@ -66,6 +67,28 @@ template <class T> bool parse_whole(std::string_view s, T& value) {
   return error == std::errc() && end == s.data() + s.size();
 }
 }  // namespace
+
+void check_common(Context const& context) {
+  std::string const& d = context.device;
+  int index = 0;
+  if (d != "cpu" && d != "cuda" && !(d.rfind("cuda:", 0) == 0 && parse_whole(d.substr(5), index) && index >= 0 && index < 100))
+    throw Usage("--device: expected cpu, cuda or cuda:N, found '" + d + "'");
+  if (d == "cpu" && context.precision != "float32")
+    throw Usage("--precision " + context.precision + ": is for a GPU (--device cuda); the CPU computes in float32");
+}
+
+void check_output(std::string const& out, std::vector<std::string> const& inputs) {
+  for (auto const& input : inputs) {
+    std::error_code error;  // of names that are no files, which nothing replaces
+    if (fs::equivalent(out, input, error))
+      throw Usage(out + ": is read by this command and would be replaced; expected another name for what is written");
+  }
+}
+
+void check_picture_name(std::string const& out) {
+  if (fs::path(out).extension() != ".png")
+    throw Usage(out + ": expected a name that ends in .png, the only kind of picture that is written");
+}
 
 std::vector<std::string> split(std::string const& text, char separator) {
   std::vector<std::string> parts;
@@ -93,8 +116,8 @@ std::vector<std::uint32_t> seed_list(std::string const& text, std::string const&
     bool const fine = dash == std::string::npos
                           ? parse_whole(part, first) && (last = first, true)
                           : parse_whole(part.substr(0, dash), first) && parse_whole(part.substr(dash + 1), last) && last >= first;
-    if (!fine || last - first >= 10000)
-      throw Usage(option + ": expected seeds like 0-7,85 (each from 0 to 4294967295), found '" + part + "'");
+    if (!fine) throw Usage(option + ": expected seeds like 0-7,85 (each from 0 to 4294967295), found '" + part + "'");
+    if (std::uint64_t(last - first) + seeds.size() >= 10000) throw Usage(option + ": expected at most 10000 seeds, found '" + text + "'");
     for (std::uint32_t s = first;; ++s) {
       seeds.push_back(s);
       if (s == last) break;

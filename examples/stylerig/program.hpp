@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rig/core/device.hpp"
+#include "rig/core/error.hpp"
 #include "rig/io/image.hpp"
 #include "rig/train/progress.hpp"
 #include "sheet.hpp"
@@ -19,6 +20,20 @@ using Json = nlohmann::ordered_json;
 
 /// A wrong command line: exit status 2.
 struct Usage : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What `read` makes of what was typed; an Error of it is Usage, since no file had a part in it.
+template <class Read> auto as_usage(Read const& read) -> decltype(read()) {
+  try {
+    return read();
+  } catch (rig::Error const& e) {
+    throw Usage(e.what());
+  }
+}
+
+/// Ctrl-C where nothing is kept for the same command to go on from: exit status 130, with one line that says so.
+struct Stopped : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
@@ -41,7 +56,7 @@ struct Context {
   rig::Device target() const;
   /// The line for people, or the object for programs.
   void answer(Json const& object, std::string const& text) const;
-  /// A progress line on stderr, for hooks that are called once a step.
+  /// A progress line on stderr, for hooks that are called once a step. A job that ends within a second has none.
   std::function<void(std::int64_t, std::int64_t, std::string const&)> progress(std::string title) const;
   /// After an interrupted job: one line on stderr that says how to go on, and the exit status.
   int stopped(std::string const& what) const;
@@ -52,6 +67,8 @@ struct Context {
 
 /// Adds --json, --seed, --device, --precision, --threads and, if `out_help` is not empty, --out with that default.
 void add_common(CLI::App& verb, Context& context, std::string const& out_default = {}, std::string const& out_help = {});
+/// Usage if --device is no device's name, or if --precision is given for the CPU, which has float32 alone.
+void check_common(Context const& context);
 
 // One function a verb: describes its options and sets context.action when it is named.
 void add_info(CLI::App& app, Context& context);
@@ -70,7 +87,7 @@ void add_make_oracle(CLI::App& app, Context& context);
 void add_train_gan(CLI::App& app, Context& context);
 void add_demo(CLI::App& app, Context& context);
 
-/// "0-3,85" as 0, 1, 2, 3, 85. Anything else is Usage, naming the option.
+/// "0-3,85" as 0, 1, 2, 3, 85, at most 10000 of them. Anything else is Usage, naming the option.
 std::vector<std::uint32_t> seed_list(std::string const& text, std::string const& option);
 /// "0.5,1" as numbers.
 std::vector<double> number_list(std::string const& text, std::string const& option);
@@ -79,6 +96,11 @@ std::vector<std::int64_t> size_list(std::string const& text, std::string const& 
 /// Parts of a text between separators, spaces round them dropped, empty ones too.
 std::vector<std::string> split(std::string const& text, char separator = ',');
 std::string join(std::vector<std::string> const& parts, std::string const& separator = ", ");
+
+/// Usage if writing `out` would replace one of the files that are read. Names of what is no file are passed over.
+void check_output(std::string const& out, std::vector<std::string> const& inputs);
+/// Usage unless `out` ends in .png: a sheet is a PNG, whatever it is called.
+void check_picture_name(std::string const& out);
 
 /// Makes the folder of a file that will be written; Error if that is not possible.
 void make_folder_of(std::string const& file);
