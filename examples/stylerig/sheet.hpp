@@ -1,4 +1,4 @@
-// Contact sheets: pictures in a grid with labels, written in a 5x7 bitmap font of our own, so that a sheet needs nothing
+// Contact sheets: pictures in a grid with labels, written in a 5x9 bitmap font of our own, so that a sheet needs nothing
 // but a PNG to be read.
 #pragma once
 #include <string>
@@ -41,7 +41,8 @@ Canvas to_canvas(rig::Tensor<float> const& picture, float low = 0, float high = 
 /// Area average down, nearest up, to a given width; keeps the shape.
 Canvas resized(Canvas const& c, int width);
 
-/// A grid of pictures. Cells may differ in size; a column is as wide as its widest one.
+/// A grid of pictures. Cells may differ in size; a column is as wide as the widest of its cells, its label and its captions: a label
+/// that is cut may be the same as its neighbour's.
 class Sheet {
  public:
   explicit Sheet(std::string title = {}) : title_(std::move(title)) {}
