@@ -22,8 +22,9 @@ struct Description {
   Json json;
   std::string text;
   template <class V> void say(std::string const& key, V const& value, std::string const& shown = {}) {
-    json[key] = value;
-    text += key + std::string(key.size() < 14 ? 14 - key.size() : 1, ' ') + (shown.empty() ? Json(value).dump() : shown) + "\n";
+    Json const& j = json[key] = value;
+    text += key + std::string(key.size() < 14 ? 14 - key.size() : 1, ' ');
+    text += (!shown.empty() ? shown : j.is_string() ? j.get<std::string>() : j.dump()) + "\n";
   }
 };
 
@@ -43,8 +44,7 @@ std::string architecture_of(nn::Generator<float> const& g) {
 }
 
 void describe_generator(Description& d, nn::Generator<float> g, bool says_all) {
-  std::string const family = std::string(to_string(g.family())) + " generator";
-  d.say("network", family, family);
+  d.say("network", std::string(to_string(g.family())) + " generator");
   std::string const architecture = architecture_of(g);
   d.say("architecture", architecture, architecture + (says_all ? "" : " (assumed: files of this kind do not say it)"));
   d.say("resolution", g.resolution(), str(g.resolution(), " x ", g.resolution(), ", ", g.image_channels(), " channels"));
@@ -117,8 +117,8 @@ void describe_checkpoint(Description& d, std::string const& path, bool list) {
   for (auto const& [key, value] : file.metadata) metadata[key] = value;
   nn::NetworkFile const networks = nn::describe_networks(file);
   if (!networks.origin.empty()) {
-    d.say("origin", networks.origin, networks.origin);
-    if (!networks.version.empty()) d.say("version", networks.version, networks.version);
+    d.say("origin", networks.origin);
+    if (!networks.version.empty()) d.say("version", networks.version);
     std::string shown;
     for (auto const& n : networks.networks) shown += (shown.empty() ? "" : ", ") + n;
     if (!shown.empty()) d.say("holds", networks.networks, shown);
@@ -139,7 +139,7 @@ void describe_checkpoint(Description& d, std::string const& path, bool list) {
     std::string shown = str(file.metadata.size(), file.metadata.size() > most ? " entries, all of them with --list" : " entries");
     for (std::size_t i = 0; i < std::min(most, file.metadata.size()); ++i) {
       auto const& [key, value] = file.metadata[i];
-      shown += str("\n  ", key, " = ", value.size() > 100 ? value.substr(0, 97) + "..." : value);
+      shown += str("\n  ", key, " = ", !list && value.size() > 100 ? value.substr(0, 97) + "..." : value);
     }
     d.say("metadata", metadata, shown);
   }
@@ -169,7 +169,7 @@ void describe_folder(Description& d, std::string const& path) {
   check(fs::exists(fs::path(path) / "corpus.safetensors"), path,
         ": is a folder; expected a file, or a corpus, which holds corpus.safetensors");
   stylerig::Corpus const c = stylerig::open_corpus(path);
-  d.say("kind", "corpus", "corpus");
+  d.say("kind", "corpus");
   d.say("items", c.size(),
         str(c.size(), " (", c.items(stylerig::Split::train).size(), " to train, ", c.items(stylerig::Split::validation).size(),
             " to validate, ", c.items(stylerig::Split::test).size(), " to test, ", c.rejected(), " left out)"));
@@ -177,9 +177,9 @@ void describe_folder(Description& d, std::string const& path) {
   d.say("codes", Json{c.rows, c.w_dim}, str(c.rows, " rows of ", c.w_dim, " numbers, up to ", c.options.max_latents, " latents each"));
   d.say("truncation", c.options.truncation);
   d.say("seed", c.options.seed);
-  d.say("landmarks", c.landmarks, c.landmarks);
+  d.say("landmarks", c.landmarks);
   d.say("truth known", c.has_truth(), c.has_truth() ? "yes" : "no");
-  d.say("generator", c.generator, c.generator);
+  d.say("generator", c.generator);
 }
 }  // namespace
 
@@ -188,7 +188,7 @@ void add_info(CLI::App& app, Context& context) {
   auto file = std::make_shared<std::string>();
   auto list = std::make_shared<bool>(false);
   verb->add_option("FILE", *file, "Any file that rig can read, or a corpus folder")->required();
-  verb->add_flag("-l,--list", *list, "List every tensor with type and shape, and all metadata");
+  verb->add_flag("-l,--list", *list, "Of a checkpoint or archive: list every tensor with type and shape, and all metadata in full");
   add_common(*verb, context);
   verb->footer(
       "\nExamples:\n  stylerig info ffhq.pkl\n  stylerig info run/rig.safetensors --list\n  stylerig info sheet.png        the seed, "
@@ -206,7 +206,7 @@ void add_info(CLI::App& app, Context& context) {
         if (kind == io::Kind::unknown && fs::path(*file).extension() == ".obj") {
           describe_obj(d, *file);
         } else {
-          if (kind != io::Kind::unknown) d.say("kind", io::name_of(kind), io::name_of(kind));
+          if (kind != io::Kind::unknown) d.say("kind", io::name_of(kind));
           if (kind == io::Kind::png || kind == io::Kind::jpeg)
             describe_picture(d, *file, kind == io::Kind::png);
           else
