@@ -1,4 +1,5 @@
 // stylerig convert FROM TO: the same content in another format, named by the extension of TO.
+#include <algorithm>
 #include <filesystem>
 
 #include "face.hpp"
@@ -8,6 +9,7 @@
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/load_generator.hpp"
 #include "rig/nn/stylegan1_loader.hpp"
+#include "rig/train/checkpoint.hpp"
 
 namespace program {
 using namespace rig;
@@ -31,18 +33,27 @@ nn::Generator<float> generator_of(io::Document const& file, ConvertOptions const
                                                  : nn::FusedScale::automatic);
 }
 
-/// What train-gan wrote into a file about how it came to be.
-io::Metadata origin_of(io::Document const& file) {
+/// Writes a network by save(metadata), with the texts of the original that the network does not say itself: how it came to be.
+template <class Save> void save_with_origin(std::string const& to, io::Document const& file, Save const& save) {
+  save(io::Metadata{});
+  if (file.kind != io::Kind::safetensors) return;
+  io::Metadata const own = io::load_metadata(to);
   io::Metadata origin;
-  for (auto const& [key, value] : file.metadata)
-    if (key == "command" || key == "pictures" || key == "kimg") origin.emplace_back(key, value);
-  return origin;
+  for (auto const& entry : file.metadata)
+    if (std::none_of(own.begin(), own.end(), [&](auto const& o) { return o.first == entry.first; })) origin.push_back(entry);
+  if (!origin.empty()) save(origin);
 }
 
 Json convert(ConvertOptions const& o) {
   std::string const &from = o.from, &to = o.to, extension = fs::path(to).extension().string();
   bool const known = extension == ".safetensors" || extension == ".npz" || extension == ".png" || extension == ".obj";
-  check(known, to, ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '", extension, "'");
+  if (!known) throw Usage(to + ": expected a name that ends in .safetensors, .npz, .png or .obj, found the extension '" + extension + "'");
+  std::string const of_network = o.half ? "--half" : o.trained ? "--trained" : o.fused.empty() ? "" : "--fused";
+  if (!of_network.empty() && o.raw) throw Usage(of_network + ": changes a network, but --raw keeps every tensor as it is");
+  if (!of_network.empty() && extension != ".safetensors")
+    throw Usage(of_network + ": is for a network that is written as .safetensors, found " + to);
+  if (o.raw && (extension == ".obj" || extension == ".png")) throw Usage("--raw: is for the tensors of a checkpoint, found " + to);
+  check_output(to, {from});
   if (extension == ".obj") {
     render::MorphableModel const model = load_face_model(from);
     make_folder_of(to);
@@ -63,10 +74,12 @@ Json convert(ConvertOptions const& o) {
   auto const networks = nn::describe_networks(file);
   if (!o.raw && extension == ".safetensors" && !networks.origin.empty()) {
     if (networks.networks == std::vector<std::string>{"rig.discriminator"}) {
+      check(!o.trained && o.fused.empty(), o.trained ? "--trained" : "--fused", ": is for a generator, but ", from,
+            " holds a discriminator");
       nn::Discriminator<float> d = nn::discriminator_from(file, from);
       if (o.half) nn::round_to_half(d);
       make_folder_of(to);
-      nn::save_discriminator(to, d, origin_of(file));
+      save_with_origin(to, file, [&](io::Metadata const& origin) { nn::save_discriminator(to, d, origin); });
       std::string const hash = nn::content_hash(d);
       nn::Discriminator<float> back = nn::load_discriminator(to);
       check(nn::content_hash(back) == hash, to, ": was written, but holds another discriminator; is the disk sound?");
@@ -75,14 +88,15 @@ Json convert(ConvertOptions const& o) {
     nn::Generator<float> g = generator_of(file, o);
     if (o.half) nn::round_to_half(g);
     make_folder_of(to);
-    nn::save_generator(to, g, origin_of(file));  // reads it again and compares
+    // Reads it again and compares.
+    save_with_origin(to, file, [&](io::Metadata const& origin) { nn::save_generator(to, g, origin); });
     return {{"from", from},
             {"to", to},
             {"network", std::string(to_string(g.family())) + " generator"},
             {"hash", nn::content_hash(g)},
             {"checked", true}};
   }
-  check(!o.half, "--half: only a network that is written as .safetensors is stored in half precision");
+  check(of_network.empty(), of_network, ": is for a network that is written as .safetensors, but ", from, " holds none");
   auto const tensors = file.tensors();
   check(!tensors.empty(), from, ": holds no tensors to convert");
   make_folder_of(to);
