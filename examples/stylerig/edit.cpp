@@ -1,8 +1,12 @@
 // stylerig edit GENERATOR: absolute wishes in human units, for some seeds.
 #include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <map>
 
 #include "chart.hpp"
 #include "rigging.hpp"
+#include "watch.hpp"
 
 namespace program {
 using namespace rig;
@@ -32,6 +36,47 @@ std::string wish_line(CLI::App const& verb, EditOptions const& o) {
   return join(parts, ",");
 }
 
+/// "jawOpen" as "expression.jawOpen", and so on: one name for whatever is meant. What the layout does not have is an Error.
+std::string full_name(stylerig::ParameterLayout const& layout, std::string const& name) {
+  if (name == "roll" || name.rfind("light.", 0) == 0) return name == "light.color" ? "light.colour" : name;
+  std::string const label = (name == "yaw" || name == "pitch")    ? "rotation." + name
+                            : name.find('.') == std::string::npos ? "expression." + name
+                                                                  : name;
+  return layout.label(layout.entry(label));
+}
+
+/// Refuses numbers that mean nothing. Raw entries other than blendshapes are up to the caller.
+void check_range(stylerig::ParameterLayout const& layout, std::string const& name, double value) {
+  std::string const full = full_name(layout, name);
+  // Names that only count, like those of Basel's modes, are of standard deviations.
+  bool const blendshape =
+      full.rfind("expression.", 0) == 0 && full.rfind("expression.expression", 0) != 0 && !layout.at("expression").entries.empty();
+  constexpr double all = std::numeric_limits<double>::infinity();
+  using Limits = std::pair<double, double>;
+  auto const [low, high] = name == "yaw" || name == "pitch"            ? Limits(-60, 60)  // in degrees; the layout's are radians
+                           : full == "roll" || full == "light.azimuth" ? Limits(-180, 180)
+                           : full == "light.elevation"                 ? Limits(-90, 90)
+                           : full.rfind("light.", 0) == 0              ? Limits(0, all)
+                           : blendshape                                ? Limits(0, 1)
+                                                                       : Limits(-all, all);
+  if (value < low || value > high)
+    throw Usage(
+        str(name, ": expected a number ", high < all ? str("from ", low, " to ", high) : str("of at least ", low), ", found ", value));
+}
+
+/// Refuses numbers out of their range, and two wishes for one quantity, of which one would be passed over. The line is one that
+/// parse_wishes reads.
+void check_wishes(stylerig::ParameterLayout const& layout, std::string const& line) {
+  std::map<std::string, std::string> named;
+  for (auto const& part : split(line)) {
+    auto const equals = part.find('=');
+    std::string const name = part.substr(0, equals), value = part.substr(equals + 1);
+    auto const [first, fresh] = named.emplace(full_name(layout, name), part);
+    if (!fresh) throw Usage("edit: expected one wish for each quantity, found '" + first->second + "' and '" + part + "'");
+    if (name != "light.colour" && name != "light.color") check_range(layout, name, number_list(value, name).at(0));
+  }
+}
+
 Canvas picture_of(Tensor<float> const& pictures, std::int64_t i, int width) { return resized(to_canvas(pictures[i]), width); }
 
 /// "yaw=-30:30:7"
@@ -51,8 +96,9 @@ Sweep parse_sweep(std::string const& text) {
   return s;
 }
 
-int sweep(Context const& context, EditOptions const& o, Sweep const& wanted, RiggedWorld const& w, std::vector<std::uint32_t> const& seeds,
+int sweep(Context const& context, EditOptions const& o, Sweep const& wanted, RiggedWorld& w, std::vector<std::uint32_t> const& seeds,
           stylerig::EditOptions const& edit) {
+  watch_pictures(w.world, context, "edit", seeds.size() * (1 + wanted.values.size()));
   std::vector<std::string> names;
   for (auto s : seeds) names.push_back("seed " + std::to_string(s));
   Json numbers{{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}};
@@ -72,10 +118,23 @@ int edit(Context const& context, EditOptions const& o, std::string const& line) 
   if (line.empty() && o.sweep.empty())
     throw Usage("edit: nothing is wished for; give for example --yaw 20, --expression jawOpen=0.6 or --light azimuth=40");
   Sweep const wanted_sweep = o.sweep.empty() ? Sweep{} : parse_sweep(o.sweep);
-  RiggedWorld const w = load_rigged(o.place, context);
+  stylerig::Wishes const wishes = as_usage([&] { return stylerig::parse_wishes(o.sweep.empty() ? line : wanted_sweep.axis + "=0"); });
+  std::vector<std::string> const read{o.place.generator, o.place.world.truth, o.place.file(), o.place.run + "/setup.json",
+                                      o.place.run + "/face.safetensors"};
+  check_picture_name(context.out);
+  check_output(context.out, read);
+  if (!o.state.empty()) {
+    if (std::filesystem::path(o.state).extension() != ".json")
+      throw Usage("--state: expected a name that ends in .json, found '" + o.state + "'");
+    check_output(o.state, read);
+  }
+  RiggedWorld w = load_rigged(o.place, context);
+  if (o.sweep.empty()) check_wishes(w.rig.layout(), line);
+  for (double const v : wanted_sweep.values) check_range(w.rig.layout(), wanted_sweep.axis, v);
+  make_folder_of(context.out);
   if (!o.sweep.empty()) return sweep(context, o, wanted_sweep, w, seeds, edit);
 
-  stylerig::Wishes const wishes = stylerig::parse_wishes(line);
+  watch_pictures(w.world, context, "edit", 2 * seeds.size());
   Tensor<float> const codes = w.world.codes(seeds, {o.psi}), p_w = w.rig.measure(codes);
   Tensor<float> const edited = w.rig.edit(codes, wishes, edit), p_hat = w.rig.measure(edited).to(cpu()),
                       wanted = w.rig.targets(p_w, wishes, false).first;
@@ -141,22 +200,24 @@ void add_edit(CLI::App& app, Context& context) {
   verb->add_option("--yaw", o->yaw, "Degrees; positive turns to the right of the picture")->check(CLI::Range(-60., 60.));
   verb->add_option("--pitch", o->pitch, "Degrees; positive looks up")->check(CLI::Range(-60., 60.));
   verb->add_option("--roll", o->roll, "Degrees; positive is clockwise; done on the finished picture")->check(CLI::Range(-180., 180.));
-  verb->add_option(
-          "--expression", o->expression,
-          "NAME=VALUE, like jawOpen=0.6,mouthSmile_L=0.8; names as the face model has them (stylerig info run/face.safetensors lists them)")
+  verb->add_option("--expression", o->expression,
+                   "NAME=VALUE from 0 to 1, like jawOpen=0.6,mouthSmile_L=0.8; names as the face model has them (stylerig info "
+                   "run/face.safetensors --list shows them)")
       ->allow_extra_args(false);
   verb->add_option("--light", o->light,
                    "azimuth, elevation (degrees), contrast (lamp over ambient; 0 is flat), strength, ambient, colour=R:G:B; like "
                    "azimuth=-40,contrast=0.8. Faces keep their brightness unless strength or ambient is asked for");
   verb->add_option("--set", o->set, "Raw entries by label, like illumination.12=0.1");
-  verb->add_option("--sweep", o->sweep,
-                   "One quantity over a range, AXIS=FROM:TO:COUNT, like yaw=-30:30:7, jawOpen=0:1:5 or light.azimuth=-80:80:7");
+  auto* sweep = verb->add_option(
+      "--sweep", o->sweep, "One quantity over a range, AXIS=FROM:TO:COUNT, like yaw=-30:30:7, jawOpen=0:1:5 or light.azimuth=-80:80:7");
   verb->add_option("--refine", o->refine, "Gradient steps through F after the edit (default 0)")->check(CLI::NonNegativeNumber);
   verb->add_flag("--uncalibrated", o->uncalibrated, "Ask the network for the wish itself");
   verb->add_flag("--mesh", o->mesh, "Also draw the face model with the wished parameters");
   verb->add_option("--singles", o->singles, "Folder for every edited picture on its own, full size");
   verb->add_option("--state", o->state, "File for the edit as JSON");
-  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, from 96 to 256)")->check(CLI::PositiveNumber);
+  for (char const* other : {"--yaw", "--pitch", "--roll", "--expression", "--light", "--set", "--mesh", "--singles", "--state"})
+    verb->get_option(other)->excludes(sweep);
+  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, from 96 to 256)")->check(CLI::Range(16, 4096));
   add_world_options(*verb, o->place.world);
   add_common(*verb, context, "edit.png", "Sheet to write");
   verb->footer(

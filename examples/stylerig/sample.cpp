@@ -4,7 +4,7 @@
 
 #include "program.hpp"
 #include "rig/io/atomic_file.hpp"
-#include "world.hpp"
+#include "watch.hpp"
 
 namespace program {
 using namespace rig;
@@ -17,12 +17,26 @@ struct SampleOptions {
   WorldOptions world;
 };
 
+/// Only a file says how many rows there are; what none could make right is a wrong command line.
+void check_row(std::string const& option, std::int64_t row, std::int64_t first, std::int64_t last) {
+  std::string const said = str(option, ": expected a row from ", first, " to ", last, ", found ", row);
+  if (row < first) throw Usage(said);
+  check(row <= last, said);
+}
+
 int sample(Context const& context, SampleOptions const& o) {
   auto const seeds = seed_list(o.seeds, "--seeds");
   auto const psi = number_list(o.psi, "--psi");
   auto const others = o.mix_with.empty() ? std::vector<std::uint32_t>{} : seed_list(o.mix_with, "--mix-with");
-  World const world = load_world(o.generator, context, o.world);
-  check(o.cut >= 0 && o.cut <= world.handle.rows, "--cut: expected a row from 0 to ", world.handle.rows, ", found ", o.cut);
+  if (psi.size() > 1 && !others.empty()) throw Usage("--psi: expected one number with --mix-with, found " + o.psi);
+  if (psi.size() > 1 && o.columns > 0) throw Usage("--columns: is for one --psi; several make a column each");
+  check_picture_name(context.out);
+  check_output(context.out, {o.generator, o.world.truth});
+  World world = load_world(o.generator, context, o.world);
+  check_row("--cutoff", o.cutoff, -1, world.handle.rows);
+  if (!others.empty()) check_row("--cut", o.cut, 1, world.handle.rows - 1);
+  make_folder_of(context.out);
+  watch_pictures(world, context, "sample", seeds.size() * std::max({others.size(), psi.size(), std::size_t(1)}));
 
   int const width = o.width > 0 ? o.width : int(std::clamp<std::int64_t>(world.handle.resolution, 64, 256));
   auto picture = [&](Tensor<float> const& code, std::string const& name) {
@@ -97,12 +111,11 @@ void add_sample(CLI::App& app, Context& context) {
   verb->add_option("GENERATOR", o->generator, generator_help)->required();
   verb->add_option("--seeds", o->seeds, "Seeds, as the official scripts number them (default 0-15)");
   verb->add_option("--psi", o->psi, "Truncation; several make a column each (default 1)");
-  verb->add_option("--cutoff", o->cutoff, "Truncate only rows below this one (default: all)");
-  verb->add_option("--mix-with", o->mix_with, "Seeds whose finer rows are mixed in, a sheet row each");
-  verb->add_option("--cut", o->cut, "First row that comes from --mix-with (default 4)");
-  verb->add_option("--columns", o->columns, "Pictures side by side (default up to 8)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, from 64 to 256)")
-      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--cutoff", o->cutoff, "Truncate only rows below this one; -1 for all (default -1)");
+  auto* mix_with = verb->add_option("--mix-with", o->mix_with, "Seeds whose finer rows are mixed in, a sheet row each");
+  verb->add_option("--cut", o->cut, "First row that comes from --mix-with (default 4)")->needs(mix_with);
+  verb->add_option("--columns", o->columns, "Pictures side by side (default up to 8)")->check(CLI::Range(1, 1000))->excludes(mix_with);
+  verb->add_option("--width", o->width, "Width of a picture on the sheet (default: its own, from 64 to 256)")->check(CLI::Range(16, 4096));
   verb->add_option("--singles", o->singles, "Folder for every picture on its own, full size");
   add_world_options(*verb, o->world);
   add_common(*verb, context, "sample.png", "Sheet to write");

@@ -1,5 +1,6 @@
 // stylerig transfer GENERATOR: pose, expression and light from some faces to others, as a sheet.
 #include "rigging.hpp"
+#include "watch.hpp"
 
 namespace program {
 using namespace rig;
@@ -20,15 +21,30 @@ std::vector<std::string> seed_names(std::vector<std::uint32_t> const& seeds) {
   return names;
 }
 
+std::vector<stylerig::Control> control_list(std::string const& text) {
+  std::vector<stylerig::Control> controls;
+  for (auto const& set : split(text)) controls.push_back(as_usage([&] { return stylerig::control_from_name(set); }));
+  if (controls.empty()) throw Usage("--controls: expected at least one of pose, expression, light and all, found '" + text + "'");
+  return controls;
+}
+
 int run(Context const& context, TransferArguments const& o) {
   auto const sources = seed_list(o.sources, "--sources"), targets = seed_list(o.targets, "--targets");
   TransferOptions t;
-  if (o.only.empty())
-    for (auto const& set : split(o.controls)) t.controls.push_back(stylerig::control_from_name(set));
-  t.entries = split(o.only);
+  if (o.only.empty()) {
+    t.controls = control_list(o.controls);
+  } else if (t.entries = split(o.only); t.entries.empty()) {
+    throw Usage("--only: expected at least one entry like rotation.yaw, found '" + o.only + "'");
+  }
   t.mix_layers = o.mix_layers, t.width = o.width;
   t.edit.calibrated = !o.uncalibrated, t.edit.refine_steps = o.refine;
-  RiggedWorld const w = load_rigged(o.place, context);
+  check_picture_name(context.out);
+  check_output(context.out, {o.place.generator, o.place.world.truth});
+  RiggedWorld w = load_rigged(o.place, context);
+  make_folder_of(context.out);
+  std::size_t const blocks =
+      std::max<std::size_t>(1, t.controls.size()) + (t.mix_layers ? stylerig::row_ranges(w.world.network.row_names()).size() : 0);
+  watch_pictures(w.world, context, "transfer", sources.size() + targets.size() + blocks * sources.size() * targets.size());
   Json numbers{{"sheet", context.out}, {"generator", w.world.handle.hash}, {"rig", w.rig_file}};
   Sheet const sheet = transfer_sheet(w, w.world.codes(targets, {o.psi}), seed_names(targets), w.world.codes(sources, {o.psi}),
                                      seed_names(sources), t, numbers);
@@ -48,14 +64,14 @@ void add_transfer(CLI::App& app, Context& context) {
   o->place.add_to(*verb);
   verb->add_option("--sources", o->sources, "Seeds that give, a column each (default 100-105)");
   verb->add_option("--targets", o->targets, "Seeds that receive, a row each (default 0-3)");
-  verb->add_option("--controls", o->controls,
-                   "Sets of pose, expression, light joined by +, a block each (default pose,expression,light,all)");
-  verb->add_option("--only", o->only, "Single entries instead, like rotation.yaw,expression.jawOpen");
+  auto* controls = verb->add_option("--controls", o->controls,
+                                    "Sets of pose, expression, light joined by +, a block each (default pose,expression,light,all)");
+  verb->add_option("--only", o->only, "Single entries instead, like rotation.yaw,expression.jawOpen")->excludes(controls);
   verb->add_flag("--mix-layers", o->mix_layers, "Also StyleGAN's own mixing, rows copied from the source, for comparison");
   verb->add_option("--psi", o->psi, "Truncation of the seeds' codes (default 1)");
   verb->add_option("--refine", o->refine, "Gradient steps through F after each edit (default 0)")->check(CLI::NonNegativeNumber);
   verb->add_flag("--uncalibrated", o->uncalibrated, "Ask the network for the wish itself");
-  verb->add_option("--width", o->width, "Width of a picture on the sheet (default 128)")->check(CLI::PositiveNumber);
+  verb->add_option("--width", o->width, "Width of a picture on the sheet (default 128)")->check(CLI::Range(16, 4096));
   add_world_options(*verb, o->place.world);
   add_common(*verb, context, "transfer.png", "Sheet to write");
   verb->footer(
