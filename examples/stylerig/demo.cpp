@@ -1,6 +1,7 @@
 // stylerig demo: the whole job on the generator in the repository, from nothing to edited pictures and numbers.
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "chart.hpp"
 #include "faces/landmarks.hpp"
@@ -17,7 +18,7 @@ struct DemoOptions {
   /// Zeros are filled in for the kind of generator: one of real faces is seen with a finer face model, and has a judge to train.
   std::int64_t items = 0, face_steps = 0, rig_steps = 0;
   std::int64_t face_batch = 32, pairs = 8, evaluation_pairs = 400, sweep_codes = 60;
-  double psi = 0.7;
+  std::optional<double> psi;  ///< empty: 0.7, or 1 where the truth is known
   WorldOptions world;
 };
 
@@ -57,7 +58,9 @@ class Demo {
   int run() {
     std::string const generator = o_.generator.empty() ? shipped_generator() : o_.generator;
     World world = load_world(generator, context_, o_.world);
-    world.psi = world.truth ? 1 : o_.psi;
+    for (auto const& [given, name] : {std::pair{o_.psi.has_value(), "--psi"}, {o_.landmarks != "auto", "--landmarks"}})
+      check(!given || !world.truth, name, ": is for a generator whose truth is not known, but that of ", generator, " is");
+    world.psi = world.truth ? 1 : o_.psi.value_or(0.7);
     Sizes const& sizes = world.truth ? of_known_truth : of_real_faces;
     for (auto [chosen, usual] : {std::pair{&o_.items, sizes.items}, {&o_.face_steps, sizes.face_steps}, {&o_.rig_steps, sizes.rig_steps}})
       if (*chosen == 0) *chosen = usual;
