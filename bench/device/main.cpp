@@ -1,18 +1,11 @@
-// bench_device: rig's ops one by one on a device. Google Benchmark's arguments (--benchmark_filter, --benchmark_format=json,
-// --benchmark_list_tests, ...) and
-//   --device cpu|cuda|cuda:N   where (default cuda in a build with CUDA, else cpu)
-//   --sizes full|small         small: a run of seconds that takes every path, for tests
-//   --precision float32|tf32|bf16   of the operands of products and convolutions (default float32); cuda only
-//   --samples N                samples of a case, whose median counts (default 9; small: 2)
-//   --no-capture               every call is given by the host; otherwise the device's time is that of calls captured as a graph
-//   --budget SECONDS           cases that would start later are skipped and say so
-//   --lines FILE               also one flat JSON object a line: the rates of the device first, then every case
+// bench_device: rig's ops one by one on a device; --help lists the arguments.
 // Every line: time of a call, MB and GFLOP that it cannot do without, the rates that makes, and those as fractions of what the
 // device reached in the same run: copy, and square products in float32, TF32 and bf16. queued_us is the time with the host
 // giving the work call by call, and host_us what that takes the host; with captured 0 the two are all there is.
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -28,6 +21,17 @@
 namespace {
 
 using namespace bench;
+
+char const* const usage =
+    "bench_device: rig's ops one by one on a device. Google Benchmark's arguments (--benchmark_filter, --benchmark_format=json,\n"
+    "--benchmark_list_tests, ...) and\n"
+    "  --device cpu|cuda|cuda:N   where (default cuda in a build with CUDA, else cpu)\n"
+    "  --sizes full|small         small: a run of seconds that takes every path, for tests\n"
+    "  --precision float32|tf32|bf16   of the operands of products and convolutions (default float32); cuda only\n"
+    "  --samples N                samples of a case, whose median counts (default 9; small: 2)\n"
+    "  --no-capture               every call is given by the host; otherwise the device's time is that of calls captured as a graph\n"
+    "  --budget SECONDS           cases that would start later are skipped and say so\n"
+    "  --lines FILE               also one flat JSON object a line: the rates of the device first, then every case\n";
 
 double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 double median(std::vector<double> v) {
@@ -58,7 +62,7 @@ struct Arguments {
       }
       bool const known = a == "--device" || a == "--sizes" || a == "--precision" || a == "--samples" || a == "--budget" || a == "--lines";
       if (!known || i + 1 >= count) {
-        std::fprintf(stderr, "bench_device: %s %s\n", a.c_str(), known ? "needs a value" : "is no argument; see the head of main.cpp");
+        std::fprintf(stderr, "bench_device: %s %s\n", a.c_str(), known ? "needs a value" : "is no argument; --help lists them");
         return false;
       }
       std::string const value = given[++i];
@@ -383,6 +387,10 @@ int run(Arguments const& a, int count, char** given) {
 }  // namespace
 
 int main(int count, char** given) {
+  if (std::any_of(given + 1, given + count, [](char const* a) { return std::strcmp(a, "--help") == 0 || std::strcmp(a, "-h") == 0; })) {
+    std::fputs(usage, stdout);
+    return 0;
+  }
   Arguments a;
   if (!a.take(count, given)) return 1;
   try {
