@@ -145,7 +145,7 @@ TEST_CASE("bad input has status 1 and one line that says what was expected and f
   check_failure("info missing.pkl", 1, {"missing.pkl"});
   check_failure("info .", 1, {"folder"});
   check_failure("sample missing.pkl", 1, {"missing.pkl"});
-  check_failure("sample " + g + " --device abacus", 1, {"abacus"});
+  check_failure("sample " + g + " --device abacus", 2, {"abacus"});
   check_failure("sample " + g + " --class 3", 1, {"--class 3"});
 
   write(s / "empty.pkl", "");
@@ -168,7 +168,7 @@ TEST_CASE("bad input has status 1 and one line that says what was expected and f
   write(s / "bent.safetensors", bent);
   check_failure("sample bent.safetensors", 1, {"bent.safetensors"});
 
-  check_failure("convert " + g + " x.docx", 1, {".safetensors"});
+  check_failure("convert " + g + " x.docx", 2, {".safetensors"});
   check_failure("train-face " + g + " --corpus nowhere", 1, {"nowhere"});
   check_failure("train-rig " + g + " --corpus nowhere", 1, {"nowhere"});
   check_failure("transfer " + g + " --run nowhere", 1, {"nowhere"});
@@ -340,7 +340,7 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   std::string const face = "train-face " + g + " --corpus corpus --run run --face builtin:2000:5:5 --batch 4 --hidden 16 --fit-items 2";
   for (char const* wrong : {"nan", "inf"})
     for (char const* option : {"--rate", "--landmark"}) check_failure(face + " " + option + " " + wrong, 2, {"train-face", option});
-  check_failure(face + " --hidden 8,1e30", 2, {"--hidden", "1e30"});
+  check_failure("train-face " + g + " --corpus corpus --run run --hidden 8,1e30", 2, {"--hidden", "1e30"});
   check_failure(face + " --steps 200 --rate 1e30", 1, {"diverged"});
   Json const trained = json_of(face + " --steps 5 --fresh");
   CHECK(trained.at("steps") == 5);
@@ -389,7 +389,7 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   check_failure("edit " + g + " --run run --name nothing --yaw 3", 1, {"nothing"});
   check_failure("edit " + other + " --run run --yaw 3", 1, {"generator"});
   check_failure("transfer " + g + " --run run --face builtin:3000:5:5", 1, {"model"});
-  check_failure("transfer " + g + " --run run --controls smell", 1, {"smell"});
+  check_failure("transfer " + g + " --run run --controls smell", 2, {"smell"});
 
   Json const evaluation =
       json_of("evaluate " + g + " --run run --pairs 12 --sweep-codes 3 --sweep-steps 3 --expressions 2 --out evaluation");
@@ -546,4 +546,99 @@ TEST_CASE("judge-gan and corpus with face-api's networks") {
     CHECK(marks.data()[3 * i] < 1);
     CHECK(marks.data()[3 * i + 2] == 1);
   }
+}
+
+TEST_CASE("numbers are what they look like, and a refusal says what was expected") {
+  std::string const g = generator(1);
+  check_failure("sample " + g + " --threads 100000", 2, {"--threads: expected a whole number from 0 to 1024, found '100000'"});
+  check_failure("sample " + g + " --seed -1", 2, {"--seed: expected a whole number, 0 or more, found '-1'"});
+  check_failure("sample " + g + " --seed 99999999999999999999999", 2, {"--seed", "too large"});
+  check_failure("sample " + g + " --seed 010", 2, {"--seed", "'010'"});
+  check_failure("corpus " + g + " --count 99999999999999999999", 2, {"--count", "too large"});
+  check_failure("corpus " + g + " --count abc", 2, {"--count: expected a whole number above 0, found 'abc' (see"});
+  check_failure("corpus " + g + " --count 0", 2, {"--count: expected a whole number above 0, found '0' (see"});
+  check_failure("edit " + g + " --yaw 90", 2, {"--yaw: expected a number from -60 to 60, found '90'"});
+  check_failure("sample " + g + " --seeds 0-20000", 2, {"at most 10000", "0-20000"});
+  check_failure("sample " + g + " --out ''", 2, {"--out: expected a value"});
+  check_failure("sample " + g + " --width 100000000", 2, {"--width: expected a whole number from 16 to 4096"});
+  check_failure("sample " + g + " --device gpu", 2, {"--device", "'gpu'"});
+  check_failure("sample " + g + " --precision bf16", 2, {"--precision bf16", "float32"});
+}
+
+TEST_CASE("options that would be passed over are refused") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  check_failure("sample " + g + " --mix-with 3 --psi 0.5,1", 2, {"--psi", "0.5,1"});
+  check_failure("sample " + g + " --mix-with 3 --columns 2", 2, {"--columns", "--mix-with"});
+  check_failure("sample " + g + " --psi 0.5,1 --columns 2", 2, {"--columns", "--psi"});
+  check_failure("sample " + g + " --cut 3", 2, {"--cut", "--mix-with"});
+  check_failure("sample " + g + " --mix-with 3 --cut 0", 2, {"--cut: expected a row from 1 to 5, found 0"});
+  check_failure("sample " + g + " --mix-with 3 --cut 6", 1, {"--cut: expected a row from 1 to 5, found 6"});
+  check_failure("sample " + g + " --cutoff -5", 2, {"--cutoff: expected a row from -1 to 6, found -5"});
+  check_failure("sample " + g + " --cutoff 99", 1, {"--cutoff: expected a row from -1 to 6, found 99"});
+  for (std::string const other : {"--yaw 20", "--pitch 10", "--roll 3", "--expression jawOpen=1", "--light azimuth=3",
+                                  "--set rotation.yaw=1", "--mesh", "--singles s", "--state st.json"})
+    check_failure("edit " + g + " --sweep yaw=-30:30:3 " + other, 2, {"--sweep", other.substr(0, other.find(' '))});
+  check_failure("transfer " + g + " --controls ,", 2, {"--controls", "at least one"});
+  check_failure("transfer " + g + " --only ,", 2, {"--only", "at least one"});
+  check_failure("transfer " + g + " --only rotation.yaw --controls pose", 2, {"--only", "--controls"});
+
+  io::save_png(s / "p.png", full<float>({4, 4, 3}, 0.5f));
+  for (std::string const option : {"--half", "--raw", "--trained", "--fused always"}) {
+    check_failure("convert p.png x.png " + option, 2, {option.substr(0, option.find(' '))});
+    check_failure("convert builtin:2000 x.obj " + option, 2, {option.substr(0, option.find(' '))});
+    if (option == "--raw") continue;
+    check_failure("convert " + g + " x.npz " + option, 2, {option.substr(0, option.find(' ')), ".safetensors"});
+    check_failure("convert " + g + " x.safetensors --raw " + option, 2, {option.substr(0, option.find(' ')), "--raw"});
+  }
+  for (char const* name : {"x.png", "x.obj", "x.npz", "x.safetensors"}) CHECK_FALSE(fs::exists(s / name));
+}
+
+TEST_CASE("no output replaces what was read") {
+  Scratch& s = scratch();
+  std::string const g = generator(1), before = text_of(g);
+  check_failure("sample " + g + " --seeds 0 --out " + g, 2, {".png"});
+  check_failure("sample " + g + " --seeds 0 --out x.jpg", 2, {"x.jpg", ".png"});
+  check_failure("convert " + g + " " + g, 2, {"replaced"});
+  fs::create_symlink(g, s / "link.safetensors");
+  check_failure("convert " + g + " link.safetensors", 2, {"link.safetensors", "replaced"});
+  fs::copy_file(g, s / "named.png");
+  check_failure("sample named.png --seeds 0 --out ./named.png", 2, {"replaced"});
+  fs::create_directories(s / "read");
+  write(s / "read/setup.json", "{}");
+  check_failure("edit " + g + " --run read --yaw 3 --state read/setup.json", 2, {"replaced"});
+  check_failure("edit " + g + " --run read --yaw 3 --out read/face.safetensors", 2, {".png"});
+  check_failure("edit " + g + " --run read --yaw 3 --state read/face.safetensors", 2, {".json"});
+  CHECK(text_of(s / "read/setup.json") == "{}");
+  CHECK(text_of(g) == before);
+}
+
+TEST_CASE("convert keeps the texts of the original") {
+  Scratch& s = scratch();
+  nn::StyleGAN2<float> g = nn::load_stylegan2(generator(1));
+  nn::save_stylegan2(s / "told.safetensors", g, {{"psnr", "31.5"}, {"made by", "a test"}});
+  json_of("convert told.safetensors kept.safetensors --half");
+  io::Metadata const kept = io::load_metadata(s / "kept.safetensors");
+  CHECK(io::find_metadata(kept, "psnr") == "31.5");
+  CHECK(io::find_metadata(kept, "made by") == "a test");
+  Result const info = stylerig("info kept.safetensors");
+  CHECK(info.out.find("hash          " + io::find_metadata(kept, "hash") + "\n") != std::string::npos);
+}
+
+TEST_CASE("a sheet stops at Ctrl-C and leaves nothing; a limit on file sizes is an error") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  Result const stopped =
+      shell("timeout --preserve-status -s INT 2 \"$S\" sample '" + g + "' --seeds 0-9999 --width 512 --out long/sheet.png");
+  INFO(stopped.err);
+  CHECK(stopped.status == 130);
+  CHECK(stopped.err.find("no sheet was written") != std::string::npos);
+  CHECK(fs::is_empty(s / "long"));
+
+  fs::create_directories(s / "limit");
+  Result const limit = shell("ulimit -f 4; \"$S\" convert '" + g + "' limit/copy.safetensors");
+  INFO(limit.err);
+  CHECK(limit.status == 1);
+  CHECK(limit.err.find("copy.safetensors") != std::string::npos);
+  CHECK(fs::is_empty(s / "limit"));
 }
