@@ -52,9 +52,9 @@ TEST_CASE("settings by resolution") {
   CHECK(small(0.1).iterations() == 25);
   for (double wrong : {1e300, 0.0, -1.0, std::nan("")}) {
     CHECK_THROWS_WITH_AS(small(wrong).iterations(), doctest::Contains("length must be positive"), Error);
-    gan::GanTraining o = small(0.1);
-    o.mixing = wrong == 0 ? 2 : wrong;
-    CHECK_THROWS_WITH_AS(gan::train_gan(discs(10, 8), o, {}), doctest::Contains("probability of mixing"), Error);
+    gan::GanTraining mixed = small(0.1);
+    mixed.mixing = wrong == 0 ? 2 : wrong;
+    CHECK_THROWS_WITH_AS(gan::train_gan(discs(10, 8), mixed, {}), doctest::Contains("probability of mixing"), Error);
   }
 }
 
