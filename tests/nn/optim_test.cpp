@@ -146,3 +146,21 @@ TEST_CASE("Linear and EqualLinear: values and learning a line") {
   CHECK(e(Var(v)).item() == doctest::Approx(expected).epsilon(1e-12));
   CHECK_THROWS_AS(e(Var(x)), Error);
 }
+
+TEST_CASE("optimisers refuse options that would end in numbers that are none") {
+  double const nan = std::nan("");
+  for (double rate : {-1.0, nan, double(HUGE_VAL)}) {
+    CHECK_THROWS_WITH_AS(nn::Adam<float>({.rate = rate}), doctest::Contains("Adam: the rate must be finite and not negative, got"), Error);
+    CHECK_THROWS_WITH_AS(nn::AdaDelta<float>({.rate = rate}), doctest::Contains("AdaDelta: the rate must"), Error);
+    CHECK_THROWS_WITH_AS(nn::Sgd<float>({.rate = rate}), doctest::Contains("Sgd: the rate must"), Error);
+  }
+  for (double share : {-0.1, 1.0, nan}) {
+    CHECK_THROWS_WITH_AS(nn::Adam<float>({.beta1 = share}), doctest::Contains("Adam: beta1 must be at least 0 and less than 1"), Error);
+    CHECK_THROWS_WITH_AS(nn::Adam<float>({.beta2 = share}), doctest::Contains("Adam: beta2 must be"), Error);
+    CHECK_THROWS_WITH_AS(nn::AdaDelta<float>({.rho = share}), doctest::Contains("AdaDelta: rho must be"), Error);
+    CHECK_THROWS_WITH_AS(nn::Sgd<float>({.momentum = share}), doctest::Contains("Sgd: momentum must be"), Error);
+  }
+  CHECK_THROWS_WITH_AS(nn::Adam<float>({.epsilon = -1e-8}), doctest::Contains("epsilon and decay must not be negative"), Error);
+  CHECK_THROWS_WITH_AS(nn::AdaDelta<float>({.epsilon = 0}), doctest::Contains("epsilon must be positive"), Error);
+  nn::Adam<float>({.rate = 0, .beta1 = 0});
+}

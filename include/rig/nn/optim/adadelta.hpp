@@ -51,7 +51,11 @@ template <class T> struct AdaDelta {
   double rate, rho, epsilon;
   std::vector<State> states;
 
-  explicit AdaDelta(AdaDeltaOptions o = {}) : rate(o.rate), rho(o.rho), epsilon(o.epsilon) {}
+  explicit AdaDelta(AdaDeltaOptions o = {}) : rate(o.rate), rho(o.rho), epsilon(o.epsilon) {
+    detail::check_rate("AdaDelta", rate);
+    detail::check_share("AdaDelta", "rho", rho);
+    check(epsilon > 0, "AdaDelta: epsilon must be positive, or nothing moves, got ", epsilon);
+  }
   /// Makes the state of a module, so that it can be loaded before the first step.
   template <class M> void prepare(M& module) {
     detail::with_states<T>("AdaDelta", states, module, [](Param<T>&, State&) {});

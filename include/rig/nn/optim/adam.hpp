@@ -55,7 +55,11 @@ template <class T> struct Adam {
   double rate, beta1, beta2, epsilon, decay;
   std::vector<State> states;
 
-  explicit Adam(AdamOptions o = {}) : rate(o.rate), beta1(o.beta1), beta2(o.beta2), epsilon(o.epsilon), decay(o.decay) {}
+  explicit Adam(AdamOptions o = {}) : rate(o.rate), beta1(o.beta1), beta2(o.beta2), epsilon(o.epsilon), decay(o.decay) {
+    detail::check_rate("Adam", rate);
+    detail::check_share("Adam", "beta1", beta1), detail::check_share("Adam", "beta2", beta2);
+    check(epsilon >= 0 && decay >= 0, "Adam: epsilon and decay must not be negative, got ", epsilon, " and ", decay);
+  }
   /// Makes the state of a module, so that it can be loaded before the first step.
   template <class M> void prepare(M& module) {
     detail::with_states<T>("Adam", states, module, [](Param<T>&, State&) {});

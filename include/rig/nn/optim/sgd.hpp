@@ -40,6 +40,15 @@ template <class T, class State, class M, class F> void with_states(char const* o
   });
   check(i == list.size(), op, ": the state was made for another module: it has ", list.size(), " parameters, this one ", i);
 }
+
+/// Options that would end in weights that are no numbers: a rate that is negative or not finite, and a share of the past (momentum,
+/// beta, rho) outside [0, 1).
+inline void check_rate(char const* op, double rate) {
+  check(rate >= 0 && std::isfinite(rate), op, ": the rate must be finite and not negative, got ", rate);
+}
+inline void check_share(char const* op, char const* name, double share) {
+  check(share >= 0 && share < 1, op, ": ", name, " must be at least 0 and less than 1, got ", share);
+}
 }  // namespace detail
 
 /// Square root of the sum of squares of all gradients. One number for the module, in a fixed order of addition.
@@ -147,7 +156,10 @@ template <class T> struct Sgd {
   double rate, momentum;
   std::vector<State> states;
 
-  explicit Sgd(SgdOptions o = {}) : rate(o.rate), momentum(o.momentum) {}
+  explicit Sgd(SgdOptions o = {}) : rate(o.rate), momentum(o.momentum) {
+    detail::check_rate("Sgd", rate);
+    detail::check_share("Sgd", "momentum", momentum);
+  }
   /// Makes the state of a module, so that it can be loaded before the first step.
   template <class M> void prepare(M& module) {
     if (momentum != 0) detail::with_states<T>("Sgd", states, module, [](Param<T>&, State&) {});
