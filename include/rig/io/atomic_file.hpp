@@ -41,6 +41,9 @@ class AtomicFile {
 /// A whole file at once, atomically.
 void write_file(std::string const& path, std::string_view content);
 
+/// Removes temporaries of files named PREFIX... from a folder that processes left which do not run on this machine any more.
+void remove_abandoned(std::string const& folder, std::string_view prefix);
+
 }  // namespace rig::inline RIG_ABI::io
 
 #if RIG_INCLUDE_IPP

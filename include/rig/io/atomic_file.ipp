@@ -1,20 +1,27 @@
 #pragma once
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "rig/io/atomic_file.hpp"
 
 namespace rig::inline RIG_ABI::io {
 
+namespace detail {
+inline constexpr std::string_view temporary_mark = ".tmp-";
+}
+
 RIG_INLINE AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   struct ::stat info {};
   if (::stat(path_.c_str(), &info) == 0) check(S_ISREG(info.st_mode), path_, ": exists and is not a regular file");
-  temporary_ = path_ + ".tmp-" + std::to_string(::getpid());
+  temporary_ = path_ + std::string(detail::temporary_mark) + std::to_string(::getpid());
   // A second file of the same name in this process, or one left by a crash, must not be mixed with this one.
   for (int i = 0; i < 100; ++i) {
     std::string name = i == 0 ? temporary_ : temporary_ + "-" + std::to_string(i);
@@ -87,6 +94,21 @@ RIG_INLINE void write_file(std::string const& path, std::string_view content) {
   AtomicFile f(path);
   f.write(content);
   f.commit();
+}
+
+RIG_INLINE void remove_abandoned(std::string const& folder, std::string_view prefix) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;  // what cannot be removed stays
+  for (auto const& entry : fs::directory_iterator(folder, ignored)) {
+    std::string const name = entry.path().filename().string();
+    std::size_t const mark = name.rfind(detail::temporary_mark);
+    if (mark == std::string::npos || name.compare(0, prefix.size(), prefix) != 0) continue;
+    char const *const first = name.data() + mark + detail::temporary_mark.size(), *const last = name.data() + name.size();
+    ::pid_t process = 0;
+    auto const [end, error] = std::from_chars(first, last, process);
+    if (error != std::errc() || process <= 0 || (end != last && *end != '-')) continue;
+    if (::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), ignored);
+  }
 }
 
 }  // namespace rig::inline RIG_ABI::io

@@ -108,7 +108,8 @@ class Corpus {
 /// What a long job tells and asks.
 struct CorpusHooks {
   train::StopFlag const* stop = nullptr;
-  std::function<void(std::int64_t done, std::int64_t total)> progress;
+  std::function<void(std::int64_t done, std::int64_t total)> progress;  ///< of write_corpus first with what is there already
+  std::function<void(std::string const& what)> note;                    ///< one sentence: a chunk is damaged and is made again
 };
 
 /// One chunk: items [first, first + count).
@@ -117,8 +118,9 @@ Corpus::Chunk make_chunk(GeneratorHandle const& G, CorpusOptions const& o, std::
 /// The whole corpus in memory.
 Corpus make_corpus(GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks = {},
                    std::string const& landmark_name = "none", TruthSource const& truth = {}, CorpusHooks const& hooks = {});
-/// The whole corpus into a folder; chunks that are there already are kept. Returns false if it was asked to stop before the end.
-/// A folder with another corpus is an Error that says what differs.
+/// The whole corpus into a folder; chunks that are there already are kept if they are sound, else made again. Returns false if it was
+/// asked to stop before the end. What a killed process left half-written is removed. A folder with another corpus is an Error that says
+/// what differs.
 bool write_corpus(std::string const& folder, GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks = {},
                   std::string const& landmark_name = "none", TruthSource const& truth = {}, CorpusHooks const& hooks = {});
 /// Opens a folder; pictures stay in the mapped files. A missing chunk, or a generator hash other than the one given (if any), is an Error.

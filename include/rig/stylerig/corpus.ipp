@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 
+#include "rig/io/atomic_file.hpp"
 #include "rig/io/safetensors.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "rig/train/resume.hpp"
@@ -312,6 +313,55 @@ RIG_INLINE Corpus make_corpus(GeneratorHandle const& G, CorpusOptions const& o, 
   return corpus;
 }
 
+namespace detail {
+/// The chunk at item `first`; its tensors stay in the mapped file. Error if the file is damaged, of another corpus or of other sizes.
+inline Corpus::Chunk read_chunk(std::string const& folder, std::string const& generator, std::int64_t rows, std::int64_t w_dim,
+                                CorpusOptions const& o, std::int64_t first) {
+  std::string const path = chunk_path(folder, first / o.chunk);
+  io::Safetensors const f = io::read_safetensors(path);
+  check(io::metadata_value(f.metadata, "generator", path) == generator &&
+            io::metadata_value(f.metadata, "seed", path) == std::to_string(o.seed) &&
+            io::metadata_value(f.metadata, "first", path) == std::to_string(first),
+        path, ": belongs to another corpus than ", corpus_path(folder));
+  Corpus::Chunk c;
+  c.first = first;
+  std::int64_t const count = std::min(o.chunk, o.count - first), s = o.picture_size;
+  auto at = [&](char const* name, Shape const& shape) -> io::AnyTensor const& {
+    io::AnyTensor const& t = f.at(name);
+    check(t.shape() == shape, path, ": ", name, " must be ", shape, ", got ", t.shape());
+    return t;
+  };
+  c.latents = at("latents", {count, o.max_latents, w_dim}).borrow<float>();
+  c.row = at("row", {count, rows}).borrow<unsigned char>();
+  for (std::int64_t i = 0; i < c.row.size(); ++i)
+    check(c.row.data()[i] < o.max_latents, path, ": row names latent ", int(c.row.data()[i]), " of ", o.max_latents);
+  c.pictures = at("pictures", {count, s, s, 3}).borrow<unsigned char>();
+  auto columns = [&](io::AnyTensor const& t, char const* name, int rank) {
+    check(t.shape().rank() == rank, path, ": ", name, " must have ", rank, " axes, got ", t.shape());
+    return t.shape()[1];
+  };
+  if (auto const* t = f.find("landmarks")) c.landmarks = at("landmarks", {count, columns(*t, "landmarks", 3), 3}).borrow<float>();
+  if (auto const* t = f.find("truth")) c.truth = at("truth", {count, columns(*t, "truth", 2)}).borrow<float>();
+  return c;
+}
+
+/// Whether a chunk is there and can be kept. What is wrong with one that cannot is told.
+inline bool chunk_is_sound(std::string const& folder, GeneratorHandle const& G, CorpusOptions const& o, std::int64_t first, bool landmarks,
+                           bool truth, CorpusHooks const& hooks) {
+  std::string const path = chunk_path(folder, first / o.chunk);
+  if (!std::filesystem::exists(path)) return false;
+  try {
+    Corpus::Chunk const c = read_chunk(folder, G.hash, G.rows, G.w_dim, o, first);
+    check(bool(c.landmarks) == landmarks, path, ": was made ", landmarks ? "without" : "with", " landmarks");
+    check(bool(c.truth) == truth, path, ": was made ", truth ? "without" : "with", " the true parameters");
+    return true;
+  } catch (Error const& e) {
+    if (hooks.note) hooks.note(str(e.what(), "; it is made again"));
+    return false;
+  }
+}
+}  // namespace detail
+
 RIG_INLINE bool write_corpus(std::string const& folder, GeneratorHandle const& G, CorpusOptions const& o, LandmarkSource const& landmarks,
                              std::string const& landmark_name, TruthSource const& truth, CorpusHooks const& hooks) {
   check(o.count > 0 && o.chunk > 0 && o.batch > 0, "corpus: count, chunk and batch must be positive, got ", o.count, ", ", o.chunk, ", ",
@@ -340,21 +390,29 @@ RIG_INLINE bool write_corpus(std::string const& folder, GeneratorHandle const& G
   } else {
     io::save_safetensors(main, {{"count", io::AnyTensor(Tensor<std::int64_t>({1}, {o.count}))}}, description);
   }
+  for (char const* prefix : {"corpus.", "chunk_"}) io::remove_abandoned(folder, prefix);
+  std::vector<std::int64_t> missing;
+  std::int64_t done = 0;
   for (std::int64_t first = 0; first < o.count; first += o.chunk) {
+    if (detail::chunk_is_sound(folder, G, o, first, bool(landmarks), bool(truth), hooks))
+      done += std::min(o.chunk, o.count - first);
+    else
+      missing.push_back(first);
+  }
+  if (hooks.progress) hooks.progress(done, o.count);
+  for (std::int64_t const first : missing) {
+    if (train::stop_asked(hooks.stop)) return false;
     std::int64_t const count = std::min(o.chunk, o.count - first);
-    std::string const path = detail::chunk_path(folder, first / o.chunk);
-    if (!std::filesystem::exists(path)) {
-      if (train::stop_asked(hooks.stop)) return false;
-      Corpus::Chunk const c = make_chunk(G, o, first, count, landmarks, truth);
-      std::vector<io::NamedTensor> list{
-          {"latents", io::AnyTensor(c.latents)}, {"row", io::AnyTensor(c.row)}, {"pictures", io::AnyTensor(c.pictures)}};
-      if (c.landmarks) list.push_back({"landmarks", io::AnyTensor(c.landmarks)});
-      if (c.truth) list.push_back({"truth", io::AnyTensor(c.truth)});
-      io::save_safetensors(
-          path, list,
-          {{"kind", "rig corpus chunk"}, {"generator", G.hash}, {"seed", std::to_string(o.seed)}, {"first", std::to_string(first)}});
-    }
-    if (hooks.progress) hooks.progress(first + count, o.count);
+    Corpus::Chunk const c = make_chunk(G, o, first, count, landmarks, truth);
+    std::vector<io::NamedTensor> list{
+        {"latents", io::AnyTensor(c.latents)}, {"row", io::AnyTensor(c.row)}, {"pictures", io::AnyTensor(c.pictures)}};
+    if (c.landmarks) list.push_back({"landmarks", io::AnyTensor(c.landmarks)});
+    if (c.truth) list.push_back({"truth", io::AnyTensor(c.truth)});
+    io::save_safetensors(
+        detail::chunk_path(folder, first / o.chunk), list,
+        {{"kind", "rig corpus chunk"}, {"generator", G.hash}, {"seed", std::to_string(o.seed)}, {"first", std::to_string(first)}});
+    done += count;
+    if (hooks.progress) hooks.progress(done, o.count);
   }
   return true;
 }
@@ -380,31 +438,7 @@ RIG_INLINE Corpus open_corpus(std::string const& folder, std::string const& gene
   for (std::int64_t first = 0; first < o.count; first += o.chunk) {
     std::string const path = detail::chunk_path(folder, first / o.chunk);
     check(std::filesystem::exists(path), "corpus: ", path, " is missing: the corpus is not finished; run its command again to continue it");
-    io::Safetensors const f = io::read_safetensors(path);
-    check(io::metadata_value(f.metadata, "generator", path) == corpus.generator &&
-              io::metadata_value(f.metadata, "seed", path) == std::to_string(o.seed) &&
-              io::metadata_value(f.metadata, "first", path) == std::to_string(first),
-          path, ": belongs to another corpus than ", main);
-    Corpus::Chunk c;
-    c.first = first;
-    std::int64_t const count = std::min(o.chunk, o.count - first), s = o.picture_size;
-    auto at = [&](char const* name, Shape const& shape) -> io::AnyTensor const& {
-      io::AnyTensor const& t = f.at(name);
-      check(t.shape() == shape, path, ": ", name, " must be ", shape, ", got ", t.shape());
-      return t;
-    };
-    c.latents = at("latents", {count, o.max_latents, corpus.w_dim}).borrow<float>();
-    c.row = at("row", {count, corpus.rows}).borrow<unsigned char>();
-    for (std::int64_t i = 0; i < c.row.size(); ++i)
-      check(c.row.data()[i] < o.max_latents, path, ": row names latent ", int(c.row.data()[i]), " of ", o.max_latents);
-    c.pictures = at("pictures", {count, s, s, 3}).borrow<unsigned char>();
-    auto columns = [&](io::AnyTensor const& t, char const* name, int rank) {
-      check(t.shape().rank() == rank, path, ": ", name, " must have ", rank, " axes, got ", t.shape());
-      return t.shape()[1];
-    };
-    if (auto const* t = f.find("landmarks")) c.landmarks = at("landmarks", {count, columns(*t, "landmarks", 3), 3}).borrow<float>();
-    if (auto const* t = f.find("truth")) c.truth = at("truth", {count, columns(*t, "truth", 2)}).borrow<float>();
-    corpus.add(std::move(c));
+    corpus.add(detail::read_chunk(folder, corpus.generator, corpus.rows, corpus.w_dim, o, first));
   }
   if (std::filesystem::exists(detail::rejected_path(folder))) {
     std::vector<int> const list = io::read_safetensors(detail::rejected_path(folder)).at("items").as<int>().host();
