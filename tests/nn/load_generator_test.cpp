@@ -152,9 +152,19 @@ TEST_CASE("load_generator: plain state dicts; what is missing, extra or misshape
                  "synthesis.b8.torgb.bias should be [3], the file has [4]"));
   CHECK(contains(changed("", {"synthesis.b16.conv2.weight", Tensor<float>({2}, std::vector<float>(2))}),
                  "tensor synthesis.b16.conv2.weight [2] belongs to no layer"));
+  // Shapes are said as they stand in the file, channels first.
+  CHECK(contains(changed("synthesis.b8.conv0.weight", {"synthesis.b8.conv0.weight", io::AnyTensor(zeros<float>({5, 4, 3, 3}))}),
+                 "synthesis.b8.conv0.weight should be [any, 5, 3, 3], the file has [5, 4, 3, 3]"));
+  CHECK(contains(changed("synthesis.b4.const", {"synthesis.b4.const", io::AnyTensor(zeros<float>({4, 4, 5}))}),
+                 "synthesis.b4.const is [4, 4, 5], channels last"));
   io::save_npz(path, state_of(g, "G."));
   CHECK(contains(message_of([&] { nn::load_generator(path); }), "has no averaged generator, only one below G."));
   CHECK(nn::load_generator(path, {}, nn::GeneratorChoice::trained).resolution() == 16);
+  auto trained = [&] { return message_of([&] { nn::load_generator(path, {}, nn::GeneratorChoice::trained); }); };
+  io::save_npz(path, state_of(g, "module."));
+  CHECK(contains(trained(), "holds one network alone; the generator that was being trained cannot be chosen in it"));
+  nn::save_stylegan2(path, g);
+  CHECK(contains(trained(), "holds one network alone"));
   io::save_npz(path, {{"b4.fc.weight", Tensor<float>({2}, std::vector<float>(2))}});
   CHECK(contains(message_of([&] { nn::load_generator(path); }), "holds only a discriminator"));
   io::save_npz(path, {{"weights", Tensor<float>({2}, std::vector<float>(2))}});

@@ -67,6 +67,19 @@ class ForeignNetwork : public StoredNetwork {
   virtual ForeignTensor locate(std::string const& canonical) const = 0;
   /// Tensors of the file that are known and not needed.
   virtual bool ignored(std::string const& name) const = 0;
+  std::pair<std::vector<std::int64_t>, Shape> as_stored(std::string const& name, std::vector<std::int64_t> const& expected,
+                                                        Shape const& found) const override {
+    ForeignTensor const source = locate(name);
+    io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : raw(source.name);
+    std::string axes, order;  // of the file, and of what is expected
+    for (char c : source.axes) axes += forward(c);
+    for (char c : canonical_order)
+      if (axes.find(c) != std::string::npos) order += c;
+    if (!t || order.size() != expected.size()) return {expected, found};
+    std::vector<std::int64_t> shape;
+    for (char c : axes) shape.push_back(c == '1' ? 1 : expected[order.find(c)]);
+    return {shape, t.shape()};
+  }
 
   bool stored(std::string const& name) const { return bool(StoredNetwork::find(name)); }
   io::AnyTensor raw(std::string const& name) const { return StoredNetwork::find(name); }
@@ -88,6 +101,10 @@ class ForeignNetwork : public StoredNetwork {
   }
 
  private:
+  static constexpr std::string_view canonical_order = "ohwic";  ///< rig's order of axes: o h w i, and h w c
+  /// The letter of an axis that is not reversed.
+  static constexpr char forward(char axis) { return axis == 'H' ? 'h' : axis == 'W' ? 'w' : axis; }
+
   using Attribute = std::variant<std::monostate, double, std::string>;  // the first: None
 
   Attribute at(std::string const& path, char const* key) const {
@@ -135,9 +152,8 @@ class ForeignNetwork : public StoredNetwork {
     for (char c : source.axes) words += (words.empty() ? "" : ", ") + (c == '1' ? std::string("1") : std::string("any"));
     require(fits, "tensor ", source.name, " should be [", words, "], the file has ", t.shape());
   }
-  /// In rig's order of axes: o h w i, and h w c.
+  /// In rig's order of axes.
   io::AnyTensor turned(io::AnyTensor const& t, ForeignTensor const& source) const {
-    std::string const wanted = "ohwic";
     bool const single = source.axes.find_first_not_of('1') == std::string::npos;
     if (single && t.size() == 1) return io::AnyTensor(reshape(Var<float>(t.as<float>()), {}).value());
     expect_axes(t, source);
@@ -155,10 +171,10 @@ class ForeignNetwork : public StoredNetwork {
             std::swap_ranges(x.mutate() + (b * n + i) * inner, x.mutate() + (b * n + i + 1) * inner,
                              x.mutate() + (b * n + n - 1 - i) * inner);
       before *= n;
-      if (c != '1') left += c == 'H' ? 'h' : c == 'W' ? 'w' : c, extents.push_back(n);
+      if (c != '1') left += forward(c), extents.push_back(n);
     }
     std::vector<int> order;
-    for (char c : wanted)
+    for (char c : canonical_order)
       if (std::size_t const p = left.find(c); p != std::string::npos) order.push_back(int(p));
     Var<float> y = reshape(Var<float>(x), Shape(extents.begin(), extents.end()));
     if (order.size() > 1) y = permute(y, order);

@@ -9,7 +9,8 @@
 
 namespace rig::inline RIG_ABI::nn {
 
-/// Error, naming file, layer, expected and found, if the file holds no generator or not all of one.
+/// Error, naming file, layer, expected and found, if the file holds no generator or not all of one, or if the one that was being trained
+/// is asked for and the file has a single one.
 Generator<float> load_generator(std::string const& path, Device device = {}, GeneratorChoice choice = GeneratorChoice::averaged);
 /// The same from a file that has been read; `name` stands for it in messages.
 Generator<float> generator_from(io::Document const& file, std::string const& name, Device device = {},

@@ -36,6 +36,18 @@ inline Origin origin_of(io::Document const& file) {
   return is_stylegan2_state(file) ? Origin::state : Origin::none;
 }
 
+/// Whether a file has one network and does not say which of a training's two generators it is.
+inline bool holds_one_network(io::Document const& file, Origin origin) {
+  switch (origin) {
+    case Origin::rig: return is_network_format(format_of(file));
+    case Origin::hdf5: return true;
+    case Origin::pytorch:
+    case Origin::tensorflow: return file.root.is(io::ValueKind::object);
+    case Origin::state: return is_single_state(file);
+    default: return false;
+  }
+}
+
 inline Generator<float> generator_from_tf(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
   TfNetwork const net = tf_part(file.root, name, choice == GeneratorChoice::averaged ? TfPart::averaged : TfPart::trained);
   std::string const f = net.function();
@@ -66,7 +78,10 @@ template <class Net> std::string saved_form(Net& g) {
 }  // namespace detail
 
 RIG_INLINE Generator<float> generator_from(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
-  switch (detail::origin_of(file)) {
+  detail::Origin const origin = detail::origin_of(file);
+  check(choice == GeneratorChoice::averaged || !detail::holds_one_network(file, origin), name,
+        ": holds one network alone; the generator that was being trained cannot be chosen in it");
+  switch (origin) {
     case detail::Origin::rig: return detail::generator_from_rig(file, name, device);
     case detail::Origin::pytorch:
       if (detail::is_stylegan3(detail::find_generator(file.root, name, choice))) return stylegan3_from(file, name, device, choice);

@@ -61,7 +61,10 @@ class StoredNetwork {
     Shape const& s = t.shape();
     bool fits = s.rank() == int(shape.size());
     for (int i = 0; fits && i < s.rank(); ++i) fits = shape[std::size_t(i)] < 0 || shape[std::size_t(i)] == s[i];
-    require(fits, label(name), " should be ", words(shape), ", the file has ", s);
+    if (!fits) {
+      auto const [expected, found] = as_stored(name, shape, s);
+      require(false, label(name), " should be ", words(expected), ", the file has ", found);
+    }
     used_.insert(name);
     return t.as<float>();
   }
@@ -101,6 +104,11 @@ class StoredNetwork {
 
  protected:
   std::vector<io::NamedTensor> const& list() const { return list_; }
+  /// An expected and a found shape of a canonical tensor, as the axes run in the file.
+  virtual std::pair<std::vector<std::int64_t>, Shape> as_stored(std::string const& /*name*/, std::vector<std::int64_t> const& expected,
+                                                                Shape const& found) const {
+    return {expected, found};
+  }
 
  private:
   static std::string words(std::vector<std::int64_t> const& shape) {

@@ -17,6 +17,11 @@ class CanonicalGenerator final : public ForeignNetwork {
     auto put = [&](char const* key, std::int64_t v) { settings.numbers[key] = double(v); };
     std::int64_t const layers = count_of(list(), "mapping.fc");
     require(layers > 0, "tensor mapping.fc0.weight is missing");
+    // rig's own tensors run the other way round, and an .npz of them has lost what else rig's file says.
+    if (io::AnyTensor const c = raw("synthesis.b4.const"); c && c.rank() == 3)
+      require(c.dim(0) != 4 || c.dim(2) == 4, "synthesis.b4.const is ", c.shape(),
+              ", channels last, as in an archive that was converted from rig's own file; a state dict has its channels first, [", c.dim(2),
+              ", 4, 4]");
     std::int64_t const labels = stored("mapping.embed.weight") ? dim("mapping.embed.weight", 1) : 0;
     std::int64_t const width = labels ? dim("mapping.embed.weight", 0) : 0, w = dim(str("mapping.fc", layers - 1, ".weight"), 0);
     put("img_resolution", resolution), put("img_channels", dim(str("synthesis.b", resolution, ".torgb.weight"), 0)), put("w_dim", w);
@@ -48,6 +53,13 @@ inline std::vector<io::NamedTensor> entries_below(std::vector<io::NamedTensor> c
   for (auto const& t : all)
     if (t.name.compare(0, prefix.size(), prefix) == 0) list.push_back({t.name.substr(prefix.size()), t.tensor});
   return without_module(std::move(list));
+}
+/// Whether the tensors of a state dict belong to one generator alone: none lies below G, G_ema or the port's names of them.
+inline bool is_single_state(io::Document const& file) {
+  for (auto const& t : file.tensors())
+    for (std::string_view const prefix : {"G_ema.", "G.", "g_ema.", "g."})
+      if (std::string_view(t.name).substr(0, prefix.size()) == prefix) return false;
+  return true;
 }
 inline bool any_named(std::vector<io::NamedTensor> const& list, std::string_view name) {
   for (auto const& t : list)
