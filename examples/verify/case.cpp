@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "rig/io/npz.hpp"
+#include "rig/io/file.hpp"
 
 namespace program::verify {
 using namespace rig;
@@ -11,9 +11,16 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 Json number_or_null(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+
+std::vector<io::NamedTensor> read_case(std::string const& path) {
+  io::Kind const kind = io::identify(io::MappedFile(path).bytes());
+  // Of a damaged archive the reader says what is wrong.
+  check(kind == io::Kind::npz || kind == io::Kind::zip, path, ": expected a case (.npz), found ", io::name_of(kind));
+  return io::read_npz(path);
+}
 }  // namespace
 
-Case::Case(std::string const& path, Device device) : path_(path), device_(std::move(device)), list_(io::read_npz(path)) {
+Case::Case(std::string const& path, Device device) : path_(path), device_(std::move(device)), list_(read_case(path)) {
   for (auto const& t : list_) arrays_[t.name] = &t.tensor;
 }
 

@@ -9,6 +9,7 @@ int program::run_verify(std::string const& network, std::string const& case_file
   using namespace rig;
   verify::Case k(case_file, device);
   if (k.has("count")) {
+    check(network.empty(), case_file, ": a case of operators stands alone, found the network ", network, " before it");
     verify::verify_operators(k);
     return k.report("", out);
   }

@@ -10,6 +10,8 @@
 #include "helpers.hpp"
 #include "io/pickle_builder.hpp"
 #include "rig/io/atomic_file.hpp"
+#include "rig/io/npz.hpp"
+#include "rig/io/safetensors.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
 #include "verify/verify.hpp"
 
@@ -35,6 +37,20 @@ std::string pickle_of(std::vector<std::string> const& none, std::vector<std::str
 }
 
 }  // namespace
+
+TEST_CASE("verify says which of its files is not what it should be") {
+  std::string const network = temporary("rig_verify_network.safetensors"), operators = temporary("rig_verify_operators.npz");
+  io::save_safetensors(network, {{"x", io::AnyTensor(zeros<float>({2}))}});
+  io::save_npz(operators, {{"count", io::AnyTensor(Tensor<double>({}, {0}))}});
+  auto said = [](std::string const& net, std::string const& arrays) {
+    std::ostringstream report;
+    return message_of([&] { program::run_verify(net, arrays, report); });
+  };
+  CHECK(said("", network) == network + ": expected a case (.npz), found safetensors");
+  CHECK(said(operators, network) == network + ": expected a case (.npz), found safetensors");
+  CHECK(contains(said("nowhere", operators), "a case of operators stands alone, found the network nowhere before it"));
+  for (auto const& f : {network, operators}) std::remove(f.c_str());
+}
 
 TEST_CASE("parity: networks") {
   for (char const* name : {"sg2ada_skip64", "sg2ada_skip256", "sg2ada_cond32", "sg2ada_resnet32", "sg2ada_orig32", "sg2ada_fp16flag64",
