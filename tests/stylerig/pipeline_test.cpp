@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -142,6 +143,67 @@ TEST_CASE("a corpus on disk is the corpus in memory, is continued, and is refuse
   CHECK(open_corpus(path).size() == 130);
   std::filesystem::remove(second);
   CHECK_THROWS_WITH_AS(open_corpus(path), doctest::Contains("is missing"), Error);
+}
+
+TEST_CASE("a corpus that is continued makes damaged chunks again and counts only what it makes") {
+  ToyWorld<float> const toy;
+  Folder const folder("damaged");
+  CorpusOptions const o = {.count = 130, .picture_size = 8, .chunk = 50, .batch = 50};
+  std::string const path = folder / "c";
+  auto const file = [&](char const* name) { return (std::filesystem::path(path) / name).string(); };
+  auto const calls = std::make_shared<std::int64_t>(0);
+  std::vector<std::string> notes;
+  std::vector<std::int64_t> told;
+  CorpusHooks hooks;
+  hooks.note = [&](std::string const& what) { notes.push_back(what); };
+  hooks.progress = [&](std::int64_t done, std::int64_t) { told.push_back(done); };
+  auto write = [&] {
+    *calls = 0, notes.clear(), told.clear();
+    CHECK(write_corpus(path, toy.generator(calls), o, {}, "none", toy.truth(), hooks));
+    CHECK(open_corpus(path).codes({0, 60, 129}).host() ==
+          make_corpus(toy.generator(), o, {}, "none", toy.truth()).codes({0, 60, 129}).host());
+  };
+  write();
+  CHECK(told == std::vector<std::int64_t>{0, 50, 100, 130});
+  write();
+  CHECK(*calls == 0);
+  CHECK(notes.empty());
+  CHECK(told == std::vector<std::int64_t>{130});
+
+  std::filesystem::resize_file(file("chunk_000000.safetensors"), 1000);
+  std::filesystem::copy_file(file("chunk_000001.safetensors"), file("chunk_000002.safetensors"),
+                             std::filesystem::copy_options::overwrite_existing);
+  write();
+  CHECK(*calls == 2);
+  CHECK(told == std::vector<std::int64_t>{50, 100, 130});
+  REQUIRE(notes.size() == 2);
+  for (auto const& n : notes) CHECK(n.ends_with("; it is made again"));
+  CHECK(notes[1].find("belongs to another corpus") != std::string::npos);
+  CHECK(write_corpus(path, toy.generator(calls), o, {}, "none", {}, hooks));  // nobody knows the truth any more
+  CHECK(notes.back().find("was made with the true parameters") != std::string::npos);
+  CHECK_FALSE(open_corpus(path).has_truth());
+
+  // A process that is gone left a file half-written; this one, and whatever is not of the corpus, is not.
+  std::string const dead = file("chunk_000001.safetensors.tmp-2147483646"),
+                    alive = file("chunk_000001.safetensors.tmp-") + std::to_string(getpid()), other = file("notes.tmp-2147483646");
+  for (auto const& f : {dead, alive, other}) std::ofstream(f) << "x";
+  write();
+  CHECK_FALSE(std::filesystem::exists(dead));
+  CHECK(std::filesystem::exists(alive));
+  CHECK(std::filesystem::exists(other));
+}
+
+TEST_CASE("F needs as many items as its batch, and some to validate on") {
+  ToyWorld<float> const toy;
+  ToyFaceLoss<float> const face(toy);
+  ReconstructionTraining o = face_training(2);
+  CHECK_THROWS_WITH_AS(train_reconstruction(make_corpus(toy.generator(), corpus_options(10)), face, o),
+                       doctest::Contains("10 items to train on and 0 to validate on; from "), Error);
+  Corpus const corpus = make_corpus(toy.generator(), corpus_options(100));
+  o.batch = 100000;
+  CHECK_THROWS_WITH_AS(train_reconstruction(corpus, face, o), doctest::Contains("items to train on, got 100000"), Error);
+  o.batch = std::int64_t(corpus.items(Split::train).size());
+  CHECK(train_reconstruction(corpus, face, o).finished);
 }
 
 TEST_CASE("landmarks come from a text file of any tool") {

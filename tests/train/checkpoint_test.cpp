@@ -9,6 +9,7 @@
 #include "helpers.hpp"
 #include "rig/nn/linear.hpp"
 #include "rig/nn/optim/adam.hpp"
+#include "rig/train/resume.hpp"
 
 using namespace rig;
 
@@ -26,6 +27,18 @@ template <class T> struct TwoLayers {
 };
 
 }  // namespace
+
+TEST_CASE("a checkpoint of another run is told by its settings, numbers as short as they can be") {
+  auto said = [](std::string const& there, std::string const& here) {
+    return message_of([&] { train::check_same_run("file", {{"x", there}}, {{"x", here}}); });
+  };
+  CHECK(said("1", "1").empty());
+  CHECK(said("0.10000000000000001", "4.0000000000000003e-05") == "file: was made by another run: its x is '0.1', here it is '4e-05'");
+  CHECK(contains(said("0.30000000000000004", "0.29999999999999999"), "is '0.30000000000000004', here it is '0.3'"));
+  CHECK(contains(said("18446744073709551615", "1e5"), "is '18446744073709551615', here it is '1e5'"));
+  CHECK(contains(said("0.5,0.25", "a.b"), "is '0.5,0.25', here it is 'a.b'"));
+  CHECK_THROWS_AS(train::check_same_run("file", {{"x", "1"}}, {{"x", "2"}}), train::OtherRun);
+}
 
 TEST_CASE("checkpoint: everything comes back with the same bits, into the same blocks") {
   Rng rng(3);

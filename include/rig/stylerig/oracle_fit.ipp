@@ -208,7 +208,7 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
     });
     if (step % every == 0 || (step + 1) % o.check_every == 0) {
       double const value = loss.item();
-      check(std::isfinite(value), "oracle: the fit diverged at step ", step, "; the last checkpoint is kept");
+      check(std::isfinite(value), "oracle: the fit diverged at step ", step, "; what was saved before is kept");
       smooth = step == 0 || smooth == 0 ? value : fade * smooth + (1 - fade) * value;
     }
     if (step % o.log_every == 0) log.add("loss", step, smooth);

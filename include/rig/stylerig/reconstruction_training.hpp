@@ -16,8 +16,8 @@ namespace rig::inline RIG_ABI::stylerig {
 using train::TrainingHooks;
 
 struct ReconstructionTraining {
-  std::int64_t batch = 64, steps = 150000;
-  std::int64_t landmark_steps = 2000;  ///< first steps with landmarks only; none are made if the corpus has no landmarks
+  std::int64_t batch = 64, steps = 150000;  ///< a batch of at most as many items as there are to train on
+  std::int64_t landmark_steps = 2000;       ///< first steps with landmarks only; none are made if the corpus has no landmarks
   std::vector<std::int64_t> hidden = {1024, 1024};
   OptimiserOptions optimiser = OptimiserOptions::adam(1e-4, 1e-6, 0);
   double landmark = 20;  ///< lambda_land
@@ -55,7 +55,7 @@ using TrainedPictureReader = TrainedReader<PictureReader<float>>;
 /// Statistics of the codes of a corpus (section 2), over at most `items` of them.
 Whitening<float> code_whitening(Corpus const& corpus, std::int64_t items = 20000);
 
-/// Trains F. With hooks.checkpoint naming an existing file it continues there; a file of another run is an Error that says
+/// Trains F. With hooks.checkpoint naming an existing file it continues there; a file of another run is train::OtherRun, which says
 /// in what it differs. mean_vector is where the outputs start (empty: zeros, the mean face in place).
 TrainedReconstruction train_reconstruction(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
                                            TrainingHooks const& hooks = {}, std::vector<float> const& mean_vector = {});

@@ -65,6 +65,14 @@ constexpr char const* trainer_of(PictureReader<float> const*) { return "train_pi
 constexpr char const* kind_of(Reconstruction<float> const*) { return "rig reconstruction"; }
 constexpr char const* kind_of(PictureReader<float> const*) { return "rig picture reader"; }
 
+/// How many items a corpus must have to have some to train on and some to validate on.
+inline std::int64_t enough_items() {
+  std::int64_t train = 0, validation = 0;
+  while (split_of(train) != Split::train) ++train;
+  while (split_of(validation) != Split::validation) ++validation;
+  return std::max(train, validation) + 1;
+}
+
 template <class Net>
 TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& face, ReconstructionTraining const& o,
                                 TrainingHooks const& hooks, Net F) {
@@ -72,7 +80,9 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   std::vector<int> const train_items = corpus.items(Split::train);
   std::vector<int> validation = corpus.items(Split::validation);
   check(!train_items.empty() && !validation.empty(), who, ": the corpus has ", train_items.size(), " items to train on and ",
-        validation.size(), " to validate on; make it larger");
+        validation.size(), " to validate on; from ", enough_items(), " items on a corpus has both");
+  check(o.batch > 0 && o.batch <= std::int64_t(train_items.size()), who, ": the batch must be at least 1 and no more than the ",
+        train_items.size(), " items to train on, got ", o.batch);
   if (std::int64_t(validation.size()) > o.validation_items) validation.resize(std::size_t(o.validation_items));
   bool const landmarks = corpus.has_landmarks() && o.landmark > 0;
   std::int64_t const warm_up = landmarks ? o.landmark_steps : 0;
@@ -109,7 +119,7 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   auto validate = [&] {
     score = mean_render_loss(corpus, F, face, validation, landmarks ? o.landmark : 0, o.batch);
     check(std::isfinite(score), who, ": the training has diverged: the validation loss is ", score, " after ", step,
-          " steps; a lower learning rate may help; the last checkpoint is kept");
+          " steps; a lower learning rate may help; what was saved before is kept");
     if (!std::isfinite(first_score)) first_score = score;
     if (hooks.log) hooks.log->add("validation", step, score);
     if (score < best_score) {
@@ -161,7 +171,7 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   if (r.finished) {
     validate();
     check(best_score < first_score || score <= 2 * first_score, who, ": the training has diverged: the validation loss rose from ",
-          first_score, " to ", score, "; a lower learning rate may help; the last checkpoint is kept");
+          first_score, " to ", score, "; a lower learning rate may help; what was saved before is kept");
   }
   save();
   r.F = best;

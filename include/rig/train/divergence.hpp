@@ -1,4 +1,4 @@
-// A training that has diverged ends with an Error that says what is no number any more; its last checkpoint stays.
+// A training that has diverged ends with an Error that says what is no number any more; what it saved before stays.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -17,7 +17,7 @@ void note_loss(char const* who, Log* log, std::int64_t step, Var<T> const& loss,
                std::initializer_list<std::pair<char const*, Var<T> const*>> terms) {
   auto finite = [&](char const* name, double v) {
     check(std::isfinite(v), who, ": the training has diverged: the ", name, " is ", v, " in step ", step,
-          "; a lower learning rate may help; the last checkpoint is kept");
+          "; a lower learning rate may help; what was saved before is kept");
   };
   for (auto const& [name, value] : terms)
     if (*value) finite(name, double(value->item()));
@@ -34,7 +34,7 @@ template <class M> void check_weights(char const* who, M& module, std::int64_t s
     if (!nn::detail::tensor_of(leaf)) return;
     auto const t = nn::detail::tensor_of(leaf).to(cpu());
     check(std::all_of(t.data(), t.data() + t.size(), [](auto v) { return std::isfinite(v); }), who, ": the training has diverged: ", name,
-          " is not finite after ", steps, " steps; the last checkpoint is kept");
+          " is not finite after ", steps, " steps; what was saved before is kept");
   });
 }
 

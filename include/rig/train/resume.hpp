@@ -10,12 +10,29 @@
 
 namespace rig::inline RIG_ABI::train {
 
-/// Error, saying in what they differ, unless a checkpoint with this metadata was made by a run with the wanted settings.
+/// A checkpoint that another run made: it is sound, and of no use here. Whoever starts trainings may say how to start anew.
+struct OtherRun : Error {
+  using Error::Error;
+};
+
+namespace detail {
+/// A setting as people read it: of numbers with a point the fewest digits from which the same number comes again.
+inline std::string short_text(std::string const& setting) {
+  if (setting.find('.') == std::string::npos) return setting;
+  double v = 0;
+  char const* const last = setting.data() + setting.size();
+  if (auto const [end, error] = std::from_chars(setting.data(), last, v); error != std::errc() || end != last) return setting;
+  char text[40];
+  return std::string(text, std::to_chars(text, text + sizeof text, v).ptr);
+}
+}  // namespace detail
+
+/// OtherRun, saying in what they differ, unless a checkpoint with this metadata was made by a run with the wanted settings.
 inline void check_same_run(std::string const& path, io::Metadata const& there, Settings const& wanted) {
-  for (auto const& [key, value] : wanted) {
-    std::string const& old = io::metadata_value(there, key, path);
-    check(old == value, path, ": was made by another run: its ", key, " is '", old, "', here it is '", value, "'");
-  }
+  for (auto const& [key, value] : wanted)
+    if (std::string const& old = io::metadata_value(there, key, path); old != value)
+      throw OtherRun(str(path, ": was made by another run: its ", key, " is '", detail::short_text(old), "', here it is '",
+                         detail::short_text(value), "'"));
 }
 
 /// Text from which metadata_number() makes the same bits again.
@@ -46,7 +63,7 @@ class RunCheckpoint {
     io::save(path_, metadata, items...);
     if (log_) log_->write_json_lines(curves());
   }
-  /// Fills the items, and the log up to that step; returns the metadata. Error if another run wrote the file, or it is damaged.
+  /// Fills the items, and the log up to that step; returns the metadata. OtherRun if another run wrote the file, Error if it is damaged.
   template <class... M> io::Metadata load(std::int64_t& step, io::Item<M> const&... items) const {
     io::Metadata const there = io::load_metadata(path_);
     check_same_run(path_, there, run_);
