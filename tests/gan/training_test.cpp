@@ -6,7 +6,7 @@
 #include "rig/gan/start.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
-#include "rig/train/checkpoint.hpp"
+#include "rig/train/resume.hpp"
 
 using namespace rig;
 
@@ -56,6 +56,13 @@ TEST_CASE("settings by resolution") {
     mixed.mixing = wrong == 0 ? 2 : wrong;
     CHECK_THROWS_WITH_AS(gan::train_gan(discs(10, 8), mixed, {}), doctest::Contains("probability of mixing"), Error);
   }
+  gan::GanTraining none = small(0.1);
+  none.losses.rate = 0;
+  CHECK_THROWS_WITH_AS(none.check_settings(), "train_gan: the rate must be positive, got 0", Error);
+  none = small(0.1), none.losses.gamma = -2;
+  CHECK_THROWS_WITH_AS(none.check_settings(), doctest::Contains("must not be negative, got -2 and 2"), Error);
+  none = small(0.1), none.losses.r1_interval = 0;
+  CHECK_THROWS_WITH_AS(none.check_settings(), doctest::Contains("must be positive, got 0 and 2"), Error);
 }
 
 TEST_CASE("training is reproducible, moves every weight, and goes on after a stop to the same bits") {
@@ -111,6 +118,9 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
        {"generator loss", "discriminator loss", "score of real", "score of generated", "r1", "path length", "augmentation", "sign of real"})
     CHECK(!log.curve(name).empty());
 
+  longer = o, longer.losses.rate = 0.1;  // numbers as short as they can be
+  CHECK_THROWS_WITH_AS(gan::train_gan(pictures, longer, hooks(-1)),
+                       doctest::Contains("its training.losses.rate is '0.0025', here it is '0.1'"), train::OtherRun);
   longer = o, longer.losses.gamma = 1;
   CHECK(contains(message_of([&] { gan::train_gan(pictures, longer, hooks(-1)); }), "made by another run: its training.losses.gamma is"));
   CHECK(contains(message_of([&] { gan::train_gan(discs(9, 8), o, hooks(-1)); }), "made by another run: its pictures is"));
@@ -169,6 +179,8 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
   CHECK(nn::content_hash(narrow) == before_it);
   CHECK(contains(message_of([&] { gan::start_from(other, g); }), "rig_gan_start_g.safetensors"));  // no discriminator in it
   CHECK(contains(message_of([&] { gan::start_from(other, file + "," + d); }), "a checkpoint has its discriminator in it"));
+  CHECK(contains(message_of([&] { gan::start_from(other, g + "," + d + "," + d); }),
+                 "or GENERATOR,DISCRIMINATOR; found no file '" + d + "," + d + "'"));
   if (present("sg2ada_train16.pkl")) {  // trained without noise
     gan::GanTraining t = gan::GanTraining::for_resolution(16, 4);
     t.z_dim = t.w_dim = 12, t.channel_base = 192, t.channel_max = 12;

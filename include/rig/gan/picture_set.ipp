@@ -48,7 +48,12 @@ inline PictureSource open_pictures(std::string const& path) {
   }
   check(fs::exists(path, ignored), path, ": expected a folder or a zip archive of pictures, found no such file or folder");
   io::Bytes const file = io::MappedFile(path).bytes();
-  auto const zip = std::make_shared<io::ZipReader const>(file, true);  // one bad entry among many costs nothing else
+  std::shared_ptr<io::ZipReader const> zip;
+  try {
+    zip = std::make_shared<io::ZipReader const>(file, true);  // one bad entry among many costs nothing else
+  } catch (Error const& e) {
+    throw Error(str(path, ": expected a folder or a zip archive of pictures, found a file that cannot be read as one: ", e.what()));
+  }
   for (auto const& e : zip->entries())
     if (e.name.empty() || e.name.back() != '/') add(e.name);
   std::sort(s.names.begin(), s.names.end());

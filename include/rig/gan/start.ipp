@@ -12,6 +12,9 @@ namespace rig::inline RIG_ABI::gan {
 RIG_INLINE void start_from(Gan& networks, std::string const& source) {
   auto const comma = std::filesystem::exists(source) ? std::string::npos : source.find(',');
   std::string const g_file = source.substr(0, comma), d_file = comma == std::string::npos ? g_file : source.substr(comma + 1);
+  for (std::string const& file : {g_file, d_file})
+    check(std::filesystem::exists(file), source,
+          ": expected the checkpoint of a run, a file with both networks, or GENERATOR,DISCRIMINATOR; found no file '", file, "'");
   io::Document const file = io::read_any(g_file);
   if (io::find_metadata(file.metadata, "kind") == "rig gan run") {
     check(comma == std::string::npos, source, ": a checkpoint has its discriminator in it");

@@ -35,6 +35,9 @@ struct GanTraining {
   static GanTraining for_resolution(std::int64_t resolution, std::int64_t batch = 16);
   /// Iterations of the whole run.
   std::int64_t iterations() const;
+  /// Error, saying what was expected and what was found, if no run can have these settings. train_gan asks first of all; a program
+  /// that reads many pictures may want to know before.
+  void check_settings() const;
 
   void visit(auto&& f) {
     f("resolution", resolution), f("z_dim", z_dim), f("w_dim", w_dim), f("mapping_layers", mapping_layers);
@@ -60,8 +63,8 @@ struct TrainedGan {
   bool finished = false;  ///< false if it was stopped early
 };
 
-/// Trains on the device. With hooks.checkpoint naming an existing file it continues there; a file of another run is an Error that
-/// says in what it differs. A loss that is not finite ends the run with an Error that names the loss; the last checkpoint stays.
+/// Trains on the device. With hooks.checkpoint naming an existing file it continues there; a file of another run is train::OtherRun,
+/// which says in what it differs. A loss that is not finite ends the run with an Error that names the loss; what was saved before stays.
 /// Curves, means since the last entry: "generator loss", "discriminator loss", "score of real", "score of generated", "r1",
 /// "path length"; "augmentation" (p) and, where it is adaptive, "sign of real".
 TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o, GanHooks const& hooks, Device const& device = {});

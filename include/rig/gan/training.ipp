@@ -36,6 +36,20 @@ RIG_INLINE std::int64_t GanTraining::iterations() const {
   return std::int64_t(n);
 }
 
+RIG_INLINE void GanTraining::check_settings() const {
+  check(batch > 0 && stddev_group > 0 && batch % stddev_group == 0,
+        "train_gan: the batch must be a multiple of the group of the minibatch deviation, ", stddev_group, ", got ", batch);
+  check(losses.rate > 0 && std::isfinite(losses.rate), "train_gan: the rate must be positive, got ", losses.rate);
+  check(losses.gamma >= 0 && losses.path_weight >= 0, "train_gan: gamma and the weight of path lengths must not be negative, got ",
+        losses.gamma, " and ", losses.path_weight);
+  check(losses.r1_interval > 0 && losses.path_interval > 0, "train_gan: the intervals of R1 and of path lengths must be positive, got ",
+        losses.r1_interval, " and ", losses.path_interval);
+  check(losses.average_kimg >= 0 && mixing >= 0 && mixing <= 1, "train_gan: the average's half-life must not be negative, the ",
+        "probability of mixing in 0..1; got ", losses.average_kimg, " and ", mixing);
+  nn::AdaptiveStrength(adaptive, first_strength);
+  iterations();
+}
+
 RIG_INLINE Gan new_networks(GanTraining const& o, Device const& device) {
   Gan n;
   Rng rng = Rng(o.seed).split(0x9a11);
@@ -136,13 +150,8 @@ class Meter final : public GanObserver {
 }  // namespace detail
 
 RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o, GanHooks const& hooks, Device const& device) {
+  o.check_settings();
   check(pictures.side() == o.resolution, "train_gan: pictures of ", o.resolution, " pixels are needed, these have ", pictures.side());
-  check(o.batch > 0 && o.batch % o.stddev_group == 0, "train_gan: the batch must be a multiple of the group of the minibatch deviation, ",
-        o.stddev_group, ", got ", o.batch);
-  check(o.losses.rate > 0 && o.losses.gamma >= 0 && o.losses.path_weight >= 0,
-        "train_gan: the rate must be positive, weights not negative");
-  check(o.losses.average_kimg >= 0 && o.mixing >= 0 && o.mixing <= 1, "train_gan: the average's half-life must not be negative, the ",
-        "probability of mixing in 0..1; got ", o.losses.average_kimg, " and ", o.mixing);
   std::int64_t const total = o.iterations();
   Gan networks = new_networks(o, device);
   GanIteration iterate(o.losses, networks);
@@ -168,8 +177,10 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
     if (!hooks.start.empty()) {
       Gan start = new_networks(o, device);
       start_from(start, hooks.start);
-      check(nn::content_hash(start) == started_from, hooks.checkpoint, ": the run that goes on ",
-            started_from.empty() ? "started from new networks, not from " : "started from other networks than ", hooks.start);
+      if (nn::content_hash(start) != started_from)
+        throw train::OtherRun(str(hooks.checkpoint, ": the run that goes on ",
+                                  started_from.empty() ? "started from new networks, not from " : "started from other networks than ",
+                                  hooks.start));
     }
     meter.restore(io::metadata_value(there, "means", hooks.checkpoint), hooks.checkpoint, device);
   } else if (!hooks.start.empty()) {
