@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "ranges.hpp"
 #include "rig/nn/seed_latents.hpp"
 #include "rig/train/checkpoint.hpp"
 
@@ -17,6 +18,8 @@ namespace fs = std::filesystem;
 using V = Var<float>;
 
 namespace {
+constexpr char const* truth_format = "rig.oracle-truth";
+
 void copy_rows(Tensor<float>& to, std::int64_t first, Tensor<float> const& from) {
   std::int64_t const row = to.dim(0) ? to.size() / to.dim(0) : 0;
   to.device().queue().copy(to.mutate() + first * row, from.data(), std::size_t(from.size()) * sizeof(float));
@@ -24,12 +27,24 @@ void copy_rows(Tensor<float>& to, std::int64_t first, Tensor<float> const& from)
 }  // namespace
 
 void add_world_options(CLI::App& verb, WorldOptions& o) {
-  verb.add_option("--class", o.label, "Class of a conditional generator")->check(CLI::NonNegativeNumber);
+  verb.add_option("--class", o.label, "Class of a conditional generator")->check(not_negative());
   verb.add_option("--noise", o.noise, "Noise inputs: stored or none (default stored)")->check(CLI::IsMember({"stored", "none"}));
   verb.add_flag("--trained", o.trained, "Take the generator that was being trained instead of the averaged one");
   verb.add_option("--truth", o.truth,
-                  "File with the known truth of an oracle world (default: truth.safetensors beside the generator, if it is there)");
+                  "File with the known truth of an oracle world (default: truth.safetensors beside the generator, if it is its own)");
 }
+
+namespace {
+/// Whether a file holds the truth of this generator. Another one may lie beside it: a generator that was converted or rounded has none.
+bool is_truth_of(std::string const& path, std::string const& generator_hash) {
+  try {
+    io::Metadata const m = io::load_metadata(path);
+    return io::find_metadata(m, "format") == truth_format && io::find_metadata(m, "generator") == generator_hash;
+  } catch (Error const&) {
+    return false;
+  }
+}
+}  // namespace
 
 World load_world(std::string const& path, Context const& context, WorldOptions const& options) {
   World world;
@@ -60,7 +75,7 @@ World load_world(std::string const& path, Context const& context, WorldOptions c
   std::string const beside = (fs::path(path).parent_path() / "truth.safetensors").string();
   if (!options.truth.empty())
     world.truth = load_truth(options.truth, hash);
-  else if (fs::exists(beside))
+  else if (fs::exists(beside) && is_truth_of(beside, hash))
     world.truth = load_truth(beside, hash);
   return world;
 }
@@ -90,13 +105,13 @@ void save_truth(std::string const& path, stylerig::OracleTruth& truth, stylerig:
   options["identity"] = o.identity;
   options["reflectance"] = o.reflectance, options["hair_vertices"] = o.hair_vertices, options["camera_distance"] = o.camera_distance;
   make_folder_of(path);
-  io::save(path, {{"format", "rig.oracle-truth"}, {"generator", generator_hash}, {"options", options.dump()}}, io::item("truth", truth));
+  io::save(path, {{"format", truth_format}, {"generator", generator_hash}, {"options", options.dump()}}, io::item("truth", truth));
 }
 
 std::shared_ptr<Truth const> load_truth(std::string const& path, std::string const& generator_hash) {
   io::Metadata const metadata = io::load_metadata(path);
-  check(io::metadata_value(metadata, "format", path) == "rig.oracle-truth", path,
-        ": expected the truth of an oracle world (format rig.oracle-truth), found ", io::metadata_value(metadata, "format", path));
+  check(io::metadata_value(metadata, "format", path) == truth_format, path, ": expected the truth of an oracle world (format ",
+        truth_format, "), found ", io::metadata_value(metadata, "format", path));
   check(io::metadata_value(metadata, "generator", path) == generator_hash, path, ": is the truth of generator ",
         io::metadata_value(metadata, "generator", path), ", expected that of ", generator_hash);
   stylerig::OracleOptions o;

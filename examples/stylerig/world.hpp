@@ -40,7 +40,7 @@ struct WorldOptions {
   int label = -1;                ///< class of a conditional generator; -1: none given
   std::string noise = "stored";  ///< or "none"
   bool trained = false;          ///< the generator that was being trained instead of the averaged one
-  std::string truth;             ///< file with the truth; empty: truth.safetensors beside the generator if it is there
+  std::string truth;             ///< file with the truth; empty: truth.safetensors beside the generator, if it is this generator's
 };
 /// What a verb says of its argument GENERATOR.
 inline constexpr char const* generator_help =
