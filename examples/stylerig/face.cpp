@@ -1,5 +1,6 @@
 #include "face.hpp"
 
+#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 
@@ -13,11 +14,11 @@ namespace fs = std::filesystem;
 
 namespace {
 int whole(std::string const& text, std::string const& spec) {
-  char* end = nullptr;
-  long const v = std::strtol(text.c_str(), &end, 10);
-  check(!text.empty() && *end == 0, spec, ": expected builtin:VERTICES or builtin:VERTICES:IDENTITY:REFLECTANCE, found '", text,
-        "' for a number");
-  return int(v);
+  int v = 0;
+  auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
+  check(error == std::errc() && end == text.data() + text.size(), spec,
+        ": expected builtin:VERTICES or builtin:VERTICES:IDENTITY:REFLECTANCE, found '", text, "' for a number");
+  return v;
 }
 
 Tensor<float> grey_background(std::int64_t n, std::int64_t side, Device const& device) {
@@ -43,8 +44,9 @@ render::MorphableModel load_face_model(std::string const& spec) {
   for (auto const& [name, part] : names)
     if (parts.size() > 1 && parts.back() == name) o.part = part, path = spec.substr(0, spec.rfind(':'));
   io::Kind const kind = io::identify(io::MappedFile(path).bytes());
-  check(kind == io::Kind::npz || kind == io::Kind::unknown, path,
-        ": expected a face model (builtin, or the .npz of ICT FaceKit), this is a ", io::name_of(kind));
+  // Of a damaged archive the reader says what is wrong.
+  check(kind == io::Kind::npz || kind == io::Kind::zip, path, ": expected a face model, builtin or an ICT-FaceKit .npz, found ",
+        io::name_of(kind));
   std::string const indices = (fs::path(path).parent_path() / "vertex_indices.json").string();
   return render::load_ict(path, fs::exists(indices) ? indices : "", o);
 }
