@@ -3,9 +3,12 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <sstream>
 
 #include "chart.hpp"
 #include "face.hpp"
+#include "lock.hpp"
+#include "ranges.hpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/io/obj.hpp"
 #include "rig/nn/optim/adam.hpp"
@@ -25,32 +28,33 @@ struct FitPhotoOptions {
   bool meshes = false;
 };
 
-struct Photo {
-  std::string path;
-  std::vector<float> points;  // 68 x (u, v, weight), fractions of the side
-};
-
-/// Cells of a line of CSV, empty ones included.
+/// Cells of a line of CSV, empty ones included, without blanks round them.
 std::vector<std::string> cells_of(std::string const& line) {
-  std::vector<std::string> cells(1);
-  for (char c : line) {
-    if (c == ',')
-      cells.emplace_back();
-    else if (c != '\r')
-      cells.back() += c;
+  std::vector<std::string> cells;
+  std::istringstream parts(line + ",");
+  for (std::string cell; std::getline(parts, cell, ',');) {
+    auto const first = cell.find_first_not_of(" \t\r"), last = cell.find_last_not_of(" \t\r");
+    cells.push_back(first == std::string::npos ? "" : cell.substr(first, last - first + 1));
   }
   return cells;
 }
 
+/// The line of a photograph in the file of landmarks.
+struct Landmarks {
+  int line = 0;
+  std::vector<double> points;  // x0, y0, ..., x67, y67 in pixels
+};
+
 /// A CSV with a header: one column "image", and x0, y0, ..., x67, y67 in pixels of the picture, (0, 0) its top left corner.
-std::map<std::string, std::vector<double>> read_landmarks(std::string const& path) {
-  io::MappedFile const file(path);
-  std::map<std::string, std::vector<double>> points;
+std::map<std::string, Landmarks> read_landmarks(std::string const& path) {
+  std::istringstream lines{std::string(io::MappedFile(path).bytes().text())};
+  std::map<std::string, Landmarks> photos;
   std::vector<int> column(136, -1);
   int image = -1, line_number = 0;
-  for (auto const& line : split(std::string(file.bytes().text()), '\n')) {
+  for (std::string line; std::getline(lines, line);) {
     ++line_number;
     auto const cells = cells_of(line);
+    if (cells.size() == 1 && cells[0].empty()) continue;
     if (image < 0) {
       for (std::size_t i = 0; i < cells.size(); ++i) {
         if (cells[i] == "image") image = int(i);
@@ -63,7 +67,8 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
             ": expected a first line with the columns image, x0, y0, ..., x67, y67, found: ", line.substr(0, 80));
       continue;
     }
-    auto& p = points[cells.size() > std::size_t(image) ? cells[std::size_t(image)] : ""];
+    auto& [place, p] = photos[cells.size() > std::size_t(image) ? cells[std::size_t(image)] : ""];
+    place = line_number;
     p.clear();
     for (int c : column) {
       check(std::size_t(c) < cells.size(), path, ": line ", line_number, " has ", cells.size(), " columns, expected at least ", c + 1);
@@ -73,11 +78,11 @@ std::map<std::string, std::vector<double>> read_landmarks(std::string const& pat
             cells[std::size_t(c)], "'");
     }
   }
-  return points;
+  return photos;
 }
 
 /// The photographs that have landmarks, in order of their names.
-std::vector<std::string> find_photos(FitPhotoOptions const& o, std::map<std::string, std::vector<double>> const& points) {
+std::vector<std::string> find_photos(FitPhotoOptions const& o, std::map<std::string, Landmarks> const& points) {
   std::vector<std::string> paths;
   for (auto const& name : o.photos) {
     if (!fs::is_directory(name)) {
@@ -91,7 +96,26 @@ std::vector<std::string> find_photos(FitPhotoOptions const& o, std::map<std::str
   if (std::int64_t(paths.size()) > o.count) paths.resize(std::size_t(o.count));
   check(!paths.empty(), join(o.photos), ": no photograph there has landmarks in ", o.landmarks);
   for (auto const& p : paths) check(points.count(fs::path(p).filename().string()) > 0, p, ": has no line in ", o.landmarks);
+  std::map<std::string, std::string> seen;  // meshes are named without the extension
+  for (auto const& p : paths) {
+    auto const [other, fresh] = seen.emplace((o.meshes ? fs::path(p).stem() : fs::path(p).filename()).string(), p);
+    check(fresh, p, ": expected photographs with names of their own, found ", other->second,
+          o.meshes ? ", whose mesh would have the same name" : ", which has the same landmarks");
+  }
   return paths;
+}
+
+/// The points of a photograph as (u, v, weight) in fractions of its side. Error if one lies where no face in the picture has it.
+std::vector<float> marks_of(Landmarks const& landmarks, double side, std::string const& file) {
+  std::vector<float> marks;
+  for (std::size_t i = 0; i < landmarks.points.size(); ++i) {
+    double const v = landmarks.points[i] / side;
+    check(v >= -0.5 && v <= 1.5, file, ": line ", landmarks.line, ": expected ", i % 2 ? "y" : "x", i / 2, " from ", -0.5 * side, " to ",
+          1.5 * side, " in a photograph of ", side, " pixels, found ", landmarks.points[i]);
+    marks.push_back(float(v));
+    if (i % 2) marks.push_back(1);
+  }
+  return marks;
 }
 
 struct FittedVector {
@@ -133,6 +157,7 @@ Canvas with_points(Canvas c, float const* points, std::int64_t count, int stride
 }
 
 int run(Context const& context, FitPhotoOptions const& o) {
+  OutputFolder const folder(context.out);
   auto const points = read_landmarks(o.landmarks);
   auto const paths = find_photos(o, points);
   render::MorphableModel const model = load_face_model(o.face);
@@ -146,10 +171,8 @@ int run(Context const& context, FitPhotoOptions const& o) {
     auto const& first = pictures.front();
     check(pictures.back().dim(0) == pictures.back().dim(1) && pictures.back().shape() == first.shape(), path,
           ": photographs must be square and of one size, expected ", first.shape(), ", found ", pictures.back().shape());
-    double const side = double(first.dim(0));
-    auto const& p = points.at(fs::path(path).filename().string());
-    for (int l = 0; l < 68; ++l)
-      marks.insert(marks.end(), {float(p[std::size_t(2 * l)] / side), float(p[std::size_t(2 * l + 1)] / side), 1.f});
+    auto const of_one = marks_of(points.at(fs::path(path).filename().string()), double(first.dim(0)), o.landmarks);
+    marks.insert(marks.end(), of_one.begin(), of_one.end());
   }
   std::int64_t const n = std::int64_t(paths.size()), side = pictures[0].dim(0);
   setup.size = side;
@@ -174,7 +197,6 @@ int run(Context const& context, FitPhotoOptions const& o) {
   std::int64_t const f = face.layout().size();
   Tensor<float> const p({n, f}, vectors);
 
-  make_folder(context.out);
   Sheet sheet("stylerig fit-photo");
   sheet.columns({"photograph", "landmarks", "fitted face", "without photo", "normals", "error x 3"});
   Json fits = Json::array();
@@ -195,6 +217,7 @@ int run(Context const& context, FitPhotoOptions const& o) {
         e[3 * k + c] = std::min(1.f, 3 * std::abs(d));
         square += double(d) * double(d), covered += mask.data()[k] > 0 ? 1 : 0;
       }
+    check(covered > 0, paths[std::size_t(i)], ": the fitted face covers no pixel of it; are its landmarks in ", o.landmarks, " right?");
     float const* truth = landmarks.data() + i * 68 * 3;
     double distance = 0;
     for (int l = 0; l < 68; ++l)
@@ -243,16 +266,16 @@ void add_fit_photo(CLI::App& app, Context& context) {
   verb->add_option("PHOTOS", o->photos, "Square photographs of one size, or folders of them")->required();
   verb->add_option("--landmarks", o->landmarks, "CSV with the columns image, x0, y0, ..., x67, y67 in pixels")->required();
   verb->add_option("--face", o->face, std::string(face_model_help) + " (default builtin)");
-  verb->add_option("--count", o->count, "Photographs, at most (default 24)")->check(CLI::PositiveNumber);
-  verb->add_option("--landmark-steps", o->landmark_steps, "First steps, on landmarks alone (default 120)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--steps", o->steps, "Steps on landmarks and colours (default 200)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--batch", o->batch, "Photographs fitted side by side (default 8)")->check(CLI::PositiveNumber);
-  verb->add_option("--rate", o->rate, "Step size (default 0.04)")->check(CLI::PositiveNumber);
-  verb->add_option("--landmark", o->landmark_weight, "Weight of landmarks against colours (default 60)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--count", o->count, "Photographs, at most (default 24)")->check(positive());
+  verb->add_option("--landmark-steps", o->landmark_steps, "First steps, on landmarks alone (default 120)")->check(not_negative());
+  verb->add_option("--steps", o->steps, "Steps on landmarks and colours (default 200)")->check(not_negative());
+  verb->add_option("--batch", o->batch, "Photographs fitted side by side (default 8)")->check(positive());
+  verb->add_option("--rate", o->rate, "Step size (default 0.04)")->check(positive());
+  verb->add_option("--landmark", o->landmark_weight, "Weight of landmarks against colours (default 60)")->check(not_negative());
   verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")
       ->check(CLI::IsMember({"vertex", "pixel"}));
-  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber);
-  verb->add_option("--width", o->width, "Width of a picture on the sheet (default 160)")->check(CLI::PositiveNumber);
+  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(positive());
+  verb->add_option("--width", o->width, "Width of a picture on the sheet (default 160)")->check(CLI::Range(16, 4096));
   verb->add_flag("--meshes", o->meshes, "Also write every fitted face as an OBJ mesh");
   add_common(*verb, context, "fit", "Folder for sheet.png and fits.json");
   verb->footer(

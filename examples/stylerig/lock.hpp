@@ -1,4 +1,5 @@
-// One process at a time writes a run, a corpus, or one of the networks of a run. Locks go with the process, however it ends.
+// Where verbs write: folders that a refused command does not leave behind, and locks, because one process at a time writes a run, a
+// corpus, or one of the networks of a run. Locks go with the process, however it ends.
 #pragma once
 #include <fcntl.h>
 #include <sys/file.h>
@@ -6,11 +7,33 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <string>
+#include <vector>
 
-#include "rig/core/error.hpp"
+#include "program.hpp"
 
 namespace program {
+
+/// A folder to write into. If it was not there before, it is gone again unless something was put into it.
+class OutputFolder {
+ public:
+  /// Error if it cannot be made.
+  explicit OutputFolder(std::string const& folder) {
+    std::error_code ignored;
+    for (std::filesystem::path p = folder; !p.empty() && !std::filesystem::exists(p, ignored); p = p.parent_path()) made_.push_back(p);
+    make_folder(folder);
+  }
+  ~OutputFolder() {
+    std::error_code not_empty;
+    for (auto const& p : made_) std::filesystem::remove(p, not_empty);
+  }
+  OutputFolder(OutputFolder const&) = delete;
+  OutputFolder& operator=(OutputFolder const&) = delete;
+
+ private:
+  std::vector<std::filesystem::path> made_;  // the innermost first
+};
 
 /// A lock on a folder itself.
 class FolderLock {
