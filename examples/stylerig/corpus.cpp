@@ -1,9 +1,11 @@
 // stylerig corpus GENERATOR: codes, the generator's pictures of them and their landmarks, for training.
 #include <filesystem>
+#include <iostream>
 
 #include "faces/landmarks.hpp"
 #include "lock.hpp"
 #include "program.hpp"
+#include "ranges.hpp"
 #include "rig/io/hash.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "world.hpp"
@@ -16,6 +18,7 @@ struct CorpusOptions {
   std::string generator, landmarks = "auto";
   stylerig::CorpusOptions corpus;
   std::int64_t size = 0;
+  int max_latents = 0;
   WorldOptions world;
 };
 }  // namespace
@@ -44,6 +47,10 @@ int make(Context const& context, CorpusOptions o) {
   World const world = load_world(o.generator, context, o.world);
   check(world.network.image_channels() == 3, o.generator, ": a corpus needs pictures with 3 channels, this generator makes ",
         world.network.image_channels());
+  // The default is more than the smallest generators have rows, which costs little.
+  check(o.max_latents <= world.handle.rows, "--max-latents: expected at most ", world.handle.rows,
+        ", a latent for every row of this generator's codes, found ", o.max_latents);
+  if (o.max_latents > 0) o.corpus.max_latents = o.max_latents;
   o.corpus.seed = context.seed;
   o.corpus.picture_size = o.size > 0 ? o.size : std::min<std::int64_t>(world.handle.resolution, 256);
   check(world.handle.resolution % o.corpus.picture_size == 0, "--size: ", world.handle.resolution,
@@ -52,7 +59,8 @@ int make(Context const& context, CorpusOptions o) {
   std::string name = "none";
   if (o.landmarks == "auto") o.landmarks = world.truth ? "truth" : "none";
   if (o.landmarks == "truth") {
-    check(bool(world.truth), "--landmarks truth: ", o.generator, " has no truth beside it; give --truth FILE, or landmarks of your own");
+    check(bool(world.truth), "--landmarks truth: ", o.generator,
+          " has no truth of its own beside it; give --truth FILE, or landmarks of your own");
     landmarks = truth_landmarks(world.truth), name = "truth";
   } else if (o.landmarks == "dlib" || o.landmarks.rfind("dlib:", 0) == 0 || std::filesystem::is_directory(o.landmarks)) {
     LandmarkFinder const finder = landmark_finder(o.landmarks, context.target());
@@ -64,7 +72,8 @@ int make(Context const& context, CorpusOptions o) {
   hooks.stop = context.stop;
   auto const show = context.progress("corpus");
   hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
-  make_folder(context.out);
+  hooks.note = [](std::string const& what) { std::cerr << "stylerig: " << what << "\n"; };
+  OutputFolder const folder(context.out);
   FolderLock const lock(context.out);
   bool const whole = stylerig::write_corpus(context.out, world.handle, o.corpus, landmarks, name,
                                             world.truth ? truth_parameters(world.truth) : stylerig::TruthSource{}, hooks);
@@ -84,16 +93,17 @@ void add_corpus(CLI::App& app, Context& context) {
   auto o = std::make_shared<CorpusOptions>();
   auto* verb = app.add_subcommand("corpus", "Make the pictures that training learns from");
   verb->add_option("GENERATOR", o->generator, generator_help)->required();
-  verb->add_option("-n,--count", o->corpus.count, "Items (default 50000)")->check(CLI::PositiveNumber);
-  verb->add_option("--size", o->size, "Side of the stored pictures (default: the generator's, at most 256)")->check(CLI::NonNegativeNumber);
+  verb->add_option("-n,--count", o->corpus.count, "Items (default 50000)")->check(positive());
+  verb->add_option("--size", o->size, "Side of the stored pictures (default: the generator's, at most 256)")->check(not_negative());
   verb->add_option("--psi", o->corpus.truncation, "Truncation of the codes (default 1)");
-  verb->add_option("--max-latents", o->corpus.max_latents, "Latents mixed in one code, at most (default 5)")->check(CLI::PositiveNumber);
+  verb->add_option("--max-latents", o->max_latents, str("Latents mixed in one code, at most (default ", o->corpus.max_latents, ")"))
+      ->check(positive());
   verb->add_option(
       "--landmarks", o->landmarks,
       "dlib (where it is installed), or a folder with face-api's landmark network: found in the pictures, which must be faces aligned as "
       "FFHQ's; or a file with one line an item: index, then u v (or u v weight) for 66 or 68 points in fractions of the picture; or truth, "
       "or none (default: truth where it is known, else none)");
-  verb->add_option("--chunk", o->corpus.chunk, "Items a file (default 500)")->check(CLI::PositiveNumber);
+  verb->add_option("--chunk", o->corpus.chunk, "Items a file (default 500)")->check(positive());
   add_world_options(*verb, o->world);
   add_common(*verb, context, "corpus", "Folder to write");
   verb->footer(

@@ -5,6 +5,7 @@
 
 #include "chart.hpp"
 #include "faces/face_nets.hpp"
+#include "lock.hpp"
 #include "picture_report.hpp"
 #include "program.hpp"
 #include "rig/gan/frechet.hpp"
@@ -95,12 +96,15 @@ class GanJudge {
   }
 
   int run() {
+    check_apart("--out", context_.out, o_.pictures);
+    check_seeds(std::max(o_.count, o_.samples));
+    OutputFolder const folder(context_.out);
     auto told = context_.progress("read pictures");
     real_ = gan::load_pictures(o_.pictures, side_, context_.stop, [&](std::int64_t done, std::int64_t n) { told(done, n, {}); });
     check(real_.size() >= 4, o_.pictures, ": expected at least 4 pictures to compare with, found ", real_.size());
     count_ = o_.count > 0 ? o_.count : real_.size();
+    check_seeds(count_);
     half_ = std::min(real_.size() / 2, count_);
-    make_folder(context_.out);
     Json distances = Json::object();
     for (std::size_t f = 0; f < features_.size(); ++f) {
       distances[features_[f].name] = judge(features_[f]);
@@ -120,6 +124,12 @@ class GanJudge {
  private:
   bool stopped() const { return train::stop_asked(context_.stop); }
 
+  /// Seeds of pictures have 32 bits, as in the official scripts.
+  void check_seeds(std::int64_t n) const {
+    std::uint64_t const end = std::uint64_t(1) << 32;
+    check(context_.seed < end && std::uint64_t(n) <= end - context_.seed, "--seed: expected ", n,
+          " seeds from it on to be at most 4294967295, found ", context_.seed);
+  }
   std::vector<std::uint32_t> seeds(std::int64_t first, std::int64_t n) const {
     std::vector<std::uint32_t> s;
     for (std::int64_t i = 0; i < n; ++i) s.push_back(std::uint32_t(context_.seed + std::uint64_t(first + i)));

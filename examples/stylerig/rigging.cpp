@@ -13,7 +13,13 @@ namespace fs = std::filesystem;
 void RigPlace::add_to(CLI::App& verb) {
   verb.add_option("GENERATOR", generator, generator_help)->required();
   verb.add_option("--run", run, "Folder of the run (default run)");
-  verb.add_option("--name", name, "Name of the rig in the run (default rig)");
+  verb.add_option("--name", name, "Name of the rig in the run (default rig)")->check([](std::string const& given) {
+    // Files of a run that are not a rig's: face.safetensors and every NAME.checkpoint.safetensors.
+    fs::path const path(given);
+    bool const fine = !given.empty() && given != "face" && given.find('/') == std::string::npos && path.extension() != ".checkpoint";
+    return fine ? std::string()
+                : "expected a name for a file in the run, not face, without / and not ending in .checkpoint, found '" + given + "'";
+  });
   verb.add_option("--face", face, "Face model, if its file has moved since train-face; another model is refused");
 }
 
@@ -26,25 +32,31 @@ RiggedWorld load_rigged(RigPlace const& place, Context const& context) {
   w.setup = FaceSetup::from(load_json(setup), setup);
   if (!place.face.empty()) w.setup.model = place.face;
   w.world.psi = w.setup.truncation;
+  check(fs::exists(w.rig_file), w.rig_file, ": expected a rig in this run, as train-rig writes it, found no such file");
   w.rig = stylerig::load_rig(w.rig_file, w.world.handle.hash, w.setup.loss().identity(), context.target());
   return w;
 }
 
 NamedJudge choose_judge(World const& world, stylerig::TrainedReconstruction const& r, std::string const& judge_run, Device const& device) {
-  auto const& F = r.F;
+  stylerig::Reconstruction<float> F = r.F;  // shares its weights
+  NamedJudge const itself{stylerig::judge_by(F), "F itself, which it was trained with: not a result"};
   if (!judge_run.empty()) {
     std::string const file = judge_run + "/face.safetensors";
+    check(fs::exists(file), judge_run, ": expected the folder of a run with face.safetensors in it, as train-face writes it; found ",
+          fs::exists(judge_run) ? "no such file in it" : "no such folder");
     if (stylerig::is_picture_reader(file))
       return {stylerig::judge_by(stylerig::load_picture_reader(file, world.handle.hash, r.face, device).F, world.handle),
               "the network in " + judge_run + ", which reads pictures"};
-    return {stylerig::judge_by(stylerig::load_reconstruction(file, world.handle.hash, r.face, device).F), "the network in " + judge_run};
+    auto other = stylerig::load_reconstruction(file, world.handle.hash, r.face, device).F;
+    if (nn::content_hash(other) == nn::content_hash(F)) return itself;
+    return {stylerig::judge_by(other), "the network in " + judge_run};
   }
   if (world.truth) {
     auto const truth = world.truth;
     if (truth->scene.layout().size() == F.outputs())
       return {[truth](Tensor<float> const& codes) { return truth->parameters(codes); }, "the known truth"};
   }
-  return {stylerig::judge_by(F), "F itself, which it was trained with: not a result"};
+  return itself;
 }
 
 Tensor<float> fresh_codes(World const& world, std::int64_t count, std::uint64_t seed, std::uint64_t purpose) {

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "rig/train/resume.hpp"
+
 namespace program {
 using namespace rig;
 namespace fs = std::filesystem;
@@ -24,6 +26,21 @@ Run load_run(std::string const& folder, World const& world, Device const& device
   run.reconstruction = stylerig::load_reconstruction(run.file("face.safetensors"), world.handle.hash, {}, device);
   return run;
 }
+
+void add_no_graph(CLI::App& verb, Context& context) {
+  verb.add_flag_callback(
+      "--no-graph", [&context] { context.capture = false; }, "On a GPU: run every step as it is instead of capturing one as a CUDA graph");
+}
+
+int with_fresh(std::function<int()> const& verb) {
+  try {
+    return verb();
+  } catch (train::OtherRun const& e) {
+    throw Error(str(e.what(), "; --fresh starts anew"));
+  }
+}
+
+std::string go_on(bool fresh) { return str("the same command ", fresh ? "without --fresh " : "", "goes on from there"); }
 
 stylerig::TrainingHooks training_hooks(Context const& context, std::string const& title, std::string const& checkpoint, std::int64_t every,
                                        train::Log& log) {

@@ -21,6 +21,13 @@ struct Run {
 Run load_run(std::string const& folder, World const& world, rig::Device const& device);
 void save_setup(std::string const& folder, FaceSetup const& setup, World const& world, rig::stylerig::Corpus const& corpus);
 
+/// Adds --no-graph.
+void add_no_graph(CLI::App& verb, Context& context);
+/// Runs a verb that has --fresh; of a checkpoint of another run its Error says so.
+int with_fresh(std::function<int()> const& verb);
+/// How a stopped training is gone on with.
+std::string go_on(bool fresh);
+
 /// Hooks for a training: stop flag, log, progress line, checkpoint.
 rig::stylerig::TrainingHooks training_hooks(Context const& context, std::string const& title, std::string const& checkpoint,
                                             std::int64_t every, rig::train::Log& log);

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "lock.hpp"
+#include "ranges.hpp"
 #include "run.hpp"
 
 namespace program {
@@ -71,8 +72,8 @@ Json numbers(stylerig::ReconstructionReport const& r) {
           {"accepted", r.accepted()}};
 }
 
-int stopped(Context const& context, std::int64_t step, std::int64_t steps, std::string const& checkpoint) {
-  return context.stopped(str("step ", step, " of ", steps, " is in ", checkpoint, "; the same command goes on from there"));
+int stopped(Context const& context, TrainFaceOptions const& o, std::int64_t step, std::int64_t steps, std::string const& checkpoint) {
+  return context.stopped(str("step ", step, " of ", steps, " is in ", checkpoint, "; ", go_on(o.fresh)));
 }
 
 int train(Context const& context, TrainFaceOptions const& o) {
@@ -93,7 +94,7 @@ int train(Context const& context, TrainFaceOptions const& o) {
   }
   FaceSetup const setup = make_setup(o, world, corpus);
   auto const face = setup.loss(context.target());
-  make_folder(o.run);
+  OutputFolder const folder(o.run);
   NameLock const lock(o.run + "/face");
   std::string const checkpoint = o.run + "/face.checkpoint.safetensors", result = o.run + "/face.safetensors";
   if (o.fresh) fs::remove(checkpoint);
@@ -103,7 +104,7 @@ int train(Context const& context, TrainFaceOptions const& o) {
     if (o.hidden.empty()) t.hidden = {256};
     auto trained = stylerig::train_picture_reader(corpus, face, t, hooks, setup.mean);
     log.write_csv(o.run + "/face.csv");
-    if (!trained.finished) return stopped(context, trained.steps, t.steps, checkpoint);
+    if (!trained.finished) return stopped(context, o, trained.steps, t.steps, checkpoint);
     stylerig::save_reconstruction(result, trained);
     save_setup(o.run, setup, world, corpus);
     context.answer({{"run", o.run},
@@ -118,7 +119,7 @@ int train(Context const& context, TrainFaceOptions const& o) {
   }
   auto trained = stylerig::train_reconstruction(corpus, face, t, hooks, setup.mean);
   log.write_csv(o.run + "/face.csv");
-  if (!trained.finished) return stopped(context, trained.steps, t.steps, checkpoint);
+  if (!trained.finished) return stopped(context, o, trained.steps, t.steps, checkpoint);
   stylerig::save_reconstruction(result, trained);
   save_setup(o.run, setup, world, corpus);
 
@@ -158,28 +159,31 @@ void add_train_face(CLI::App& app, Context& context) {
   verb->add_option("--reads", o->reads,
                    "What the network reads: codes (F), or pictures, for a judge of edits that shares nothing with F (default codes)")
       ->check(CLI::IsMember({"codes", "pictures"}));
-  verb->add_option("--setup", o->setup, "Run whose face model and camera are used, so that one network may judge the other");
+  auto* const setup =
+      verb->add_option("--setup", o->setup, "Run whose face model and camera are used, so that one network may judge the other");
   verb->add_option("--preset", o->preset, "best or paper (default best)")->check(CLI::IsMember({"best", "paper"}));
-  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(CLI::PositiveNumber);
-  verb->add_option("--batch", o->batch, "Items a step (default: the preset's)")->check(CLI::PositiveNumber);
-  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(positive());
+  verb->add_option("--batch", o->batch, "Items a step (default: the preset's)")->check(positive());
+  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(positive());
   verb->add_option("--hidden", o->hidden, "Widths of the hidden layers, like 1024,1024 (default: the preset's)");
-  verb->add_option("--landmark", o->landmark, "Weight of landmarks against colours (default 20)")->check(CLI::NonNegativeNumber);
-  verb->add_option("--landmark-steps", o->landmark_steps, "First steps on landmarks alone (default: the preset's)")
-      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--landmark", o->landmark, "Weight of landmarks against colours (default 20)")->check(not_negative());
+  verb->add_option("--landmark-steps", o->landmark_steps, "First steps on landmarks alone (default: the preset's)")->check(not_negative());
   verb->add_option("--form", o->form, "Colours compared at vertices or in pixels: vertex or pixel (default pixel; vertex for paper)")
-      ->check(CLI::IsMember({"vertex", "pixel"}));
+      ->check(CLI::IsMember({"vertex", "pixel"}))
+      ->excludes(setup);
   verb->add_option("--photometric", o->photometric, "Distance of colours: l2 (squares) or l21 (lengths) (default l21; l2 for paper)")
-      ->check(CLI::IsMember({"l2", "l21"}));
-  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber);
+      ->check(CLI::IsMember({"l2", "l21"}))
+      ->excludes(setup);
+  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(positive())->excludes(setup);
   verb->add_option("--distance", o->distance,
                    "Camera distance in the model's unit (default: so that the mean face lies on the mean landmarks)")
-      ->check(CLI::PositiveNumber);
-  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
+      ->check(positive())
+      ->excludes(setup);
+  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(positive());
   verb->add_option("--fit-items", o->fit_items, "Pictures fitted one by one afterwards, to judge F by; 0 for none (default 100)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
-  verb->add_flag("!--no-graph", context.capture, "On a GPU: run every step as it is instead of capturing one as a CUDA graph");
+  add_no_graph(*verb, context);
   add_world_options(*verb, o->world);
   add_common(*verb, context);
   verb->footer(
@@ -187,7 +191,7 @@ void add_train_face(CLI::App& app, Context& context) {
       "  stylerig train-face ffhq.pkl --corpus corpus --run run\n"
       "  stylerig train-face ffhq.pkl --corpus corpus --run run-ict --face ict_facekit_light.npz --steps 20000\n"
       "  stylerig train-face ffhq.pkl --corpus corpus-2 --run judge --setup run --reads pictures --seed 2");
-  verb->callback([&context, o] { context.action = [&context, o] { return train(context, *o); }; });
+  verb->callback([&context, o] { context.action = [&context, o] { return with_fresh([&] { return train(context, *o); }); }; });
 }
 
 }  // namespace program

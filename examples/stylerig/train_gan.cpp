@@ -9,11 +9,14 @@
 #include "chart.hpp"
 #include "lock.hpp"
 #include "picture_report.hpp"
-#include "program.hpp"
+#include "ranges.hpp"
+#include "rig/gan/start.hpp"
 #include "rig/gan/training.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
 #include "rig/train/config.hpp"
+#include "rig/train/resume.hpp"
+#include "run.hpp"
 
 namespace program {
 using namespace rig;
@@ -138,21 +141,41 @@ class GanRun {
   std::map<std::int64_t, std::string> sheets_;  // by the number of pictures shown
 };
 
+/// Everything that can be refused without the pictures, which may be many.
+void check_before_reading(Context const& context, TrainGanOptions const& o, std::string const& checkpoint) {
+  if (!o.fresh && fs::exists(checkpoint)) {
+    io::Metadata const there = io::load_metadata(checkpoint);
+    bool const started = !io::find_metadata(there, "started_from").empty();
+    if (io::find_metadata(there, "kind") == "rig gan run" && started != !o.start.empty())
+      throw train::OtherRun(str(checkpoint, ": was made by another run: it was begun ",
+                                started ? "with --start; give that again" : "with new networks, here --start is " + o.start));
+  }
+  if (o.start.empty()) return;
+  std::error_code ignored;
+  check(!o.fresh || !fs::equivalent(o.start, checkpoint, ignored), "--start ", o.start, ": is the checkpoint that --fresh removes; name ",
+        "another --run");
+  gan::Gan networks = gan::new_networks(o.training, context.target());
+  gan::start_from(networks, o.start);
+}
+
 int train(Context const& context, TrainGanOptions const& o) {
   gan::GanTraining const& t = o.training;
+  t.check_settings();
+  std::string const checkpoint = o.run + "/checkpoint.safetensors", samples = o.run + "/samples";
+  check_apart("--run", o.run, o.pictures, samples);
+  OutputFolder const folder(o.run);
+  FolderLock const lock(o.run);
+  check_before_reading(context, o, checkpoint);
   gan::PictureSet const pictures = [&] {
     auto told = context.progress("read pictures");
     return gan::load_pictures(o.pictures, t.resolution, context.stop, [&](std::int64_t done, std::int64_t n) { told(done, n, {}); });
   }();
   if (train::stop_asked(context.stop)) return context.stopped("nothing is written; the same command starts again");
-  std::string const checkpoint = o.run + "/checkpoint.safetensors";
-  make_folder(o.run);
-  FolderLock const lock(o.run);
   if (o.fresh) {
     fs::remove(checkpoint);
-    fs::remove_all(o.run + "/samples");
+    fs::remove_all(samples);
   }
-  make_folder(o.run + "/samples");
+  OutputFolder const sheets(samples);
   train::Log log;
   GanRun run(context, o, pictures, log);
   run.find_sheets();
@@ -183,8 +206,7 @@ int train(Context const& context, TrainGanOptions const& o) {
   };
   gan::TrainedGan const result = gan::train_gan(pictures, t, hooks, context.target());
   double const kimg = double(result.iterations * t.batch) / 1000;
-  if (!result.finished)
-    return context.stopped(str(kimg, " of ", t.kimg, " thousand pictures are in ", checkpoint, "; the same command goes on from there"));
+  if (!result.finished) return context.stopped(str(kimg, " of ", t.kimg, " thousand pictures are in ", checkpoint, "; ", go_on(o.fresh)));
   Json answer = run.numbers(kimg);
   answer["generator"] = run.file("generator.safetensors"), answer["report"] = run.file("report.html");
   context.answer(answer,
@@ -205,39 +227,45 @@ void add_train_gan(CLI::App& app, Context& context) {
       ->required();
   verb->add_option("--run", o->run, "Folder of the run to write (default gan)");
   verb->add_option("--resolution", o->resolution, "Side of the pictures, a power of two (default 64)")->check(CLI::Range(8, 1024));
-  verb->add_option("--batch", o->batch, "Pictures an iteration (default 16)")->check(CLI::PositiveNumber);
+  verb->add_option("--batch", o->batch, "Pictures an iteration (default 16)")->check(positive());
   verb->add_option("--kimg", given->kimg, "Length in thousands of real pictures shown (default 25000); may be raised later")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   verb->add_flag("--mirror", given->mirror, "Show the mirror images too");
-  auto named = [&](char const* name, auto& value, char const* help) {
-    return verb->add_option(name, value, help)->check(CLI::NonNegativeNumber);
+  auto from_zero = [&](char const* name, auto& value, char const* help) {
+    return verb->add_option(name, value, help)->check(not_negative());
   };
-  named("--latent", given->z_dim, "Numbers in z (default 512)");
-  named("--code", given->w_dim, "Numbers in w (default 512)");
-  named("--mapping-layers", given->mapping_layers, "Layers from z to w (default 2)");
-  named("--channel-base", given->channel_base, "Channels times resolution (default: 64 channels at the largest resolution)");
-  named("--channel-max", given->channel_max, "Most channels (default 512)");
-  named("--rate", given->losses.rate, "Learning rate (default 0.0025; 0.002 from 1024 pixels on)");
-  named("--gamma", given->losses.gamma, "Weight of R1 (default 0.0002 resolution^2 / batch)");
-  named("--r1-interval", given->losses.r1_interval, "Iterations between R1 phases (default 16)");
-  named("--path-weight", given->losses.path_weight, "Weight of path length regularisation, 0 for none (default 2)");
-  named("--path-interval", given->losses.path_interval, "Iterations between path length phases (default 4)");
-  named("--mixing", given->mixing, "Probability of codes from two latents (default 0.9)");
-  named("--average-kimg", given->losses.average_kimg,
-        "Half-life of the generator's moving average, thousand pictures (default 10/32 batch)");
+  auto above_zero = [&](char const* name, auto& value, char const* help) { return verb->add_option(name, value, help)->check(positive()); };
+  auto share = [&](char const* name, auto& value, char const* help) {
+    return verb->add_option(name, value, help)->check(CLI::Range(0., 1.));
+  };
+  above_zero("--latent", given->z_dim, "Numbers in z (default 512)");
+  above_zero("--code", given->w_dim, "Numbers in w (default 512)");
+  above_zero("--mapping-layers", given->mapping_layers, "Layers from z to w (default 2)");
+  above_zero("--channel-base", given->channel_base, "Channels times resolution (default: 64 channels at the largest resolution)");
+  above_zero("--channel-max", given->channel_max, "Most channels (default 512)");
+  above_zero("--rate", given->losses.rate, "Learning rate (default 0.0025; 0.002 from 1024 pixels on)");
+  from_zero("--gamma", given->losses.gamma, "Weight of R1 (default 0.0002 resolution^2 / batch)");
+  above_zero("--r1-interval", given->losses.r1_interval, "Iterations between R1 phases (default 16)");
+  from_zero("--path-weight", given->losses.path_weight, "Weight of path length regularisation, 0 for none (default 2)");
+  above_zero("--path-interval", given->losses.path_interval, "Iterations between path length phases (default 4)");
+  share("--mixing", given->mixing, "Probability of codes from two latents (default 0.9)");
+  from_zero("--average-kimg", given->losses.average_kimg,
+            "Half-life of the generator's moving average, thousand pictures (default 10/32 batch)");
   verb->add_option("--augment", o->augment,
                    "What the discriminator sees is changed by: none, blit (mirrored, turned and moved whole), bg (and geometry), bgc (and "
                    "colour) (default bgc)")
       ->check(CLI::IsMember({"none", "blit", "bg", "bgc"}));
-  named("--augment-p", given->strength, "Its strength, fixed (default: follows the discriminator)");
-  named("--augment-start", given->first_strength, "Where a strength that follows starts (default 0)");
-  named("--augment-target", given->adaptive.target, "Mean sign of the scores of real pictures that it is to hold (default 0.6)");
-  named("--augment-kimg", given->adaptive.kimg, "Thousand pictures in which it can go from 0 to 1 (default 500)");
+  std::vector<CLI::Option*> const following{
+      share("--augment-start", given->first_strength, "Where a strength that follows the discriminator starts (default 0)"),
+      share("--augment-target", given->adaptive.target, "Mean sign of the scores of real pictures that it is to hold (default 0.6)"),
+      above_zero("--augment-kimg", given->adaptive.kimg, "Thousand pictures in which it can go from 0 to 1 (default 500)")};
+  auto* const fixed = share("--augment-p", given->strength, "Its strength, fixed (default: follows the discriminator)");
+  for (CLI::Option* option : following) fixed->excludes(option);
   verb->add_option(
       "--start", o->start,
       "Networks of the same shapes to start from: the checkpoint of another run, an official pickle, or GENERATOR,DISCRIMINATOR");
-  named("--checkpoint-kimg", o->checkpoint_kimg, "Thousand pictures between checkpoints (default 2)");
-  named("--snapshot-kimg", o->snapshot_kimg, "Thousand pictures between sheets and written networks (default 10)");
+  from_zero("--checkpoint-kimg", o->checkpoint_kimg, "Thousand pictures between checkpoints (default 2)");
+  from_zero("--snapshot-kimg", o->snapshot_kimg, "Thousand pictures between sheets and written networks (default 10)");
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
   add_common(*verb, context);
   verb->footer(
@@ -247,6 +275,9 @@ void add_train_gan(CLI::App& app, Context& context) {
       "  stylerig sample gan/generator.safetensors --seeds 0-31 --psi 0.7");
   verb->callback([&context, o, given, verb] {
     context.action = [&context, o, given, verb] {
+      for (char const* option : {"--augment-p", "--augment-start", "--augment-target", "--augment-kimg"})
+        if (o->augment == "none" && verb->count(option))
+          throw Usage(str(option, ": expected a strength for pictures that are changed, found --augment none"));
       gan::GanTraining t = gan::GanTraining::for_resolution(o->resolution, o->batch);
       gan::GanTraining const& g = *given;
       auto take = [&](char const* name, auto& value, auto const& wanted) {
@@ -266,7 +297,7 @@ void add_train_gan(CLI::App& app, Context& context) {
       if (!o->start.empty()) t.losses.average_ramp = 0;  // the average that is taken over is a good one
       t.seed = context.seed;
       o->training = t;
-      return train(context, *o);
+      return with_fresh([&] { return train(context, *o); });
     };
   });
 }

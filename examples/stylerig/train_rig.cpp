@@ -1,8 +1,10 @@
 // stylerig train-rig GENERATOR: phase 2, RigNet from pairs of corpus items.
 #include <cmath>
 #include <filesystem>
+#include <optional>
 
 #include "lock.hpp"
+#include "ranges.hpp"
 #include "rigging.hpp"
 
 namespace program {
@@ -18,13 +20,19 @@ struct TrainRigOptions {
   RigPlace place;
 };
 
-/// The networks to train: one for each set of controls.
+/// The networks to train: one for each set of controls. What two of them have in common could be asked of either.
 std::vector<stylerig::Control> control_sets(TrainRigOptions const& o) {
   std::string const text = o.controls.empty() ? (o.preset == "paper" ? "separate" : "all") : o.controls;
   if (text == "separate") return {stylerig::Control::pose, stylerig::Control::expression, stylerig::Control::illumination};
   std::vector<stylerig::Control> sets;
-  for (auto const& part : split(text)) sets.push_back(stylerig::control_from_name(part));
-  check(!sets.empty(), "--controls: expected all, separate, or sets like pose,expression+light");
+  stylerig::Control before = stylerig::Control::none;
+  for (auto const& part : split(text)) {
+    stylerig::Control const set = stylerig::control_from_name(part), both = before & set;
+    if (set == stylerig::Control::none || both != stylerig::Control::none)
+      throw Usage("--controls: expected sets like pose,expression+light, each control in one of them alone, found '" + text + "'");
+    sets.push_back(set), before = before | set;
+  }
+  if (sets.empty()) throw Usage("--controls: expected all, separate, or sets like pose,expression+light");
   return sets;
 }
 
@@ -51,6 +59,10 @@ stylerig::RigTraining training_for(stylerig::Control c, TrainRigOptions const& o
 }
 
 int train(Context const& context, TrainRigOptions const& o) {
+  auto const sets = control_sets(o);
+  if (!o.judge.empty() && (o.no_calibration || o.preset == "paper"))
+    throw Usage(str("--judge: expected a rig that is calibrated, because the judge does nothing else, found ",
+                    o.no_calibration ? "--no-calibration" : "--preset paper, which has no calibration"));
   World world = load_world(o.place.generator, context, o.place.world);
   stylerig::Corpus const corpus = stylerig::open_corpus(o.corpus, world.handle.hash);
   world.psi = corpus.options.truncation;
@@ -60,12 +72,15 @@ int train(Context const& context, TrainRigOptions const& o) {
   auto const face = run.setup.loss(context.target());
   check(run.reconstruction.face == face.identity(), run.file("face.safetensors"), ": was trained with ", run.reconstruction.face,
         ", expected ", face.identity());
+  std::optional<NamedJudge> judge;
+  if (o.preset == "best" && !o.no_calibration && (world.truth || !o.judge.empty()))
+    judge = choose_judge(world, run.reconstruction, o.judge, context.target());
   Tensor<float> const p = stylerig::reconstruct_corpus(corpus, run.reconstruction.F);
   auto const statistics = stylerig::parameter_statistics(p);
 
   std::vector<stylerig::TrainedRig> networks;
   Json trained = Json::array();
-  for (stylerig::Control const c : control_sets(o)) {
+  for (stylerig::Control const c : sets) {
     stylerig::RigTraining const t = training_for(c, o, context.seed);
     std::string const stem = o.place.name + "-" + stylerig::to_string(c), checkpoint = run.file(stem + ".checkpoint.safetensors");
     if (o.fresh) fs::remove(checkpoint);
@@ -75,21 +90,18 @@ int train(Context const& context, TrainRigOptions const& o) {
                             training_hooks(context, "train rig (" + stylerig::to_string(c) + ")", checkpoint, o.every, log)));
     log.write_csv(run.file(stem + ".csv"));
     if (!networks.back().finished)
-      return context.stopped(
-          str("step ", networks.back().steps, " of ", t.steps, " is in ", checkpoint, "; the same command goes on from there"));
+      return context.stopped(str("step ", networks.back().steps, " of ", t.steps, " is in ", checkpoint, "; ", go_on(o.fresh)));
     trained.push_back({{"controls", stylerig::to_string(c)}, {"steps", t.steps}, {"mode", stylerig::to_string(t.mode)}});
   }
-  NamedJudge const judge = choose_judge(world, run.reconstruction, o.judge, context.target());
-  bool const calibrated = o.preset == "best" && !o.no_calibration && (world.truth || !o.judge.empty());
-  stylerig::Rig rig = assemble(world, run.reconstruction, networks, p, calibrated ? &judge : nullptr, context.seed);
+  stylerig::Rig rig = assemble(world, run.reconstruction, networks, p, judge ? &*judge : nullptr, context.seed);
   std::string const result = run.file(o.place.name + ".safetensors");
   stylerig::save_rig(result, rig);
-  context.answer({{"rig", result},
-                  {"networks", trained},
-                  {"calibrated_by", calibrated ? Json(judge.name) : Json(nullptr)},
-                  {"generator", world.handle.hash}},
-                 str(result, " written: controls ", stylerig::to_string(rig.controls()),
-                     calibrated ? ", calibrated by " + judge.name : std::string()));
+  context.answer(
+      {{"rig", result},
+       {"networks", trained},
+       {"calibrated_by", judge ? Json(judge->name) : Json(nullptr)},
+       {"generator", world.handle.hash}},
+      str(result, " written: controls ", stylerig::to_string(rig.controls()), judge ? ", calibrated by " + judge->name : std::string()));
   return success;
 }
 }  // namespace
@@ -104,28 +116,29 @@ void add_train_rig(CLI::App& app, Context& context) {
                    "all: one network; separate: three; or sets like pose,expression+light (default: all, or separate for paper)");
   verb->add_option("--ablation", o->ablation, "One thing changed: " + join(stylerig::RigTraining::ablations()))
       ->check(CLI::IsMember(stylerig::RigTraining::ablations()));
-  verb->add_option("--mode", o->mode, "What the network is told of the wish: full, subset, merged or merged_delta (default: the preset's)")
+  verb->add_option("--mode", o->mode,
+                   "What the network is told of the wish: full, subset, merged, merged_delta or delta (default: the preset's)")
       ->check(CLI::IsMember({"full", "subset", "merged", "merged_delta", "delta"}));
-  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(CLI::PositiveNumber);
-  verb->add_option("--pairs", o->pairs, "Pairs a step (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(positive());
+  verb->add_option("--pairs", o->pairs, "Pairs a step (default: the preset's)")->check(positive());
   verb->add_option("--samples", o->samples, "Joint control: samples made of a pair in a step, in turn; 0 for all (default: the preset's)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb->add_option("--wishes", o->wishes, "For every pair so many wishes for one value, which no picture shows (default: the preset's)")
       ->check(CLI::Range(0.0, 2.0));
   verb->add_option("--wish-weight", o->wish_weight, "Weight of how far such wishes are missed (default: the preset's)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   verb->add_option("--row-weight", o->row_weight, "Weight of how many rows of the code an edit changes (default: the preset's)")
-      ->check(CLI::NonNegativeNumber);
-  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
-  verb->add_option("--encoder", o->encoder, "Size of the code's summary a row (default: the preset's)")->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
+  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(positive());
+  verb->add_option("--encoder", o->encoder, "Size of the code's summary a row (default: the preset's)")->check(not_negative());
   verb->add_option("--hidden", o->hidden,
                    "Widths of hidden layers a row, like 128, or none for the linear decoder (default: the preset's)");
   verb->add_flag("--keep-translation", o->keep_translation, "A pose edit must not shift the head");
   verb->add_option("--judge", o->judge, "Another run whose F calibrates the rig (default: the truth where it is known)");
   verb->add_flag("--no-calibration", o->no_calibration, "Do not measure requested against achieved afterwards");
-  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
+  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(positive());
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
-  verb->add_flag("!--no-graph", context.capture, "On a GPU: run every step as it is instead of capturing one as a CUDA graph");
+  add_no_graph(*verb, context);
   add_world_options(*verb, o->place.world);
   add_common(*verb, context);
   verb->footer(
@@ -135,7 +148,7 @@ void add_train_rig(CLI::App& app, Context& context) {
       "  stylerig train-rig ffhq.pkl --corpus corpus --run run\n"
       "  stylerig train-rig ffhq.pkl --corpus corpus --run run --preset paper --name paper\n"
       "  stylerig train-rig ffhq.pkl --corpus corpus --run run --ablation no_consist --name no_consist");
-  verb->callback([&context, o] { context.action = [&context, o] { return train(context, *o); }; });
+  verb->callback([&context, o] { context.action = [&context, o] { return with_fresh([&] { return train(context, *o); }); }; });
 }
 
 }  // namespace program
