@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 
+#include "rig/io/safetensors.hpp"
 #include "rig/nn/module.hpp"
 #include "rig/stylerig/toy_world.hpp"
 #include "rig/stylerig/transfer.hpp"
