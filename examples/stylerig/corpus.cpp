@@ -5,7 +5,6 @@
 #include "faces/landmarks.hpp"
 #include "lock.hpp"
 #include "program.hpp"
-#include "ranges.hpp"
 #include "rig/io/hash.hpp"
 #include "rig/stylerig/corpus.hpp"
 #include "world.hpp"
@@ -93,17 +92,17 @@ void add_corpus(CLI::App& app, Context& context) {
   auto o = std::make_shared<CorpusOptions>();
   auto* verb = app.add_subcommand("corpus", "Make the pictures that training learns from");
   verb->add_option("GENERATOR", o->generator, generator_help)->required();
-  verb->add_option("-n,--count", o->corpus.count, "Items (default 50000)")->check(positive());
-  verb->add_option("--size", o->size, "Side of the stored pictures (default: the generator's, at most 256)")->check(not_negative());
+  verb->add_option("-n,--count", o->corpus.count, "Items (default 50000)")->check(CLI::PositiveNumber);
+  verb->add_option("--size", o->size, "Side of the stored pictures (default: the generator's, at most 256)")->check(CLI::NonNegativeNumber);
   verb->add_option("--psi", o->corpus.truncation, "Truncation of the codes (default 1)");
   verb->add_option("--max-latents", o->max_latents, str("Latents mixed in one code, at most (default ", o->corpus.max_latents, ")"))
-      ->check(positive());
+      ->check(CLI::PositiveNumber);
   verb->add_option(
       "--landmarks", o->landmarks,
       "dlib (where it is installed), or a folder with face-api's landmark network: found in the pictures, which must be faces aligned as "
       "FFHQ's; or a file with one line an item: index, then u v (or u v weight) for 66 or 68 points in fractions of the picture; or truth, "
       "or none (default: truth where it is known, else none)");
-  verb->add_option("--chunk", o->corpus.chunk, "Items a file (default 500)")->check(positive());
+  verb->add_option("--chunk", o->corpus.chunk, "Items a file (default 500)")->check(CLI::PositiveNumber);
   add_world_options(*verb, o->world);
   add_common(*verb, context, "corpus", "Folder to write");
   verb->footer(

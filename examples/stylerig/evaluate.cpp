@@ -1,6 +1,5 @@
 // stylerig evaluate GENERATOR: the numbers of a rig, as JSON and as a report.
 #include "lock.hpp"
-#include "ranges.hpp"
 #include "rigging.hpp"
 
 namespace program {
@@ -40,10 +39,11 @@ void add_evaluate(CLI::App& app, Context& context) {
       "Another run, trained on another corpus, whose network judges, from codes or from pictures (default: the truth where it is known)");
   verb->add_option("--pairs", o->evaluation.pairs, "Ordered pairs of codes (default 1000)")->check(CLI::Range(2, 1000000));
   verb->add_option("--sweep-codes", o->evaluation.sweep_codes, "Codes swept along each axis; 0 for no sweeps (default 200)")
-      ->check(not_negative())
+      ->check(CLI::NonNegativeNumber)
       ->check([](std::string const& codes) { return codes == "1" ? "expected 0, or at least 2 codes, found 1" : std::string(); });
   verb->add_option("--sweep-steps", o->evaluation.sweep_steps, "Values along an axis (default 9)")->check(CLI::Range(3, 99));
-  verb->add_option("--expressions", o->evaluation.expressions, "Expressions swept, those that vary most (default 8)")->check(positive());
+  verb->add_option("--expressions", o->evaluation.expressions, "Expressions swept, those that vary most (default 8)")
+      ->check(CLI::PositiveNumber);
   add_world_options(*verb, o->place.world);
   add_common(*verb, context, "evaluation", "Folder for report.html, report.json and tables");
   verb->footer(

@@ -8,7 +8,6 @@
 #include "chart.hpp"
 #include "face.hpp"
 #include "lock.hpp"
-#include "ranges.hpp"
 #include "rig/io/atomic_file.hpp"
 #include "rig/io/obj.hpp"
 #include "rig/nn/optim/adam.hpp"
@@ -266,15 +265,15 @@ void add_fit_photo(CLI::App& app, Context& context) {
   verb->add_option("PHOTOS", o->photos, "Square photographs of one size, or folders of them")->required();
   verb->add_option("--landmarks", o->landmarks, "CSV with the columns image, x0, y0, ..., x67, y67 in pixels")->required();
   verb->add_option("--face", o->face, std::string(face_model_help) + " (default builtin)");
-  verb->add_option("--count", o->count, "Photographs, at most (default 24)")->check(positive());
-  verb->add_option("--landmark-steps", o->landmark_steps, "First steps, on landmarks alone (default 120)")->check(not_negative());
-  verb->add_option("--steps", o->steps, "Steps on landmarks and colours (default 200)")->check(not_negative());
-  verb->add_option("--batch", o->batch, "Photographs fitted side by side (default 8)")->check(positive());
-  verb->add_option("--rate", o->rate, "Step size (default 0.04)")->check(positive());
-  verb->add_option("--landmark", o->landmark_weight, "Weight of landmarks against colours (default 60)")->check(not_negative());
+  verb->add_option("--count", o->count, "Photographs, at most (default 24)")->check(CLI::PositiveNumber);
+  verb->add_option("--landmark-steps", o->landmark_steps, "First steps, on landmarks alone (default 120)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--steps", o->steps, "Steps on landmarks and colours (default 200)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--batch", o->batch, "Photographs fitted side by side (default 8)")->check(CLI::PositiveNumber);
+  verb->add_option("--rate", o->rate, "Step size (default 0.04)")->check(CLI::PositiveNumber);
+  verb->add_option("--landmark", o->landmark_weight, "Weight of landmarks against colours (default 60)")->check(CLI::NonNegativeNumber);
   verb->add_option("--form", o->form, "Colours compared at vertices or in pixels (default vertex)")
       ->check(CLI::IsMember({"vertex", "pixel"}));
-  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(positive());
+  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber);
   verb->add_option("--width", o->width, "Width of a picture on the sheet (default 160)")->check(CLI::Range(16, 4096));
   verb->add_flag("--meshes", o->meshes, "Also write every fitted face as an OBJ mesh");
   add_common(*verb, context, "fit", "Folder for sheet.png and fits.json");

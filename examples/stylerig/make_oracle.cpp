@@ -2,7 +2,6 @@
 #include <filesystem>
 
 #include "lock.hpp"
-#include "ranges.hpp"
 #include "rig/stylerig/oracle_fit.hpp"
 #include "run.hpp"
 
@@ -52,22 +51,26 @@ void add_make_oracle(CLI::App& app, Context& context) {
   stylerig::OracleFitOptions* const o = &options->fit;
   auto* verb = app.add_subcommand("make-oracle",
                                   "Fit a StyleGAN2 to pictures of the built-in face, whose parameters are a known function of the code");
-  verb->add_option("--pictures", o->pictures, str("Pictures drawn to learn from (default ", o->pictures, ")"))->check(positive());
-  verb->add_option("--held-out", o->held_out, str("More of them, never trained on (default ", o->held_out, ")"))->check(positive());
-  verb->add_option("--steps", o->steps, str("Steps (default ", o->steps, ")"))->check(positive());
-  verb->add_option("--batch", o->batch, str("Pictures a step (default ", o->batch, ")"))->check(positive());
-  verb->add_option("--rate", o->rate, str("Learning rate (default ", o->rate, ")"))->check(positive());
+  verb->add_option("--pictures", o->pictures, str("Pictures drawn to learn from (default ", o->pictures, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--held-out", o->held_out, str("More of them, never trained on (default ", o->held_out, ")"))
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--steps", o->steps, str("Steps (default ", o->steps, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--batch", o->batch, str("Pictures a step (default ", o->batch, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--rate", o->rate, str("Learning rate (default ", o->rate, ")"))->check(CLI::PositiveNumber);
   verb->add_option("--resolution", o->resolution, str("Side of the pictures, a power of two (default ", o->resolution, ")"))
-      ->check(positive());
-  verb->add_option("--channel-base", o->channel_base, str("Channels times resolution (default ", o->channel_base, ")"))->check(positive());
-  verb->add_option("--channel-max", o->channel_max, str("Most channels (default ", o->channel_max, ")"))->check(positive());
-  verb->add_option("--width", o->world.width, str("Numbers in a row of the code (default ", o->world.width, ")"))->check(positive());
-  verb->add_option("--vertices", o->world.vertices, str("Vertices of the face (default ", o->world.vertices, ")"))->check(positive());
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--channel-base", o->channel_base, str("Channels times resolution (default ", o->channel_base, ")"))
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--channel-max", o->channel_max, str("Most channels (default ", o->channel_max, ")"))->check(CLI::PositiveNumber);
+  verb->add_option("--width", o->world.width, str("Numbers in a row of the code (default ", o->world.width, ")"))
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--vertices", o->world.vertices, str("Vertices of the face (default ", o->world.vertices, ")"))
+      ->check(CLI::PositiveNumber);
   verb->add_option("--hair-vertices", o->world.hair_vertices, str("Vertices of the hair (default ", o->world.hair_vertices, ")"))
-      ->check(positive());
+      ->check(CLI::PositiveNumber);
   verb->add_option("--world-seed", o->world.seed, str("Seed of the truth (default ", o->world.seed, "); --seed is that of the fit"));
   verb->add_option("--checkpoint-every", o->check_every, str("Steps between checkpoints (default ", o->check_every, ")"))
-      ->check(positive());
+      ->check(CLI::PositiveNumber);
   verb->add_flag("--fresh", options->fresh, "Start anew even if there is a checkpoint or a finished generator");
   add_common(*verb, context, "oracle", "Folder for generator.safetensors and truth.safetensors");
   verb->get_option("--seed")->description(str("Seed of the fit (default ", o->seed, ")"));

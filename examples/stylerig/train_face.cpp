@@ -3,7 +3,6 @@
 #include <filesystem>
 
 #include "lock.hpp"
-#include "ranges.hpp"
 #include "run.hpp"
 
 namespace program {
@@ -162,26 +161,27 @@ void add_train_face(CLI::App& app, Context& context) {
   auto* const setup =
       verb->add_option("--setup", o->setup, "Run whose face model and camera are used, so that one network may judge the other");
   verb->add_option("--preset", o->preset, "best or paper (default best)")->check(CLI::IsMember({"best", "paper"}));
-  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(positive());
-  verb->add_option("--batch", o->batch, "Items a step (default: the preset's)")->check(positive());
-  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(positive());
+  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--batch", o->batch, "Items a step (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
   verb->add_option("--hidden", o->hidden, "Widths of the hidden layers, like 1024,1024 (default: the preset's)");
-  verb->add_option("--landmark", o->landmark, "Weight of landmarks against colours (default 20)")->check(not_negative());
-  verb->add_option("--landmark-steps", o->landmark_steps, "First steps on landmarks alone (default: the preset's)")->check(not_negative());
+  verb->add_option("--landmark", o->landmark, "Weight of landmarks against colours (default 20)")->check(CLI::NonNegativeNumber);
+  verb->add_option("--landmark-steps", o->landmark_steps, "First steps on landmarks alone (default: the preset's)")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--form", o->form, "Colours compared at vertices or in pixels: vertex or pixel (default pixel; vertex for paper)")
       ->check(CLI::IsMember({"vertex", "pixel"}))
       ->excludes(setup);
   verb->add_option("--photometric", o->photometric, "Distance of colours: l2 (squares) or l21 (lengths) (default l21; l2 for paper)")
       ->check(CLI::IsMember({"l2", "l21"}))
       ->excludes(setup);
-  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(positive())->excludes(setup);
+  verb->add_option("--focal", o->focal, "Focal length over picture height (default 4.2647)")->check(CLI::PositiveNumber)->excludes(setup);
   verb->add_option("--distance", o->distance,
                    "Camera distance in the model's unit (default: so that the mean face lies on the mean landmarks)")
-      ->check(positive())
+      ->check(CLI::PositiveNumber)
       ->excludes(setup);
-  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(positive());
+  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
   verb->add_option("--fit-items", o->fit_items, "Pictures fitted one by one afterwards, to judge F by; 0 for none (default 100)")
-      ->check(not_negative());
+      ->check(CLI::NonNegativeNumber);
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
   add_no_graph(*verb, context);
   add_world_options(*verb, o->world);

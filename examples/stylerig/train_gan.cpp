@@ -9,7 +9,6 @@
 #include "chart.hpp"
 #include "lock.hpp"
 #include "picture_report.hpp"
-#include "ranges.hpp"
 #include "rig/gan/start.hpp"
 #include "rig/gan/training.hpp"
 #include "rig/nn/discriminator_loader.hpp"
@@ -227,14 +226,16 @@ void add_train_gan(CLI::App& app, Context& context) {
       ->required();
   verb->add_option("--run", o->run, "Folder of the run to write (default gan)");
   verb->add_option("--resolution", o->resolution, "Side of the pictures, a power of two (default 64)")->check(CLI::Range(8, 1024));
-  verb->add_option("--batch", o->batch, "Pictures an iteration (default 16)")->check(positive());
+  verb->add_option("--batch", o->batch, "Pictures an iteration (default 16)")->check(CLI::PositiveNumber);
   verb->add_option("--kimg", given->kimg, "Length in thousands of real pictures shown (default 25000); may be raised later")
-      ->check(positive());
+      ->check(CLI::PositiveNumber);
   verb->add_flag("--mirror", given->mirror, "Show the mirror images too");
   auto from_zero = [&](char const* name, auto& value, char const* help) {
-    return verb->add_option(name, value, help)->check(not_negative());
+    return verb->add_option(name, value, help)->check(CLI::NonNegativeNumber);
   };
-  auto above_zero = [&](char const* name, auto& value, char const* help) { return verb->add_option(name, value, help)->check(positive()); };
+  auto above_zero = [&](char const* name, auto& value, char const* help) {
+    return verb->add_option(name, value, help)->check(CLI::PositiveNumber);
+  };
   auto share = [&](char const* name, auto& value, char const* help) {
     return verb->add_option(name, value, help)->check(CLI::Range(0., 1.));
   };

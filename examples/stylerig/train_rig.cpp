@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "lock.hpp"
-#include "ranges.hpp"
 #include "rigging.hpp"
 
 namespace program {
@@ -119,24 +118,24 @@ void add_train_rig(CLI::App& app, Context& context) {
   verb->add_option("--mode", o->mode,
                    "What the network is told of the wish: full, subset, merged, merged_delta or delta (default: the preset's)")
       ->check(CLI::IsMember({"full", "subset", "merged", "merged_delta", "delta"}));
-  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(positive());
-  verb->add_option("--pairs", o->pairs, "Pairs a step (default: the preset's)")->check(positive());
+  verb->add_option("--steps", o->steps, "Steps (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--pairs", o->pairs, "Pairs a step (default: the preset's)")->check(CLI::PositiveNumber);
   verb->add_option("--samples", o->samples, "Joint control: samples made of a pair in a step, in turn; 0 for all (default: the preset's)")
-      ->check(not_negative());
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--wishes", o->wishes, "For every pair so many wishes for one value, which no picture shows (default: the preset's)")
       ->check(CLI::Range(0.0, 2.0));
   verb->add_option("--wish-weight", o->wish_weight, "Weight of how far such wishes are missed (default: the preset's)")
-      ->check(not_negative());
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--row-weight", o->row_weight, "Weight of how many rows of the code an edit changes (default: the preset's)")
-      ->check(not_negative());
-  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(positive());
-  verb->add_option("--encoder", o->encoder, "Size of the code's summary a row (default: the preset's)")->check(not_negative());
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--rate", o->rate, "Learning rate at the start (default: the preset's)")->check(CLI::PositiveNumber);
+  verb->add_option("--encoder", o->encoder, "Size of the code's summary a row (default: the preset's)")->check(CLI::NonNegativeNumber);
   verb->add_option("--hidden", o->hidden,
                    "Widths of hidden layers a row, like 128, or none for the linear decoder (default: the preset's)");
   verb->add_flag("--keep-translation", o->keep_translation, "A pose edit must not shift the head");
   verb->add_option("--judge", o->judge, "Another run whose F calibrates the rig (default: the truth where it is known)");
   verb->add_flag("--no-calibration", o->no_calibration, "Do not measure requested against achieved afterwards");
-  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(positive());
+  verb->add_option("--checkpoint-every", o->every, "Steps between checkpoints (default 1000)")->check(CLI::PositiveNumber);
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
   add_no_graph(*verb, context);
   add_world_options(*verb, o->place.world);

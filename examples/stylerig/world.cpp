@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "ranges.hpp"
 #include "rig/nn/seed_latents.hpp"
 #include "rig/train/checkpoint.hpp"
 
@@ -27,7 +26,7 @@ void copy_rows(Tensor<float>& to, std::int64_t first, Tensor<float> const& from)
 }  // namespace
 
 void add_world_options(CLI::App& verb, WorldOptions& o) {
-  verb.add_option("--class", o.label, "Class of a conditional generator")->check(not_negative());
+  verb.add_option("--class", o.label, "Class of a conditional generator")->check(CLI::NonNegativeNumber);
   verb.add_option("--noise", o.noise, "Noise inputs: stored or none (default stored)")->check(CLI::IsMember({"stored", "none"}));
   verb.add_flag("--trained", o.trained, "Take the generator that was being trained instead of the averaged one");
   verb.add_option("--truth", o.truth,
