@@ -128,7 +128,7 @@ TEST_CASE("rig.hpp includes every public header") {
 }
 
 TEST_CASE("every op that is compiled once has its instantiation") {
-  static std::regex const declared(R"(\bRIG_OP\(([\w:]+)\))"), defined(R"(\bRIG_OP_SOURCE\(([\w:]+)\))");
+  static std::regex const declared(R"((?:^|\n)[ ]*RIG_OP\(([\w:]+)\))"), defined(R"(\bRIG_OP_SOURCE\(([\w:]+)\))");
   auto names = [](std::string const& text, std::regex const& form) {
     std::set<std::string> found;
     for (auto i = std::sregex_iterator(text.begin(), text.end(), form); i != std::sregex_iterator(); ++i) found.insert((*i)[1]);
@@ -136,7 +136,6 @@ TEST_CASE("every op that is compiled once has its instantiation") {
   };
   std::set<std::string> wanted, given = names(content("src/lists/op_list.ipp"), defined);
   for (auto const& file : headers())
-    if (file != "autodiff/op.hpp")
-      for (auto const& n : names(content(root + "/" + file), declared)) wanted.insert(n);
+    for (auto const& n : names(content(root + "/" + file), declared)) wanted.insert(n);
   CHECK_MESSAGE(wanted == given, "run scripts/lists");
 }

@@ -1,7 +1,6 @@
 // A run that goes on: its checkpoint carries the settings it was made with, and is refused by a run with other ones.
 #pragma once
 #include <charconv>
-#include <filesystem>
 #include <string>
 
 #include "rig/train/checkpoint.hpp"
@@ -52,7 +51,7 @@ class RunCheckpoint {
  public:
   /// An empty path: nothing is kept. The log may be null.
   RunCheckpoint(std::string path, Settings run, Log* log) : path_(std::move(path)), run_(std::move(run)), log_(log) {}
-  bool exists() const { return !path_.empty() && std::filesystem::exists(path_); }
+  bool exists() const { return !path_.empty() && is_there(path_); }
 
   /// Writes the items with the steps done and further entries of metadata, then the curves; each file whole.
   template <class... M> void save(std::int64_t step, Settings state, io::Item<M> const&... items) const {
@@ -71,7 +70,7 @@ class RunCheckpoint {
     check(done >= 0, path_, ": its step should not be negative, found ", done);
     io::load(path_, items...);
     step = done;
-    if (log_ && std::filesystem::exists(curves())) {
+    if (log_ && is_there(curves())) {
       *log_ = Log::read_json_lines(curves());
       log_->cut(step + 1);
     }
@@ -79,6 +78,7 @@ class RunCheckpoint {
   }
 
  private:
+  static bool is_there(std::string const& file);
   std::string curves() const { return path_ + ".log.jsonl"; }
   std::string path_;
   Settings run_;
@@ -86,3 +86,7 @@ class RunCheckpoint {
 };
 
 }  // namespace rig::inline RIG_ABI::train
+
+#if RIG_INCLUDE_IPP
+#include "rig/train/resume.ipp"
+#endif
