@@ -1,7 +1,8 @@
 // HDF5 files (h5py, Keras, Chainer) through the HDF5 library, where the build has it (RIG_HAS_HDF5=1). Only what lies in
 // the file itself is read: no links to other files, no external or virtual data, no filters that would load a plug-in.
 // What the library would follow is followed first (hdf5_check.ipp): lengths, trees, names, descriptions. The forms of new
-// versions for many links, attributes or pieces of one object, and types made of several, are refused.
+// versions for many links, attributes or pieces of one object, and types made of several, are refused. Datasets in pieces are put
+// together here: deflate and shuffle undone, checksums passed over.
 #pragma once
 #include <vector>
 

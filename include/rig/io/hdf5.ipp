@@ -117,68 +117,133 @@ class H5Walk {
     H5D_layout_t const layout = H5Pget_layout(made);
     check((layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED) && H5Pget_external_count(made) == 0,
           "hdf5: the values of dataset ", excerpt(path, 80), " lie in another file, which is not opened");
-    bool deflated = false;
-    int const filters = H5Pget_nfilters(made);
-    for (int i = 0; i < filters; ++i) {
+    std::vector<H5Z_filter_t> filters;
+    for (int i = 0; i < H5Pget_nfilters(made); ++i) {
       unsigned flags = 0, config = 0;
       std::size_t count = 0;
-      H5Z_filter_t const f = H5Pget_filter2(made, unsigned(i), &flags, &count, nullptr, 0, nullptr, &config);
+      filters.push_back(H5Pget_filter2(made, unsigned(i), &flags, &count, nullptr, 0, nullptr, &config));
+      H5Z_filter_t const f = filters.back();
       check(f == H5Z_FILTER_DEFLATE || f == H5Z_FILTER_SHUFFLE || f == H5Z_FILTER_FLETCHER32, "hdf5: dataset ", excerpt(path, 80),
             " is compressed by filter ", int(f), "; only deflate, shuffle and checksums are read");
-      check(!deflated || f == H5Z_FILTER_FLETCHER32, "hdf5: dataset ", excerpt(path, 80), " is changed after it was compressed");
-      deflated = deflated || f == H5Z_FILTER_DEFLATE;
     }
-    std::uint64_t const bytes = std::uint64_t(shape.size()) * size_of(memory.dtype);
+    std::uint64_t const bytes = std::uint64_t(shape.size()) * size_of(memory.dtype), element = H5Tget_size(type);
     budget_.charge(bytes);
-    if (layout == H5D_COMPACT && bytes)  // the library reads on behind fewer, even from nowhere
-      check(H5Dget_storage_size(id) >= std::uint64_t(shape.size()) * H5Tget_size(type), "hdf5: dataset ", excerpt(path, 80), " needs ",
-            std::uint64_t(shape.size()) * H5Tget_size(type), " bytes, of which the file has ", H5Dget_storage_size(id));
-    if (layout == H5D_CHUNKED) {  // the library holds one of them whole
+    std::vector<std::byte> values;
+    if (layout == H5D_CHUNKED) {
       hsize_t chunk[Shape::max_rank] = {};
-      std::uint64_t piece = H5Tget_size(type);
       check(H5Pget_chunk(made, rank, chunk) == rank, "hdf5: the pieces of dataset ", excerpt(path, 80), " cannot be read");
-      std::uint64_t needed = 1;
-      std::uint64_t const most = std::max(bytes, std::uint64_t(1) << 26);
-      for (int a = 0; a < rank; ++a) {
-        check(chunk[a] > 0 && piece <= most / chunk[a], "hdf5: the pieces of dataset ", excerpt(path, 80), " are too large");
-        piece *= chunk[a];
-        needed *= (std::uint64_t(extents[a]) + chunk[a] - 1) / chunk[a];
-      }
-      // It keeps a few hundred bytes for each piece that the shape needs, whether the file has that piece or not.
-      auto const& stored = outline_.pieces(address);
-      check(needed <= 1024 + 2 * stored.size(), "hdf5: dataset ", excerpt(path, 80), " consists of ", needed,
-            " pieces, of which the file has ", stored.size());
-      if (deflated)
-        for (auto const& [first, size] : stored)
-          check(inflates_within(first, size, piece), "hdf5: a piece of dataset ", excerpt(path, 80), " inflates to more than ", piece,
-                " bytes");
+      values = of_pieces(path, outline_.pieces(address), filters, shape, chunk, element, made, type);
+      values.resize(std::max(values.size(), std::size_t(bytes)));
+      if (bytes)
+        check(H5Tconvert(type, memory.type, std::size_t(shape.size()), values.data(), nullptr, H5P_DEFAULT) >= 0,
+              "hdf5: the values of dataset ", excerpt(path, 80), " cannot be converted");
+      values.resize(std::size_t(bytes));
+    } else {
+      if (layout == H5D_COMPACT && bytes)  // the library reads on behind fewer, even from nowhere
+        check(H5Dget_storage_size(id) >= std::uint64_t(shape.size()) * element, "hdf5: dataset ", excerpt(path, 80), " needs ",
+              std::uint64_t(shape.size()) * element, " bytes, of which the file has ", H5Dget_storage_size(id));
+      values.resize(std::size_t(bytes));
+      if (bytes)
+        check(H5Dread(id, memory.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0, "hdf5: the values of dataset ",
+              excerpt(path, 80), " cannot be read: the file is damaged");
     }
-    std::vector<std::byte> values(std::size_t(bytes), std::byte(0));
-    if (bytes)
-      check(H5Dread(id, memory.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0, "hdf5: the values of dataset ", excerpt(path, 80),
-            " cannot be read: the file is damaged");
     out_.tensors.push_back({path, AnyTensor(memory.dtype, shape, Bytes(std::move(values)))});
   }
 
-  // The library inflates a piece to whatever comes out. Small ones cannot make that much; the others are inflated here first.
-  bool inflates_within(std::uint64_t first, std::uint64_t size, std::uint64_t piece) const {
-    if (size <= 1 << 16) return true;
+  // All elements as stored, put together from their pieces here: the library's filters trust sizes that the file gives. Elements of pieces
+  // that the file has not are the fill value.
+  std::vector<std::byte> of_pieces(std::string const& path, std::vector<H5Check::Piece> const& pieces,
+                                   std::vector<H5Z_filter_t> const& filters, Shape const& shape, hsize_t const* chunk,
+                                   std::uint64_t element, hid_t made, hid_t type) {
+    int const rank = shape.rank();
+    std::uint64_t const total = std::uint64_t(shape.size()) * element, most = std::max(total, std::uint64_t(1) << 26);
+    std::uint64_t size = element;  // of a piece
+    for (int a = 0; a < rank; ++a) {
+      check(chunk[a] > 0 && size <= most / chunk[a], "hdf5: the pieces of dataset ", excerpt(path, 80), " are too large");
+      size *= chunk[a];
+    }
+    budget_.charge(total + size);
+    std::vector<std::byte> values(static_cast<std::size_t>(total)), fill(static_cast<std::size_t>(element));
+    if (H5Pget_fill_value(made, type, fill.data()) >= 0 &&
+        std::any_of(fill.begin(), fill.end(), [](std::byte b) { return b != std::byte(0); }))
+      for (std::uint64_t at = 0; at < total; at += element) std::memcpy(values.data() + at, fill.data(), std::size_t(element));
+    for (auto const& p : pieces) {
+      check(p.first.size() == std::size_t(rank), "hdf5: a piece of dataset ", excerpt(path, 80), " has ", p.first.size(), " axes, not ",
+            rank);
+      bool outside = false;  // left behind where a dataset was made smaller
+      for (int a = 0; a < rank; ++a) {
+        check(p.first[std::size_t(a)] % chunk[a] == 0, "hdf5: a piece of dataset ", excerpt(path, 80), " lies across others");
+        outside = outside || p.first[std::size_t(a)] >= std::uint64_t(shape[a]);
+      }
+      if (outside) continue;
+      std::vector<std::byte> const part = unfiltered(path, p, filters, size, element);
+      // Rows of the piece along the last axis, as far as they lie within the shape.
+      std::uint64_t index[Shape::max_rank] = {};
+      std::uint64_t const row = rank ? chunk[rank - 1] : 1;
+      for (std::uint64_t from = 0; from < size; from += row * element) {
+        std::uint64_t to = 0, wanted = row;
+        bool inside = true;
+        for (int a = 0; a < rank; ++a) {
+          std::uint64_t const at = p.first[std::size_t(a)] + index[a], extent = std::uint64_t(shape[a]);
+          inside = inside && at < extent;
+          to = to * extent + at;
+          if (a == rank - 1) wanted = inside ? std::min(row, extent - at) : 0;
+        }
+        if (inside) std::memcpy(values.data() + to * element, part.data() + from, std::size_t(wanted * element));
+        for (int a = rank - 2; a >= 0; --a) {
+          if (++index[a] < chunk[a]) break;
+          index[a] = 0;
+        }
+      }
+    }
+    return values;
+  }
+
+  // A piece of `size` bytes, its filters undone in the reverse order.
+  std::vector<std::byte> unfiltered(std::string const& path, H5Check::Piece const& p, std::vector<H5Z_filter_t> const& filters,
+                                    std::uint64_t size, std::uint64_t element) {
+    Bytes const stored = file_.sub(p.address, p.size == H5Check::whole ? size : p.size);
+    std::vector<std::byte> part(stored.data, stored.data + stored.size);
+    for (std::size_t i = filters.size(); i-- > 0;) {
+      if (i < 32 && (p.mask >> i & 1)) continue;  // left out when this piece was written
+      if (filters[i] == H5Z_FILTER_FLETCHER32) {
+        check(part.size() >= 4, "hdf5: a piece of dataset ", excerpt(path, 80), " has no room for its checksum");
+        part.resize(part.size() - 4);
+      } else if (filters[i] == H5Z_FILTER_DEFLATE) {
+        budget_.charge(size);
+        part = inflated(path, part, size + 4);  // a checksum may come after
+      } else if (element > 1) {
+        std::vector<std::byte> const planes = part;
+        std::size_t const n = planes.size() / std::size_t(element);
+        for (std::size_t k = 0; k < n * std::size_t(element); ++k) part[k % n * std::size_t(element) + k / n] = planes[k];
+      }
+    }
+    check(part.size() == size, "hdf5: a piece of dataset ", excerpt(path, 80), " has ", part.size(), " bytes, expected ", size);
+    return part;
+  }
+
+  static std::vector<std::byte> inflated([[maybe_unused]] std::string const& path, [[maybe_unused]] std::vector<std::byte>& packed,
+                                         [[maybe_unused]] std::uint64_t most) {
 #if RIG_HAS_ZLIB
     ::z_stream z{};
     check(::inflateInit(&z) == Z_OK, "hdf5: zlib cannot start");
-    Bytes const part = file_.sub(first, size);
-    z.next_in = const_cast<Bytef*>(reinterpret_cast<Bytef const*>(part.data));
-    z.avail_in = ::uInt(size);  // stored in 32 bits
-    unsigned char out[1 << 14];
+    z.next_in = reinterpret_cast<Bytef*>(packed.data());
+    z.avail_in = ::uInt(packed.size());  // stored in 32 bits
+    std::vector<std::byte> out(static_cast<std::size_t>(most) + 1);
     int status = Z_OK;
-    while (status == Z_OK && z.total_out <= piece) {
-      z.next_out = out, z.avail_out = sizeof out;
+    while (status == Z_OK && z.total_out < out.size()) {
+      z.next_out = reinterpret_cast<Bytef*>(out.data()) + z.total_out;
+      z.avail_out = ::uInt(std::min<std::uint64_t>(out.size() - z.total_out, 1u << 30));
       status = ::inflate(&z, Z_NO_FLUSH);
     }
+    std::uint64_t const written = z.total_out;
     ::inflateEnd(&z);
-    return z.total_out <= piece;
+    check(written <= most, "hdf5: a piece of dataset ", excerpt(path, 80), " inflates to more than ", most, " bytes");
+    check(status == Z_STREAM_END, "hdf5: a piece of dataset ", excerpt(path, 80), " does not inflate: the file is damaged");
+    out.resize(std::size_t(written));
+    return out;
 #else
-    return size <= piece;
+    throw Error("hdf5: dataset " + excerpt(path, 80) + " is compressed, and this build of rig has no zlib");
 #endif
   }
 

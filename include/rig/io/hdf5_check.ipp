@@ -77,10 +77,18 @@ class H5Check {
     messages(address + in.position(), size, (flags & 4) ? 6 : 4);
   }
 
+  static constexpr std::uint64_t whole = ~std::uint64_t(0);
   using Pieces = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
-  /// Where the compressed pieces of a checked dataset lie, and how long they are.
-  Pieces const& pieces(std::uint64_t address) const {
-    static Pieces const nothing;
+  /// Part of a dataset that is stored in pieces: where it lies in the file, which filters were left out for it, and its first element. A
+  /// size of `whole` is that of all its elements.
+  struct Piece {
+    std::uint64_t address = 0, size = 0;
+    std::uint32_t mask = 0;
+    std::vector<std::uint64_t> first = {};
+  };
+  /// The pieces of a checked dataset.
+  std::vector<Piece> const& pieces(std::uint64_t address) const {
+    static std::vector<Piece> const nothing;
     auto const found = pieces_.find(address);
     return found == pieces_.end() ? nothing : found->second;
   }
@@ -325,13 +333,11 @@ class H5Check {
         in.require(rank >= 2 && rank <= 33 && bytes >= 1 && bytes <= 8, "values of ", rank, " axes");
         in.take(std::uint64_t(rank) * std::uint64_t(bytes));
         int const index = in.little<std::uint8_t>();
-        in.require(index == 1 || index == 2, "pieces of values listed in the form of new versions (libver=\"latest\"), which is not read");
-        if (index == 1 && (flags & 2)) {
-          std::uint64_t const size = in.little<std::uint64_t>();
-          in.take(4);
-          address = in.little<std::uint64_t>();
-          if (address != none) piece(address, size);
-        }
+        in.require(index == 1, "pieces of values listed in the form of new versions (libver=\"latest\"), which is not read");
+        Piece p{0, whole, 0, std::vector<std::uint64_t>(std::size_t(rank - 1))};
+        if (flags & 2) p.size = in.little<std::uint64_t>(), p.mask = in.little<std::uint32_t>();
+        p.address = in.little<std::uint64_t>();
+        if (p.address != none) piece(std::move(p));
         return;
       }
     }
@@ -339,9 +345,9 @@ class H5Check {
     if (kind == 2 && address != none) chunks(address, rank, -1);
   }
 
-  void piece(std::uint64_t address, std::uint64_t size) {
-    claim(address, size);
-    pieces_[object_].emplace_back(address, size);
+  void piece(Piece p) {
+    claim(p.address, p.size == whole ? 0 : p.size);
+    pieces_[object_].push_back(std::move(p));
   }
 
   // The node of a tree: its level, which is one below its parent's; the number of its children is left to read.
@@ -362,13 +368,15 @@ class H5Check {
     std::uint64_t const count = node(in, 1, parent, level);
     in.require(count <= 2 * chunks_, "a tree's node with too many children");
     for (std::uint64_t i = 0; i < count; ++i) {
-      std::uint64_t const size = in.little<std::uint32_t>();
-      in.take(key - 4);
-      std::uint64_t const child = in.little<std::uint64_t>();
+      Piece p;
+      p.size = in.little<std::uint32_t>(), p.mask = in.little<std::uint32_t>();
+      for (int a = 0; a + 1 < rank; ++a) p.first.push_back(in.little<std::uint64_t>());
+      in.take(8);  // of the axis that counts the bytes of an element
+      p.address = in.little<std::uint64_t>();
       if (level > 0)
-        chunks(child, rank, level);
+        chunks(p.address, rank, level);
       else
-        piece(child, size);
+        piece(std::move(p));
     }
   }
 
@@ -426,7 +434,7 @@ class H5Check {
   std::uint64_t leaf_ = 4, inner_ = 16, chunks_ = 32, claimed_ = 0;
   std::uint64_t root_tree_ = none, root_heap_ = none, object_ = 0;
   std::unordered_set<std::uint64_t> objects_;
-  std::unordered_map<std::uint64_t, Pieces> pieces_;
+  std::unordered_map<std::uint64_t, std::vector<Piece>> pieces_;
 };
 
 }  // namespace rig::inline RIG_ABI::io::detail
