@@ -46,6 +46,7 @@ export -f one
 shopt -s nullglob
 targets=(tests/fuzz/*.cpp)
 [ ${#targets[@]} -gt 0 ] || { echo "skipped: there is no fuzz target"; exit 0; }
-out=$(printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -c 'one "$0"' {})
+# nproc, too, goes by OMP_NUM_THREADS.
+out=$(printf '%s\n' "${targets[@]}" | xargs -P "$(OMP_NUM_THREADS= nproc)" -I{} bash -c 'one "$0"' {})
 echo "$out"
 ! grep -q '^FAILED' <<<"$out"
