@@ -1,6 +1,5 @@
 // stylerig corpus GENERATOR: codes, the generator's pictures of them and their landmarks, for training.
 #include <filesystem>
-#include <iostream>
 
 #include "faces/landmarks.hpp"
 #include "lock.hpp"
@@ -71,7 +70,7 @@ int make(Context const& context, CorpusOptions o) {
   hooks.stop = context.stop;
   auto const show = context.progress("corpus");
   hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
-  hooks.note = [](std::string const& what) { std::cerr << "stylerig: " << what << "\n"; };
+  hooks.note = note;
   OutputFolder const folder(context.out);
   FolderLock const lock(context.out);
   bool const whole = stylerig::write_corpus(context.out, world.handle, o.corpus, landmarks, name,

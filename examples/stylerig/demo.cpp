@@ -119,6 +119,7 @@ class Demo {
     c.truncation = world.psi;
     stylerig::CorpusHooks hooks;
     hooks.stop = context_.stop;
+    hooks.note = note;
     auto const show = context_.progress("corpus");
     hooks.progress = [&](std::int64_t done, std::int64_t total) { show(done, total, ""); };
     bool const known = bool(world.truth);

@@ -1,6 +1,7 @@
 #include "program.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -48,6 +49,8 @@ int Context::stopped(std::string const& what) const {
   std::cerr << "\nstylerig: stopped; " << what << "\n";
   return interrupted;
 }
+
+void note(std::string const& what) { std::cerr << (isatty(STDERR_FILENO) ? "\nstylerig: " : "stylerig: ") << what << std::endl; }
 
 void add_common(CLI::App& verb, Context& context, std::string const& out_default, std::string const& out_help) {
   if (!out_help.empty()) verb.add_option("-o,--out", context.out, out_help + (out_default.empty() ? "" : " (default " + out_default + ")"));

@@ -65,6 +65,9 @@ struct Context {
   mutable std::optional<rig::Device> target_;
 };
 
+/// Something a person should know that stops nothing: a line of its own on stderr, below the progress line.
+void note(std::string const& what);
+
 /// Adds --json, --seed, --device, --precision, --threads and, if `out_help` is not empty, --out with that default.
 void add_common(CLI::App& verb, Context& context, std::string const& out_default = {}, std::string const& out_help = {});
 /// Usage if --device is no device's name, or if --precision is given for the CPU, which has float32 alone.

@@ -48,6 +48,7 @@ stylerig::TrainingHooks training_hooks(Context const& context, std::string const
   h.stop = context.stop;
   h.log = &log;
   h.progress = context.progress(title);
+  h.note = note;
   h.checkpoint = checkpoint;
   h.checkpoint_every = every;
   h.capture = context.capture;

@@ -138,6 +138,18 @@ TEST_CASE("cuda: captured work runs again with what lies in its inputs, on memor
   CHECK_THROWS_WITH_AS(waits([&] { sum(Var<float>(input)).item(); }), doctest::Contains("the host waited in a step that is captured"),
                        Error);
   CHECK((kept + 1.f).value().host()[0] == 41);
+
+  // Told what to take back, the work goes on as it is, and no second capture is tried.
+  Repeated goes_on(device, true, 0);
+  std::string why;
+  double total_of_rounds = 0;
+  int refusals = 0;
+  for (int i = 0; i < 3; ++i)
+    goes_on([&] { total_of_rounds += double(sum(Var<float>(input)).item()); }, [&](std::string const& what) { why = what, ++refusals; });
+  CHECK(refusals == 1);
+  CHECK(why.find("the host waited in a step that is captured") != std::string::npos);
+  CHECK(!goes_on.captured());
+  CHECK(total_of_rounds == 3 * 64 * 8);
 }
 
 TEST_CASE("cuda: normal numbers on the device have the CPU's bits") {

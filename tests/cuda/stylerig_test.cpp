@@ -103,6 +103,35 @@ TEST_CASE("cuda: train-face on the device: the CPU's numbers, no waiting, no all
   }
 }
 
+#if RIG_EMULATED
+TEST_CASE("cuda: a training whose capture is refused, in whatever place, goes on step by step to the same bits and says so") {
+  Device device;
+  if (!test::device_for(device)) return;
+  auto& queue = static_cast<rig::detail::EmulatedQueue&>(device.queue());
+  Worlds const& w = worlds();
+  ToyFaceLoss<float> const face{ToyWorld<float>(7, device)};
+  std::vector<std::string> notes;
+  auto const train = [&](bool capture) {
+    TrainingHooks hooks;
+    hooks.capture = capture;
+    hooks.note = [&](std::string const& what) { notes.push_back(what); };
+    return train_reconstruction(w.corpus, face, face_training(8), hooks);
+  };
+  TrainedReconstruction const plain = train(false);
+  CHECK(notes.empty());
+  for (char const* where : {"matmul", "Adam", "the end"}) {
+    INFO(where);
+    notes.clear();
+    queue.refuse_captures(where);
+    CHECK(test::difference(train(true).F, plain.F) == 0);
+    REQUIRE(notes.size() == 1);
+    CHECK(notes[0].find("none could be captured: cuda:0: ") != std::string::npos);
+    CHECK(notes[0].find("the capture is refused") != std::string::npos);
+  }
+  queue.refuse_captures({});
+}
+#endif
+
 TEST_CASE("cuda: train-rig, wishes, transfers, evaluation and files on the device") {
   Device device;
   if (!test::device_for(device)) return;

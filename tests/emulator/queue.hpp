@@ -161,7 +161,9 @@ class EmulatedQueue final : public Queue {
   }
   std::shared_ptr<CapturedWork> end_capture() override {
     pool_.end_capture();
-    return std::exchange(capture_, nullptr);
+    auto const captured = std::exchange(capture_, nullptr);
+    check(refused_ != "the end", *this, ": the capture is refused");
+    return captured;
   }
   void replay(CapturedWork& work) override {
     ++work_.replays;
@@ -175,7 +177,10 @@ class EmulatedQueue final : public Queue {
 
   /// Does it now, or notes it in the capture.
   void run(std::function<void()> step) {
-    if (capture_) return capture_->steps.push_back(std::move(step));
+    if (capture_) {
+      check(refused_.empty() || refused_ != op(), *this, ": ", op(), ": the capture is refused");
+      return capture_->steps.push_back(std::move(step));
+    }
     EmulatedKernel const running;
     step();
   }
@@ -187,6 +192,8 @@ class EmulatedQueue final : public Queue {
     __builtin_clear_padding(copy);  // what lies between members may look like anything
     EmulatedMemory::get().check_pointers(op(), index_, copy, sizeof kernel);
   }
+  /// Tests of what happens when a capture comes to nothing, in that op or at "the end"; empty: all captures succeed.
+  void refuse_captures(std::string where) { refused_ = std::move(where); }
   /// Tests of what happens when memory runs out.
   void limit_memory(std::size_t bytes) { system_.state->limit = bytes; }
   friend std::ostream& operator<<(std::ostream& o, EmulatedQueue const& q) { return o << "cuda:" << q.index_; }
@@ -205,6 +212,7 @@ class EmulatedQueue final : public Queue {
   EmulatedSystem system_;
   Pool pool_;
   std::shared_ptr<Captured> capture_;
+  std::string refused_;
 };
 
 /// Two devices, so that mixing them can be tried.

@@ -1,11 +1,13 @@
 // Work that is done again and again on the same tensors, for example a training step. On a GPU the first rounds run as they are,
 // until pools, handles and states are filled; then the work is captured once as a CUDA graph, and from then on one call starts
 // all of it. What changes from round to round must lie in the device's memory and be sent there before the call; results are in
-// the tensors that the captured round made.
+// the tensors that the captured round made. If the capture is refused, by a driver or for want of memory, the rounds go on as they are.
 //   Repeated step(device);
-//   for (;;) { codes.assign(next()); optimiser.announce(...); step([&] { ... loss = ...; optimiser.step(net); }); }
+//   for (;;) { codes.assign(next()); optimiser.announce(...); step([&] { ... loss = ...; optimiser.step(net); }, refused); }
 #pragma once
+#include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "rig/core/device.hpp"
@@ -18,7 +20,9 @@ class Repeated {
   explicit Repeated(Device device, bool capture = true, int before = 2)
       : device_(std::move(device)), before_(before), capture_(capture && device_.queue().can_capture()) {}
 
-  template <class F> void operator()(F&& work) {
+  /// Does `work`. If its capture is refused, `refused` is told why and takes back what the vain round left on the host (see
+  /// Adam::withdraw); then this round and all later ones are done as they are. Without it that is an Error.
+  template <class F> void operator()(F&& work, std::function<void(std::string const& why)> const& refused = {}) {
     Queue& queue = device_.queue();
     if (!capture_ || rounds_ < before_) {
       ++rounds_;
@@ -26,17 +30,14 @@ class Repeated {
     }
     if (!captured_) {
       queue.trim();  // captured work has memory of its own: what the first rounds used is there for it
-      queue.begin_capture();
       try {
-        work();
-      } catch (...) {
-        try {
-          queue.end_capture();
-        } catch (Error const&) {  // what went wrong first says more
-        }
-        throw;
+        captured_ = capture(queue, work);
+      } catch (Error const& e) {
+        if (!refused) throw;
+        capture_ = false;
+        refused(e.what());
+        return work();
       }
-      captured_ = queue.end_capture();
     }
     queue.replay(*captured_);
   }
@@ -46,6 +47,20 @@ class Repeated {
   bool captured() const { return bool(captured_); }
 
  private:
+  template <class F> static std::shared_ptr<CapturedWork> capture(Queue& queue, F& work) {
+    queue.begin_capture();
+    try {
+      work();
+    } catch (...) {
+      try {
+        queue.end_capture();
+      } catch (Error const&) {  // what went wrong first says more
+      }
+      throw;
+    }
+    return queue.end_capture();
+  }
+
   Device device_;
   std::shared_ptr<CapturedWork> captured_;
   int rounds_ = 0, before_;

@@ -40,6 +40,8 @@ struct Optimiser {
     adam.rate = nn::cosine_rate(step, total, options.rate, options.final_rate);
     adam.announce(module);
   }
+  /// After announced work that was captured in vain.
+  template <class M> void withdraw(M& module) { adam.withdraw(module); }
   /// Uses up the gradients. Gradients whose norm is not finite change nothing.
   template <class M> void step(M& module) {
     Tensor<float> const factor = options.clip > 0 ? nn::gradient_factor<float>(module, options.clip) : Tensor<float>{};

@@ -199,13 +199,15 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
              detail::PickWeightsKernel{weight.mutate(), masks.data(), rows.data(), picture / 3, float(o.face_weight)});
     c_there.assign(c), x_there.assign(x), weight_there.assign(weight);
     adam.announce(world.generator.synthesis);
-    repeated([&] {
-      Tape tape;
-      tape.watch(world.generator.synthesis);
-      loss = mean(Var<float>(weight_there) * square(world.generator.synthesis(Var<float>(c_there)) - Var<float>(x_there)));
-      tape.backward(loss);
-      adam.step(world.generator.synthesis);
-    });
+    repeated(
+        [&] {
+          Tape tape;
+          tape.watch(world.generator.synthesis);
+          loss = mean(Var<float>(weight_there) * square(world.generator.synthesis(Var<float>(c_there)) - Var<float>(x_there)));
+          tape.backward(loss);
+          adam.step(world.generator.synthesis);
+        },
+        [&](std::string const&) { adam.withdraw(world.generator.synthesis); });
     if (step % every == 0 || (step + 1) % o.check_every == 0) {
       double const value = loss.item();
       check(std::isfinite(value), "oracle: the fit diverged at step ", step, "; what was saved before is kept");

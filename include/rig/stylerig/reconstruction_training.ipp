@@ -133,6 +133,10 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   Observation seen = corpus.observe(sampler.batch(step), device);
   RenderLoss<float> parts;
   Var<float> prior, total;
+  auto const not_captured = [&](std::string const& why) {
+    optimiser.withdraw(F);
+    hooks.capture_refused(why);
+  };
   Repeated repeated(device, hooks.capture);
   for (; step < o.steps; ++step) {
     if (train::stop_asked(hooks.stop)) break;
@@ -152,7 +156,7 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
       total = render_loss(parts, landmarks ? o.landmark : 0) + prior;
       tape.backward(total);
       optimiser.step(F);
-    });
+    }, not_captured);
 
     bool const told = hooks.log_every > 0 && (step % hooks.log_every == 0 || step + 1 == o.steps);
     if (told) {

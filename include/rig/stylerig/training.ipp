@@ -294,6 +294,10 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   };
   RigBatch<float> batch = make_batch(corpus, p, r.layout, draw(), losses);
   RigLosses<float> l;
+  auto const not_captured = [&](std::string const& why) {
+    optimiser.withdraw(N);
+    hooks.capture_refused(why);
+  };
   Repeated repeated(p.device(), hooks.capture);
   for (; step < o.steps; ++step) {
     if (train::stop_asked(hooks.stop)) break;
@@ -305,7 +309,7 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
       l = rig_losses(N, t.network.input, F, face, batch, losses);
       tape.backward(l.total);
       optimiser.step(N);
-    });
+    }, not_captured);
 
     bool const told = hooks.log_every > 0 && (step % hooks.log_every == 0 || step + 1 == o.steps);
     if (told)

@@ -82,6 +82,12 @@ template <class T> struct Adam {
     schedule_.device().queue().upload(schedule_.mutate(), numbers.data(), numbers.size() * sizeof(T));
     announced_ = true;
   }
+  /// After announced work that was captured in vain: the step does not count, and gradients that are left are dropped.
+  template <class M> void withdraw(M& module) {
+    clear_gradients(module);
+    for (std::size_t i = 0; i < moved_.size(); ++i) states[i].steps -= moved_[i];
+    announced_ = false;
+  }
   /// Uses up the gradients, each times `factor` [] if given (see gradient_factor); a factor that is NaN leaves everything as it is.
   template <class M> void step(M& module, Tensor<T> const& factor = {}) {
     prepare(module);
