@@ -1,5 +1,5 @@
 // How a hand-written kernel is held against its plain reference: the same op on the CPU, values and gradients, on a GPU or in
-// the emulator in every order of threads, where the bits must not depend on it.
+// the emulator in every order of threads and of copies, where the bits must not depend on it.
 #pragma once
 #include <doctest/doctest.h>
 
@@ -79,16 +79,7 @@ inline void check_on_device(Function const& f, std::vector<Tensor<float>> const&
   if (!device_for(device)) return;
   Results const expected = results(f, inputs, cpu(), gradients), once = results(f, inputs, device, gradients);
   check_close(expected, once, tolerance);
-#if RIG_EMULATED
-  for (auto order : {emulator::Order::backward, emulator::Order::shuffled}) {
-    emulator::order() = order;
-    bool const same = results(f, inputs, device, gradients) == once;
-    emulator::order() = emulator::Order::forward;
-    CHECK(same);
-  }
-#else
-  CHECK(results(f, inputs, device, gradients) == once);
-#endif
+  test::in_every_order([&] { CHECK((results(f, inputs, device, gradients) == once)); });
 }
 
 inline Tensor<float> random(Shape const& s, int seed = 1, float scale = 1, float shift = 0) {

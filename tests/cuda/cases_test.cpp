@@ -24,6 +24,22 @@ TEST_CASE("cuda: every op agrees with the CPU") {
   Device device;
   if (test::device_for(device)) check_rows(device, false);
 }
+TEST_CASE("cuda: every op can be captured, backward too, and has the same bits when it is replayed") {
+  Device device;
+  if (!test::device_for(device) || !device.queue().can_capture()) return;
+  for (auto const& c : cases::all()) {
+    INFO(c.name);
+    auto const inputs = cases::make_inputs<float>(c.inputs, device);
+    auto const plain = value_and_gradients(c, inputs);
+    std::int64_t const replays = device.queue().work().replays;
+    try {
+      CHECK((value_and_gradients(c, inputs, true) == plain));
+      CHECK(device.queue().work().replays == replays + 2);
+    } catch (Error const& e) {
+      FAIL_CHECK(e.what());
+    }
+  }
+}
 #if RIG_CUDA
 TEST_CASE("cuda: every op agrees with the CPU at the sizes of the benchmarks") {
   Device device;

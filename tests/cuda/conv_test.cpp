@@ -22,16 +22,14 @@ double difference(std::vector<float> const& a, std::vector<float> const& b) {
   return largest > 0 ? error / largest : error;
 }
 
-/// Runs f in every order of threads there is, and checks that its result has the same bits.
-template <class F> std::vector<float> in_every_order(F const& f) {
-  std::vector<float> const first = f();
-#if RIG_EMULATED
-  for (auto o : {emulator::Order::backward, emulator::Order::shuffled}) {
-    emulator::order() = o;
-    CHECK((f() == first));
-  }
-  emulator::order() = emulator::Order::forward;
-#endif
+/// What f makes, the same bits in every order of threads there is.
+template <class F> std::vector<float> the_same_in_every_order(F const& f) {
+  std::vector<float> first;
+  test::in_every_order([&] {
+    std::vector<float> const got = f();
+    if (first.empty()) first = got;
+    CHECK((got == first));
+  });
   return first;
 }
 
@@ -85,7 +83,7 @@ void check_family(Sizes const& z, bool scaled, detail::ConvPlan const* plan, dou
     for (auto const& r : family(z, scaled, device, plan)) all.insert(all.end(), r.begin(), r.end());
     return all;
   };
-  std::vector<float> const got = every_order ? in_every_order(run) : run();
+  std::vector<float> const got = every_order ? the_same_in_every_order(run) : run();
   std::size_t first = 0;
   char const* const names[] = {"y", "x", "w"};
   for (int k = 0; k < 3; ++k) {
@@ -177,7 +175,7 @@ TEST_CASE("cuda conv: warpgroups give what warps give, in every order") {
           for (std::size_t k = 0; k < 2; ++k) all.insert(all.end(), r[k].begin(), r[k].end());
           return all;
         };
-        std::vector<float> const got = splits == 3 && z.w[0] == 130 ? in_every_order(run) : run();
+        std::vector<float> const got = splits == 3 && z.w[0] == 130 ? the_same_in_every_order(run) : run();
         INFO("x ", z.x, " and w ", z.w, scaled ? ", scaled" : "", ", splits ", splits);
         auto const middle = got.begin() + std::ptrdiff_t(expected[0].size());
         CHECK(difference(expected[0], {got.begin(), middle}) < 1e-5);
@@ -208,7 +206,7 @@ TEST_CASE("cuda conv: a layer in one kernel") {
       return modulated_conv2d_noise_bias_act(x, w, s, noise, strength, b, o, l.act).value().host();
     };
     INFO(to_string(l.act.activation), " of ", l.n, " samples");
-    CHECK(difference(run(cpu()), in_every_order([&] { return run(device); })) < 2e-6);
+    CHECK(difference(run(cpu()), the_same_in_every_order([&] { return run(device); })) < 2e-6);
   }
 }
 TEST_CASE("cuda conv: a layer refuses what is elsewhere or of another shape") {

@@ -6,6 +6,9 @@
 #include <string>
 
 #include "rig/core/device.hpp"
+#if RIG_EMULATED
+#include "emulator/executor.hpp"
+#endif
 
 namespace test {
 
@@ -21,6 +24,15 @@ inline bool device_for(rig::Device& device, int index = 0) {
     MESSAGE("skipped: ", why);
     return false;
   }
+}
+
+/// In the emulator: f in every order of threads, with asynchronous copies that land late and early. On a GPU: f.
+template <class F> void in_every_order(F&& f) {
+#if RIG_EMULATED
+  emulator::in_every_order(f);
+#else
+  f();
+#endif
 }
 
 }  // namespace test

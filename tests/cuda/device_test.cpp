@@ -40,7 +40,7 @@ TEST_CASE("cuda: devices that are mixed are named with the op") {
   CHECK_THROWS_WITH_AS(matmul(there, here), "matmul: inputs are on different devices, cuda:0 and cpu", Error);
   CHECK_THROWS_WITH_AS(concat<float>({here, there}, 0), "concat: inputs are on different devices, cpu and cuda:0", Error);
   CHECK_THROWS_WITH_AS(matmul(there, twin), "matmul: inputs are on different devices, cuda:0 and another queue of cuda:0", Error);
-  CHECK_THROWS_WITH_AS(gather(there, Tensor<int>({1}, {0})), "gather: index is on cpu, x on cuda:0", Error);
+  CHECK_THROWS_WITH_AS(gather(there, Tensor<int>({1}, {0})), "gather: index is on cpu, the inputs are on cuda:0", Error);
   CHECK(device_from_name("cuda:0").is_cuda());
   CHECK_THROWS_WITH_AS(device_from_name("cuda:99"), doctest::Contains("device 99 does not exist; "), Error);
   CHECK_THROWS_WITH_AS(device_from_name("cuda:x"), doctest::Contains("expected cpu, cuda or cuda:N, got 'cuda:x'"), Error);

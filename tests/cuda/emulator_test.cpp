@@ -2,6 +2,7 @@
 // what the emulator finds wrong.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "cuda/device.hpp"
@@ -43,6 +44,26 @@ struct LostThread : Reverse {
     if (gpu::thread() == 7) return;
     gpu::barrier();
     y[gpu::thread()] = shared.part[0];
+  }
+};
+/// Fills the slot again while others may still read it.
+struct SlotInUse {
+  static constexpr int threads = 64;
+  struct Shared {
+    alignas(16) float slot[64];
+  };
+  float const* x;
+  float* y;
+  RIG_DEVICE void operator()(Shared& shared) const {
+    int const t = gpu::thread();
+    shared.slot[t] = x[t];
+    gpu::barrier();
+    float const mine = shared.slot[63 - t];
+    if (t < 16) gpu::copy_async<16>(&shared.slot[4 * t], x + 64 + 4 * t);
+    gpu::copy_commit();
+    gpu::barrier();
+    gpu::copy_wait<0>();
+    y[t] = mine;
   }
 };
 #endif
@@ -136,20 +157,6 @@ template <int N> struct WarpgroupProduct {
   }
 };
 
-#if RIG_EMULATED
-struct EachOrder {
-  emulator::Order orders[3] = {emulator::Order::forward, emulator::Order::backward, emulator::Order::shuffled};
-  ~EachOrder() { emulator::order() = emulator::Order::forward; }
-  template <class F> void operator()(F&& f) {
-    for (auto o : orders) emulator::order() = o, f();
-  }
-};
-#else
-struct EachOrder {
-  template <class F> void operator()(F&& f) { f(); }
-};
-#endif
-
 }  // namespace
 
 TEST_CASE("emulator: barriers and shared memory") {
@@ -157,7 +164,7 @@ TEST_CASE("emulator: barriers and shared memory") {
   if (!test::device_for(device)) return;
   Rng rng(1);
   auto const x = randn<float>({16384}, rng).to(device);
-  EachOrder{}([&] {
+  test::in_every_order([&] {
     Tensor<float> y({16384}, device);
     launch(device, {64, 1, 1}, Reverse{x.data(), y.mutate()});
     auto const a = x.host(), b = y.host();
@@ -172,13 +179,27 @@ TEST_CASE("emulator: a missing barrier changes the result with the order of thre
   Rng rng(1);
   auto const x = randn<float>({256}, rng).to(device);
   std::vector<std::vector<float>> results;
-  EachOrder{}([&] {
+  test::in_every_order([&] {
     Tensor<float> y({256}, device);
     launch(device, {1, 1, 1}, ForgotBarrier{{x.data(), y.mutate()}});
     results.push_back(y.host());
     CHECK_THROWS_WITH_AS(launch(device, {1, 1, 1}, LostThread{{x.data(), y.mutate()}}), doctest::Contains("thread 0 at barrier"), Error);
   });
   CHECK(results[0] != results[1]);
+}
+
+TEST_CASE("emulator: a slot that is filled while others read it shows where copies land at once") {
+  Device device;
+  if (!test::device_for(device)) return;
+  Rng rng(1);
+  auto const x = randn<float>({128}, rng).to(device);
+  std::vector<float> reversed = x.rows(0, 64).host();
+  std::reverse(reversed.begin(), reversed.end());
+  test::in_every_order([&] {
+    Tensor<float> y({64}, device);
+    launch(device, {1, 1, 1}, SlotInUse{x.data(), y.mutate()});
+    CHECK((y.host() == reversed) == (emulator::landing() == emulator::Landing::late));
+  });
 }
 #endif
 
@@ -188,7 +209,7 @@ TEST_CASE("emulator: sums, shuffles and votes") {
   Rng rng(2);
   auto const x = randn<float>({96}, rng).to(device);
   auto const v = x.host();
-  EachOrder{}([&] {
+  test::in_every_order([&] {
     Tensor<float> y({5, 96}, device);
     launch(device, {1, 1, 1}, Warps{x.data(), y.mutate()});
     auto const r = y.host();
@@ -213,7 +234,7 @@ TEST_CASE("emulator: copies arrive when they are waited for") {
   Rng rng(3);
   auto const x = randn<float>({256}, rng).to(device);
   auto const v = x.host();
-  EachOrder{}([&] {
+  test::in_every_order([&] {
     Tensor<float> y({64}, device);
     launch(device, {1, 1, 1}, AsyncCopy{x.data(), y.mutate()});
     auto const r = y.host();
@@ -280,5 +301,5 @@ TEST_CASE("emulator: matrix instructions of a warpgroup") {
         REQUIRE(double(r[std::size_t(i * N + j)]) == doctest::Approx(sum).epsilon(1e-4));
       }
   };
-  EachOrder{}([&] { check_for.template operator()<64>(), check_for.template operator()<128>(); });
+  test::in_every_order([&] { check_for.template operator()<64>(), check_for.template operator()<128>(); });
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cuda/device.hpp"
+#include "rig/core/repeated.hpp"
 #include "rig/nn/discriminator.hpp"
 #include "rig/nn/gan_loss.hpp"
 #include "rig/nn/generator.hpp"
@@ -44,13 +45,24 @@ template <class M> M moved(M const& m, Device const& device) {
   nn::move_to(copy, device);
   return copy;
 }
+/// Does `work` once; with `captured` as work that is captured after the first round and replayed twice.
+template <class F> void done(Device const& d, bool captured, F const& work) {
+  Repeated repeated(d, captured, 1);
+  for (int round = 0; round < (captured ? 3 : 1); ++round) repeated(work);
+  CHECK(repeated.captured() == (captured && d.queue().can_capture()));
+}
 /// A picture and the gradient of its square's sum to every weight.
-template <class G> std::vector<float> of_generator(G g, Tensor<float> const& z, Device const& d) {
-  Tape tape;
-  tape.watch(g);
-  Var<float> const picture = g(Var<float>(z.to(d)));
+template <class G> std::vector<float> of_generator(G g, Tensor<float> const& z, Device const& d, bool captured = false) {
+  Var<float> const latents(z.to(d));
+  Var<float> picture;
+  done(d, captured, [&] {
+    nn::clear_gradients(g);
+    Tape tape;
+    tape.watch(g);
+    picture = g(latents);
+    tape.backward(mean(square(picture)));
+  });
   std::vector<float> v = picture.value().host();
-  tape.backward(mean(square(picture)));
   nn::parameters(g, [&](std::string const&, auto& p) {
     if (!p.gradient()) return;
     for (float x : p.gradient().host()) v.push_back(x);
@@ -58,24 +70,36 @@ template <class G> std::vector<float> of_generator(G g, Tensor<float> const& z, 
   return v;
 }
 /// Scores, the R1 penalty, and the gradient of both to every weight.
-template <class D> std::vector<float> of_discriminator(D net, Tensor<float> const& pictures, Device const& d) {
-  Tape tape;
-  tape.watch(net);
-  Var<float> const x = tape.watch(pictures.to(d)), scores = net(x);
-  Var<float> const penalty = nn::r1_penalty(tape, scores, x);
+template <class D> std::vector<float> of_discriminator(D net, Tensor<float> const& pictures, Device const& d, bool captured = false) {
+  Tensor<float> const given = pictures.to(d);
+  Var<float> scores, penalty;
+  done(d, captured, [&] {
+    nn::clear_gradients(net);
+    Tape tape;
+    tape.watch(net);
+    Var<float> const x = tape.watch(given);
+    scores = net(x);
+    penalty = nn::r1_penalty(tape, scores, x);
+    tape.backward(mean(softplus(-scores)) + nn::r1_loss(penalty, 2));
+    nn::complete_gradients(net);
+    nn::sanitize_gradients(net);
+  });
   std::vector<float> v = scores.value().host();
   for (float p : penalty.value().host()) v.push_back(p);
-  tape.backward(mean(softplus(-scores)) + nn::r1_loss(penalty, 2));
-  nn::complete_gradients(net);
-  nn::sanitize_gradients(net);
   nn::parameters(net, [&](std::string const&, auto& p) {
     for (float g : p.gradient().host()) v.push_back(g);
   });
   return v;
 }
+/// The device agrees with the CPU, and captured work with both.
+template <class M> void check_network(M const& net, Device const& device, auto const& of) {
+  std::vector<float> const there = of(moved(net, device), device, false);
+  check_near(of(nn::clone(net), Device(), false), there);
+  CHECK((of(moved(net, device), device, true) == there));
+}
 }  // namespace
 
-TEST_CASE("cuda: generators of every family agree with the CPU's") {
+TEST_CASE("cuda: generators of every family agree with the CPU's, captured too") {
   Device device;
   if (!test::device_for(device)) return;
   Rng rng(4);
@@ -83,22 +107,21 @@ TEST_CASE("cuda: generators of every family agree with the CPU's") {
   auto const one = stylegan1(rng);
   auto const two = stylegan2(rng);
   auto const three = stylegan3(rng);
-  check_near(of_generator(nn::clone(one), z, {}), of_generator(moved(one, device), z, device));
-  check_near(of_generator(nn::clone(two), z, {}), of_generator(moved(two, device), z, device));
-  check_near(of_generator(nn::clone(three), z, {}), of_generator(moved(three, device), z, device));
+  auto const of = [&](auto const& g, Device const& d, bool captured) { return of_generator(g, z, d, captured); };
+  check_network(one, device, of), check_network(two, device, of), check_network(three, device, of);
   auto average = moved(two, device), now = moved(two, device);
   nn::update_average(average, now, 0.9);
 }
 
-TEST_CASE("cuda: discriminators and their second derivatives agree with the CPU's") {
+TEST_CASE("cuda: discriminators and their second derivatives agree with the CPU's, captured too") {
   Device device;
   if (!test::device_for(device)) return;
   Rng rng(4);
   Tensor<float> const pictures = randn<float>({4, 16, 16, 3}, rng);
   nn::Discriminator<float> const two({.resolution = 16, .channel_base = 64, .channel_max = 8}, rng);
   nn::StyleGAN1Discriminator<float> const one({.network = {.resolution = 16, .fmap_base = 64, .fmap_max = 8}, .fc_features = 8}, rng);
-  check_near(of_discriminator(nn::clone(two), pictures, {}), of_discriminator(moved(two, device), pictures, device));
-  check_near(of_discriminator(nn::clone(one), pictures, {}), of_discriminator(moved(one, device), pictures, device));
+  auto const of = [&](auto const& net, Device const& d, bool captured) { return of_discriminator(net, pictures, d, captured); };
+  check_network(two, device, of), check_network(one, device, of);
 }
 
 TEST_CASE("cuda: make-oracle fits its generator on the device") {

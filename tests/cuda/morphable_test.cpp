@@ -2,6 +2,8 @@
 #include "rig/render/morphable.hpp"
 
 #include "cuda/agree.hpp"
+#include "rig/render/camera.hpp"
+#include "rig/render/rotation.hpp"
 
 using namespace rig;
 using namespace rig::render;
@@ -27,9 +29,9 @@ TEST_CASE("cuda: geometry has the CPU's bits") {
   if (!agree::device_for(device)) return;
   auto const k = agree::random({11, 70}, 1), b = agree::random({70, 191, 3}, 2), mean = agree::random({191, 3}, 3);
   agree::Function const f = [](auto const& x) { return linear_model(x[0], x[1], x[2]); };
-#if RIG_EMULATED || defined(__FMA__)
+  agree::Function const g = [](auto const& x) { return project(x[0], x[1], x[2], Camera{1.3, 40}, {30, 40}); };
+  auto const v = agree::random({3, 191, 3}, 4), r = euler_to_matrix(Var<float>(agree::random({3, 3}, 5))).value(),
+             t = agree::random({3, 3}, 6);
   CHECK(agree::results(f, {k, b, mean}, device, false) == agree::results(f, {k, b, mean}, cpu(), false));
-#else
-  agree::check_close(agree::results(f, {k, b, mean}, cpu(), false), agree::results(f, {k, b, mean}, device, false), 1e-6);
-#endif
+  CHECK(agree::results(g, {v, r, t}, device, false) == agree::results(g, {v, r, t}, cpu(), false));
 }

@@ -118,20 +118,16 @@ TEST_CASE("cuda: a moving average in few launches") {
   check_near(values(a), values(c));
 }
 
-#if RIG_EMULATED
 TEST_CASE("cuda: the order of threads changes nothing in an optimiser's step") {
   Device device;
   if (!test::device_for(device)) return;
   std::vector<float> first;
-  for (auto order : {emulator::Order::forward, emulator::Order::backward, emulator::Order::shuffled}) {
-    emulator::order() = order;
+  test::in_every_order([&] {
     Many<float> m(device, 1);
     nn::Adam<float> adam;
     m.set_gradients(2);
     adam.step(m, nn::gradient_factor<float>(m, 0.1));
     if (first.empty()) first = values(m);
     CHECK(values(m) == first);
-  }
-  emulator::order() = emulator::Order::forward;
+  });
 }
-#endif

@@ -1,7 +1,8 @@
 // Runs the text of CUDA kernels under g++: every thread of a block is a fiber, blocks run one after the other. A fiber runs
 // until it has to wait for others, at a barrier or a warp's exchange. Threads that wait for one that never comes end the kernel
 // with an error that says where everyone stands. The order in which threads run can be turned round, to find results that
-// depend on it: a missing barrier.
+// depend on it: a missing barrier. Copies that run beside the threads land as late as they may, when somebody waits for them, or as
+// early, at once; a slot that is read before it was waited for shows in the first, one that is filled while others read it in the second.
 // What kernels call is not inlined into them, which under the sanitizers would take minutes to compile.
 // Test-only: rig/core/gpu.hpp includes it in builds with RIG_EMULATED.
 #pragma once
@@ -29,6 +30,22 @@ inline Order& order() {
   return o;
 }
 
+enum class Landing { late, early };
+/// When the bytes of an asynchronous copy are there.
+inline Landing& landing() {
+  static Landing l = Landing::late;
+  return l;
+}
+/// Runs f in every order, and with both kinds of landing.
+template <class F> void in_every_order(F const& f) {
+  struct Back {
+    ~Back() { order() = Order::forward, landing() = Landing::late; }
+  } const back;
+  for (Order o : {Order::forward, Order::backward, Order::shuffled}) order() = o, f();
+  landing() = Landing::early;
+  for (Order o : {Order::forward, Order::backward}) order() = o, f();
+}
+
 /// What a kernel did wrong, in its own name.
 struct KernelFault : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -46,9 +63,23 @@ struct Copy {
   void const* from;
   int bytes;
   bool valid;
+  void started() const {
+    if (landing() == Landing::early) land();
+  }
+  void awaited() const {
+    if (landing() == Landing::late) land();
+  }
+
+ private:
+  void land() const {
+    if (valid)
+      std::memcpy(to, from, std::size_t(bytes));
+    else
+      std::memset(to, 0, std::size_t(bytes));
+  }
 };
 
-/// What copy_block has started on one Arrival; the bytes come when somebody waits for them.
+/// What copy_block has started on one Arrival.
 struct Arrivals {
   long phase = 0;
   std::vector<Copy> open;
@@ -189,7 +220,9 @@ template <class T, class From> T exchange(T value, From from) {
 [[gnu::noinline]] inline void copy_async(void* to, void const* from, int bytes, bool valid) {
   if (reinterpret_cast<std::uintptr_t>(to) % unsigned(bytes) || (valid && reinterpret_cast<std::uintptr_t>(from) % unsigned(bytes)))
     throw KernelFault("copy_async of " + std::to_string(bytes) + " bytes from or to an address that is not aligned to them");
-  detail::state().thread->open.push_back({to, from, bytes, valid});
+  auto& open = detail::state().thread->open;
+  open.push_back({to, from, bytes, valid});
+  open.back().started();
 }
 [[gnu::noinline]] inline void copy_commit() {
   auto& t = *detail::state().thread;
@@ -199,12 +232,7 @@ template <class T, class From> T exchange(T value, From from) {
 [[gnu::noinline]] inline void copy_wait(int pending) {
   auto& groups = detail::state().thread->groups;
   while (int(groups.size()) > pending) {
-    for (auto const& c : groups.front()) {
-      if (c.valid)
-        std::memcpy(c.to, c.from, std::size_t(c.bytes));
-      else
-        std::memset(c.to, 0, std::size_t(c.bytes));
-    }
+    for (auto const& c : groups.front()) c.awaited();
     groups.erase(groups.begin());
   }
 }
@@ -272,6 +300,7 @@ struct Bf16Element {
   if (found == s.arrivals.end()) throw KernelFault("copy_block to an arrival that was not started");
   if (!found->second.open.empty()) throw KernelFault("copy_block to an arrival that is still waited for");
   found->second.open.push_back({to, from, bytes, true});
+  found->second.open.back().started();
 }
 [[gnu::noinline]] inline void arrival_wait(void const* a, int phase) {
   auto& s = detail::state();
@@ -280,7 +309,7 @@ struct Bf16Element {
   auto& arrivals = found->second;
   if (arrivals.phase % 2 != phase) return;
   if (arrivals.open.empty()) return detail::wait_for(arrivals.phase, arrivals.phase, "an arrival");
-  for (auto const& c : arrivals.open) std::memcpy(c.to, c.from, std::size_t(c.bytes));
+  for (auto const& c : arrivals.open) c.awaited();
   arrivals.open.clear();
   ++arrivals.phase;
 }

@@ -128,7 +128,8 @@ RIG_DEVICE void store2(float* p, Float2 v) { *reinterpret_cast<Float2*>(p) = v; 
 // ---- copies from global to shared memory that do not wait (cp.async, sm_80) ----
 
 /// Bytes (4, 8 or 16; both addresses aligned to them) on their way to shared memory; zeros if not `valid`, and then `from` is
-/// not read. They are there after copy_commit, copy_wait and a barrier. In the emulator they arrive at copy_wait, not before.
+/// not read. They are there after copy_commit, copy_wait and a barrier. In the emulator they land as late
+/// as they may, or at once.
 template <int Bytes> RIG_DEVICE void copy_async(void* to, void const* from, bool valid = true) {
   static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
 #if RIG_CUDA

@@ -183,6 +183,11 @@ template <class T> Tensor<T> ones(Shape shape, Device device = {}) { return full
 /// Uninitialised, with the shape and device of another tensor.
 template <class T, class U = T> Tensor<U> like(Tensor<T> const& x) { return Tensor<U>(x.shape(), x.device()); }
 
+/// Error unless `t`, which an op uses beside its inputs, is on their device. An empty one may be anywhere.
+template <class T> void check_device(char const* op, char const* what, Tensor<T> const& t, Device const& inputs) {
+  check(!t || t.device() == inputs, op, ": ", what, " is on ", t.device(), ", the inputs are on ", inputs);
+}
+
 /// The same values in another scalar type, for example double for gradient checks.
 template <class To, class From> Tensor<To> cast(Tensor<From> const& x) {
   Tensor<To> y(x.shape(), x.device());

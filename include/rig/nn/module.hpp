@@ -10,16 +10,25 @@
 
 namespace rig::inline RIG_ABI::nn {
 
+/// A buffer that decides what is computed, for example a level of detail. It stays in the host's memory wherever its module moves, so
+/// that looking at it waits for no device.
+template <class T> struct HostTensor : Tensor<T> {
+  HostTensor() = default;
+  HostTensor(Tensor<T> const& t) : Tensor<T>(t ? t.to(cpu()) : t) {}
+};
+
 namespace detail {
 template <class L> struct is_param : std::false_type {};
 template <class T> struct is_param<Param<T>> : std::true_type {};
 template <class L> struct is_buffer : std::false_type {};
 template <class T> struct is_buffer<Tensor<T>> : std::true_type {};
+template <class T> struct is_buffer<HostTensor<T>> : std::true_type {};
 
 template <class T> Tensor<T> const& tensor_of(Param<T>& p) { return p.tensor(); }
 template <class T> Tensor<T> const& tensor_of(Tensor<T>& t) { return t; }
 template <class T> void replace(Param<T>& p, Tensor<T> value) { p = Param<T>(std::move(value)); }
 template <class T> void replace(Tensor<T>& t, Tensor<T> value) { t = std::move(value); }
+template <class T> void replace(HostTensor<T>& t, Tensor<T> value) { t = HostTensor<T>(value); }
 
 }  // namespace detail
 

@@ -112,7 +112,7 @@ template <class T> struct StyleGAN1Block {
 template <class T> struct StyleGAN1Synthesis {
   std::int64_t w_dim = 0, num_ws = 0;
   std::vector<StyleGAN1Block<T>> blocks;
-  Tensor<T> lod;  ///< [], the level of detail used unless another is asked for: 0 is full size, 1 half the size, ...
+  HostTensor<T> lod;  ///< [], the level of detail used unless another is asked for: 0 is full size, 1 half the size, ...
 
   /// All layers in the order of synthesis. A network without styles has layers of 0 channels.
   std::vector<StyleSite> sites() const {

@@ -52,7 +52,7 @@ template <class T> struct StyleGAN1Discriminator {
   using scalar = T;
   StyleGAN1DiscriminatorOptions options;
   std::vector<StyleGAN1DiscriminatorBlock<T>> blocks;  ///< from the full size to 4 pixels
-  Tensor<T> lod;                                       ///< [], used unless another is asked for
+  HostTensor<T> lod;                                   ///< [], used unless another is asked for
 
   StyleGAN1Discriminator() = default;
   /// The standard initialisation: weights N(0, 1), biases 0.

@@ -127,6 +127,15 @@ template <class T> Tensor<T> image_transform(ImageTransform const& t, Device con
   return Tensor<T>({3, 3}, {T(c), T(-s), T(s * t.y - c * t.x), T(s), T(c), T(-s * t.x - c * t.y), 0, 0, 1}, device);
 }
 
+namespace detail {
+/// Where the middles of `count` pixels are when the middle of all is 0 and `rate` pixels make one unit.
+template <class T> struct PixelCentersKernel {
+  T* x;
+  double count, rate;
+  RIG_HD void operator()(std::int64_t j) const { x[j] = T((double(j) + 0.5 - 0.5 * count) / rate); }
+};
+}  // namespace detail
+
 /// The picture before the first layer: waves of random frequency and phase, moved and turned as the first row of codes says,
 /// and mixed by a 1x1 convolution.
 template <class T> struct FourierInput {
@@ -159,9 +168,9 @@ template <class T> struct FourierInput {
     // What is too fine for the sampling fades out.
     Var<T> const loud = clamp(T(1) - (sqrt(square(gx) + square(gy)) - T(bandwidth)) / T(sampling_rate / 2 - bandwidth), T(0), T(1));
     auto places = [&](std::int64_t count, Shape const& shape) {
-      std::vector<T> v;
-      for (std::int64_t j = 0; j < count; ++j) v.push_back(T((double(j) + 0.5 - 0.5 * double(count)) / sampling_rate));
-      return Var<T>(Tensor<T>(shape, v, freqs.device()));
+      Tensor<T> x(shape, freqs.device());
+      for_each(x.device(), count, detail::PixelCentersKernel<T>{x.mutate(), double(count), sampling_rate});
+      return Var<T>(x);
     };
     auto spread = [&](Var<T> const& v) { return reshape(v, {n, 1, 1, c}); };
     Var<T> const angle = spread(gx) * places(w, {1, 1, w, 1}) + (spread(gy) * places(h, {1, h, 1, 1}) + spread(phase));

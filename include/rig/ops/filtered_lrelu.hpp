@@ -399,9 +399,12 @@ template <class T> struct FilteredLrelu {
   Tensor<T> forward(Tensor<T> const& x) const {
     check(x.rank() == 4, name, ": x must be [n, h, w, c], got ", x.shape());
     check(!bias || bias.shape() == Shape{x.dim(3)}, name, ": bias must be [", x.dim(3), "] to match x ", x.shape(), ", got ", bias.shape());
-    for (auto const* filter : {&up.filter, &down.filter})
-      check(!*filter || (filter->rank() >= 1 && filter->rank() <= 2 && filter->size() > 0 && filter->device() == x.device()), name,
-            ": filters must be [h, w] or [taps] on ", x.device(), ", got ", filter->shape(), " on ", filter->device());
+    check_device(name, "bias", bias, x.device());
+    for (auto const* filter : {&up.filter, &down.filter}) {
+      check(!*filter || (filter->rank() >= 1 && filter->rank() <= 2 && filter->size() > 0), name,
+            ": filters must be [h, w] or [taps], got ", filter->shape());
+      check_device(name, "filter", *filter, x.device());
+    }
     check(up.o.up.x > 0 && down.o.down.x > 0, name, ": factors must be positive, got up ", up.o.up.x, " down ", down.o.down.x);
     Tensor<T> y;
     if (detail::filter_by_tiles(name, x, bias, up, down, detail::ActivateTile<T>{f}, y)) return y;

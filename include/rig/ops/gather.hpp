@@ -46,7 +46,7 @@ template <class T> struct ScatterFirstKernel {
 };
 inline void check_indices(char const* op, Tensor<int> const& index, std::int64_t extent, Device const& device) {
   check(index.rank() == 1, op, ": index must be [k], got ", index.shape());
-  check(index.device() == device, op, ": index is on ", index.device(), ", x on ", device);
+  check_device(op, "index", index, device);
   if (index.device().is_cuda()) return;  // reading it back would stall the queue; it was checked where it was made
   for (std::int64_t i = 0; i < index.size(); ++i)
     check(index.data()[i] >= 0 && index.data()[i] < extent, op, ": index ", index.data()[i], " at ", i, " is outside [0, ", extent, ")");

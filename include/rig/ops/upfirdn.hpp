@@ -267,7 +267,7 @@ template <class T> struct Upfirdn2d {
     check(x.rank() == 4, name, ": x must be [n, h, w, c], got ", x.shape());
     check(!filter || (filter.rank() >= 1 && filter.rank() <= 2 && filter.size() > 0), name, ": filter must be [h, w] or [taps], got ",
           filter.shape());
-    check(!filter || filter.device() == x.device(), name, ": filter is on ", filter.device(), ", x on ", x.device());
+    check_device(name, "filter", filter, x.device());
     check(o.up.x > 0 && o.up.y > 0 && o.down.x > 0 && o.down.y > 0, name, ": factors must be positive, got up ", o.up.x, " ", o.up.y,
           " down ", o.down.x, " ", o.down.y);
     std::int64_t const fh = detail::filter_height(filter), fw = detail::filter_width(filter);

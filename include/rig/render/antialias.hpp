@@ -86,7 +86,7 @@ template <class T> struct MotionTerms {
 template <class T>
 void check_finished(char const* name, Tensor<T> const& image, Tensor<T> const& projected, Visibility const& visibility, Mesh const& mesh) {
   check_projected(name, projected, mesh);
-  check_visibility(name, visibility, projected.dim(0));
+  check_visibility(name, visibility, projected);
   check(image.rank() == 4 && image.size() == visibility.triangle.size() * image.dim(3), name, ": image must be [n, h, w, c] over ",
         visibility.triangle.shape(), ", got ", image.shape());
 }

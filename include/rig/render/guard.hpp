@@ -34,6 +34,7 @@ template <class T> struct GuardGradient {
   Tensor<T> forward(Tensor<T> const& x) const {
     check(x.rank() >= 1, name, ": x must have images as its first extent, got ", x.shape());
     check(!counts || counts.shape() == Shape{x.dim(0)}, name, ": counts must be [", x.dim(0), "], got ", counts.shape());
+    check_device(name, "counts", counts, x.device());
     return x;
   }
   std::tuple<Tensor<T>> backward(Tensor<T> const& gy, Tensor<T> const&, Tensor<T> const& x) const {

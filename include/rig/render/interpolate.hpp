@@ -200,9 +200,10 @@ template <class T> struct GatherCornersKernel {
   }
 };
 
-inline void check_visibility(char const* op, Visibility const& v, std::int64_t images) {
-  check(v.triangle.rank() == 3 && v.triangle.dim(0) == images, op, ": the visibility must be of ", images, " images, got ",
-        v.triangle.shape());
+template <class T> void check_visibility(char const* op, Visibility const& v, Tensor<T> const& projected) {
+  check(v.triangle.rank() == 3 && v.triangle.dim(0) == projected.dim(0), op, ": the visibility must be of ", projected.dim(0),
+        " images, got ", v.triangle.shape());
+  check_device(op, "visibility", v.triangle, projected.device());
 }
 
 template <class T> struct Interpolate {
@@ -212,7 +213,7 @@ template <class T> struct Interpolate {
   Mesh mesh;
   Tensor<T> forward(Tensor<T> const& attribute, Tensor<T> const& projected) const {
     check_projected(name, projected, mesh);
-    check_visibility(name, visibility, projected.dim(0));
+    check_visibility(name, visibility, projected);
     check(attribute.rank() == 3 && attribute.dim(0) == projected.dim(0) && attribute.dim(1) == mesh.vertices, name, ": attribute must be [",
           projected.dim(0), ", ", mesh.vertices, ", c], got ", attribute.shape());
     ImageSize const s = visibility.size;

@@ -103,6 +103,7 @@ template <class T> struct LandmarkPoints {
   Tensor<T> forward(Tensor<T> const& projected) const {
     check_points(name, projected, "projected");
     check(index.rank() == 2 && index.dim(0) == projected.dim(0), name, ": index must be [", projected.dim(0), ", L], got ", index.shape());
+    check_device(name, "index", index, projected.device());
     if (index.device().is_cpu())
       for (std::int64_t i = 0; i < index.size(); ++i)
         check(index.data()[i] >= 0 && index.data()[i] < projected.dim(1), name, ": vertex ", index.data()[i], " is outside [0, ",
@@ -156,6 +157,7 @@ template <class T> struct LandmarkLoss {
     check(p.rank() == 3 && p.dim(2) == 2, name, ": points must be [n, L, 2], got ", p.shape());
     check(target.shape() == p.shape(), name, ": targets must be ", p.shape(), " as the points, got ", target.shape());
     check(weight.shape() == Shape({p.dim(0), p.dim(1)}), name, ": weights must be [", p.dim(0), ", ", p.dim(1), "], got ", weight.shape());
+    check_device(name, "target", target, p.device()), check_device(name, "weight", weight, p.device());
     Tensor<T> y({p.dim(0)}, p.device());
     Tensor<T> const s = sums(p);
     for_each(y.device(), y.size(), LandmarkLossKernel<T>{y.mutate(), s.data()});
@@ -178,6 +180,7 @@ template <class T> struct LandmarkLoss {
 /// The vertex each landmark is under the present projection [n, V, 3]: [n, L].
 template <class T> Tensor<int> select_landmarks(Tensor<T> const& projected, LandmarkTable const& table) {
   detail::check_points("select_landmarks", projected, "projected");
+  check_device("select_landmarks", "table", table.vertex, projected.device());
   Tensor<int> y({projected.dim(0), table.size()}, projected.device());
   for_each(y.device(), y.dim(0), y.dim(1),
            detail::SelectLandmarksKernel<T>{y.mutate(), projected.data(), table.vertex.data(), table.offsets.data(), table.candidate.data(),

@@ -173,6 +173,7 @@ template <class T> struct VertexNormals {
   Tensor<T> forward(Tensor<T> const& v) const {
     check_points(name, v);
     check(v.dim(1) == mesh.vertices, name, ": the mesh has ", mesh.vertices, " vertices, got ", v.shape());
+    check_device(name, "mesh", mesh.triangles, v.device());
     Tensor<T> y(v.shape(), v.device());
     MeshView<T> const m(mesh);
 #if RIG_GPU

@@ -102,6 +102,7 @@ template <class T> struct VertexPhotometric {
           ": photograph must be [", color.dim(0), ", h, w, 3], got ", photo.shape());
     check(weight.shape() == Shape({color.dim(0), color.dim(1)}), name, ": weights must be [", color.dim(0), ", ", color.dim(1), "], got ",
           weight.shape());
+    check_device(name, "photograph", photo, color.device()), check_device(name, "weight", weight, color.device());
     return sum_images<T>(color.device(), color.dim(0), color.dim(1),
                          VertexPhotometricLeaf<T>{color.data(), projected.data(), photo.data(), weight.data(), color.dim(1), photo.dim(1),
                                                   photo.dim(2), rho})
@@ -149,6 +150,7 @@ template <class T> struct PixelPhotometric {
     check(photo.shape() == image.shape(), name, ": photograph must be ", image.shape(), " as the image, got ", photo.shape());
     check(weight.shape() == Shape({image.dim(0), image.dim(1), image.dim(2)}), name, ": weights must be [n, h, w] of ", image.shape(),
           ", got ", weight.shape());
+    check_device(name, "photograph", photo, image.device()), check_device(name, "weight", weight, image.device());
     std::int64_t const pixels = image.dim(1) * image.dim(2);
     return sum_images<T>(image.device(), image.dim(0), pixels,
                          PixelPhotometricLeaf<T>{image.data(), photo.data(), weight.data(), pixels, rho})

@@ -96,11 +96,12 @@ template <class T> struct RenderedPhotometric {
   Rho<T> rho;
   Tensor<T> forward(Tensor<T> const& color, Tensor<T> const& projected) const {
     check_projected(name, projected, mesh);
-    check_visibility(name, visibility, projected.dim(0));
+    check_visibility(name, visibility, projected);
     check(color.shape() == projected.shape(), name, ": colours must be ", projected.shape(), " as the positions, got ", color.shape());
     Shape const want{projected.dim(0), visibility.size.height, visibility.size.width, 3};
     check(photo.shape() == want, name, ": photograph must be ", want, ", got ", photo.shape());
     check(!region || region.size() == mesh.vertices, name, ": region must be [", mesh.vertices, "], got ", region.shape());
+    check_device(name, "photograph", photo, color.device()), check_device(name, "region", region, color.device());
     ImageSize const size = visibility.size;
     Tensor<T> const s = sum_images<T>(color.device(), color.dim(0), size.height * size.width,
                                       RenderedPhotometricLeaf<T>{{color.data(), photo.data(), mesh.vertices, size},

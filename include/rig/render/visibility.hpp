@@ -68,6 +68,7 @@ struct ResolveKernel {
 template <class T> void check_projected(char const* op, Tensor<T> const& projected, Mesh const& mesh) {
   check(projected.rank() == 3 && projected.dim(1) == mesh.vertices && projected.dim(2) == 3, op, ": projected must be [n, ", mesh.vertices,
         ", 3], got ", projected.shape());
+  check_device(op, "mesh", mesh.triangles, projected.device());
 }
 
 /// Terms of raster_report: invalid vertices, triangles without area, pixels covered and places where triangles cut each other.

@@ -126,6 +126,7 @@ template <class T> struct Replace {
           taken.shape());
     check(mask.rank() == 2 && mask.dim(1) == some.dim(1) && (mask.dim(0) == 1 || mask.dim(0) == some.dim(0)), name, ": mask must be [1, ",
           some.dim(1), "] or ", some.shape(), ", got ", mask.shape());
+    check_device(name, "mask", mask, some.device());
     Tensor<T> y = like(some);
     for_each(y.device(), y.dim(0), y.dim(1),
              detail::ReplaceKernel<T>{y.mutate(), kept.data(), taken.data(), mask.data(), y.dim(1), mask.dim(0) == 1 ? 0 : y.dim(1)});

@@ -49,6 +49,8 @@ template <class M> void update_average(M& average, M& module, double decay) {
     check(leaf.shape() == now.shape(), "update_average: ", name, " is ", leaf.shape(), " in the average and ", now.shape(),
           " in the module");
     if (!detail::tensor_of(leaf)) return;
+    check(leaf.device() == now.device(), "update_average: ", name, " is on ", leaf.device(), " in the average and on ", now.device(),
+          " in the module");
     auto t = detail::tensor_of(leaf);  // shares the block
     using T = typename L::scalar;
     if constexpr (detail::is_param<L>::value) {
