@@ -1,5 +1,5 @@
 // Convolutions at the sizes of StyleGAN2 config-f: the family itself, the modulated layer with its epilogue, to colours, and
-// their gradients. Names end in pixels a side of the result x channels / n pictures.
+// their gradients; demodulation alone. Names end in pixels a side of the result x channels / n pictures.
 #include "config_f.hpp"
 #include "measure.hpp"
 #include "rig/ops/modulated_conv.hpp"
@@ -81,6 +81,19 @@ void add_colours(List& list, std::int64_t n, std::int64_t r, std::int64_t c) {
   list.add({"torgb_gradients/" + at, 3 * x + 3 * y, 3 * flops, make(true)});
 }
 
+void add_demodulation(List& list, std::int64_t n, std::int64_t c) {
+  std::string const at = std::to_string(c) + "/n" + std::to_string(n);
+  double const weight = 36.0 * double(c * c), styles = 8 * double(n * c), flops = 18 * double(c * c) + 2 * double(n * c * c);
+  list.add({"demodulation/" + at, weight + styles, flops, [=](Rng& rng, Device const& d) -> Call {
+              Var<float> const w(randn<float>({c, 3, 3, c}, rng, d)), s(randn<float>({n, c}, rng, d));
+              return [=] { return keep(demodulation(w, s)); };
+            }});
+  list.add({"demodulation_gradients/" + at, 3 * weight + 2 * styles, 3 * flops, [=](Rng& rng, Device const& d) -> Call {
+              Tensor<float> const w = randn<float>({c, 3, 3, c}, rng, d), s = randn<float>({n, c}, rng, d);
+              return [=] { return with_gradients({w, s}, [](auto const& v) { return demodulation(v[0], v[1]); }); };
+            }});
+}
+
 }  // namespace
 
 void add_convolutions(List& list) {
@@ -92,6 +105,9 @@ void add_convolutions(List& list) {
       if (r > 4) add_layer(list, n, r, c, 2);
       add_colours(list, n, r, c);
     }
+  for (std::int64_t n : list.batches())
+    for (std::int64_t c : list.small ? std::vector<std::int64_t>{16} : std::vector<std::int64_t>{32, 128, 512})
+      add_demodulation(list, n, c);
 }
 
 }  // namespace bench

@@ -1,7 +1,8 @@
-// What moves pictures and computes little: four-tap filters, bias and activation, normalisations at the sizes of StyleGAN2
-// config-f, and StyleGAN3's filtered activation at the layers of T at 1024 pixels.
+// What moves pictures and computes little: four-tap filters, bias and activation, normalisations and sums at the sizes of
+// StyleGAN2 config-f, augmentation, and StyleGAN3's filtered activation at the layers of T at 1024 pixels.
 #include "config_f.hpp"
 #include "measure.hpp"
+#include "rig/nn/augment.hpp"
 #include "rig/nn/filter_design.hpp"
 #include "rig/nn/stylegan3.hpp"
 #include "rig/ops/filtered_lrelu.hpp"
@@ -61,6 +62,35 @@ void add_pointwise(List& list, std::int64_t n, std::int64_t r, std::int64_t c) {
   });
 }
 
+/// Gradients of sums are stretched pictures, those of channel_dot scaled ones.
+void add_sums(List& list, std::int64_t n, std::int64_t r, std::int64_t c) {
+  double const pixels = double(n * r * r), size = pixels * double(c);
+  auto const sum_to_shape = [](Shape const& shape) {
+    return [=](Rng&, Device const&) { return [=](Var<float> const& x) { return sum_to(x, shape); }; };
+  };
+  add_unary(list, "sum_rows", n, r, c, pixels, size, sum_to_shape({n, r, r, 1}));
+  add_unary(list, "sum_columns", n, r, c, double(c), size, sum_to_shape({c}));
+  add_unary(list, "channel_sum", n, r, c, double(n * c), size, sum_to_shape({n, 1, 1, c}));
+  add_unary(list, "channel_dot", n, r, c, size + double(n * c), 2 * size, [=](Rng& rng, Device const& d) {
+    Var<float> const other(randn<float>({n, r, r, c}, rng, d));
+    return [=](Var<float> const& x) { return channel_dot(x, other); };
+  });
+}
+
+/// Pictures turned, stretched and moved by chance, and the same with new colours. The host prepares the maps at each call. The
+/// operations depend on the maps and are not counted.
+void add_augmentation(List& list, std::int64_t n, std::int64_t r) {
+  double const size = double(n * r * r * 3);
+  add_unary(list, "warp2d", n, r, 3, size, 0, [=](Rng& rng, Device const&) {
+    auto const a = nn::draw_augmentation<float>({n, r, r, 3}, 1, {}, rng);
+    return [=](Var<float> const& x) { return warp2d(x, a.geometry); };
+  });
+  add_unary(list, "augment", n, r, 3, size, 0, [=](Rng& rng, Device const&) {
+    auto const a = nn::draw_augmentation<float>({n, r, r, 3}, 1, {}, rng);
+    return [=](Var<float> const& x) { return nn::apply_augmentation(x, a); };
+  });
+}
+
 void add_filtered(List& list, std::int64_t n, nn::LayerPlan const& p, double clamp) {
   std::int64_t const h = p.in_size[1] + p.kernel - 1, c = p.out_channels;
   double const large_h = double((h * p.up) + p.padding.y0 + p.padding.y1 - p.up_taps + 1), out_h = double(p.out_size[1]);
@@ -83,12 +113,15 @@ void add_filters(List& list) {
     for (std::int64_t r : resolutions(list.small)) {
       if (r > 4) add_resampling(list, n, r, channels_at(r));
       add_pointwise(list, n, r, channels_at(r));
+      if (n == 8 || list.small) add_sums(list, n, r, channels_at(r));
     }
+  for (std::int64_t n : list.batches())
+    for (std::int64_t r : list.small ? std::vector<std::int64_t>{16} : std::vector<std::int64_t>{64, 256, 1024})
+      add_augmentation(list, n, r);
   for (std::int64_t n : list.batches()) {
     nn::StyleGAN3Options o = nn::stylegan3_t(list.small ? 16 : 1024);
     if (list.small) o.channel_max = 4;
     auto const plans = nn::layer_schedule(o);
-    if (n > 8) continue;  // the large pictures of 32 are many gigabytes
     for (std::size_t i = 0; i + 1 < plans.size(); i += list.small ? 6 : 2) add_filtered(list, n, plans[i], o.conv_clamp);
   }
 }

@@ -1,14 +1,20 @@
-// A step of RigNet's training, the optimisers, and random numbers.
+// A step of RigNet's training and one of F's, the optimisers and what goes with them, and random numbers.
+#include "face_step.hpp"
 #include "measure.hpp"
 #include "rig/nn/optim/adadelta.hpp"
 #include "rig/nn/optim/adam.hpp"
+#include "rig/nn/optim/ema.hpp"
 #include "rig_step.hpp"
 
 namespace bench {
 
-/// Tensors as a network has them: few large ones and many small ones.
+/// Tensors as a network has them: `count` large ones and as many small ones.
 struct Tensors {
   std::vector<Param<float>> all;
+  Tensors(int count, std::int64_t width, Rng& rng, Device const& d) {
+    for (int i = 0; i < count; ++i)
+      for (Shape const& shape : {Shape{width, width}, Shape{width}}) all.emplace_back(randn<float>(shape, rng, d));
+  }
   void visit(auto&& f) { f("all", all); }
 };
 
@@ -27,14 +33,10 @@ template <class Optimiser> void add_optimiser(List& list, std::string const& nam
          struct State {
            Tensors module;
            std::vector<Tensor<float>> gradients;
-           Optimiser optimiser;
+           Optimiser optimiser{};
          };
-         auto const s = std::make_shared<State>();
-         for (int i = 0; i < count; ++i)
-           for (Shape const& shape : {Shape{width, width}, Shape{width}}) {
-             s->module.all.emplace_back(randn<float>(shape, rng, d));
-             s->gradients.push_back(randn<float>(shape, rng, d));
-           }
+         auto const s = std::make_shared<State>(State{{count, width, rng, d}, {}});
+         for (auto const& p : s->module.all) s->gradients.push_back(randn<float>(p.shape(), rng, d));
          s->optimiser.prepare(s->module);
          auto const work = [s]() -> Kept {
            for (std::size_t i = 0; i < s->gradients.size(); ++i) s->module.all[i].gradient() = s->gradients[i];
@@ -46,6 +48,25 @@ template <class Optimiser> void add_optimiser(List& list, std::string const& nam
          else
            return work;
        }});
+}
+
+/// The bound on the norm of all gradients, and the moving average.
+void add_companions(List& list, int count, std::int64_t width) {
+  double const size = double(count) * double(width * width + width);
+  std::string const at = "/" + std::to_string(count) + "x" + std::to_string(width);
+  list.add({"gradient_factor" + at, 4 * size, 2 * size, [=](Rng& rng, Device const& d) -> Call {
+              auto const module = std::make_shared<Tensors>(count, width, rng, d);
+              for (auto& p : module->all) p.gradient() = randn<float>(p.shape(), rng, d);
+              return [module] { return Kept(nn::gradient_factor<float>(*module, 1)); };
+            }});
+  list.add({"update_average" + at, 12 * size, 3 * size, [=](Rng& rng, Device const& d) -> Call {
+              auto const module = std::make_shared<Tensors>(count, width, rng, d),
+                         average = std::make_shared<Tensors>(count, width, rng, d);
+              return [module, average]() -> Kept {
+                nn::update_average(*average, *module, 0.999);
+                return {};
+              };
+            }});
 }
 
 }  // namespace
@@ -63,9 +84,20 @@ void add_training(List& list) {
               return {[step] { return Kept(step->step()); }, [step] { step->adam.announce(step->N); }};
             },
             4 * values* modes + 400 * faces* values});
+  FaceStepSize const face_size = list.small ? FaceStepSize::smallest() : FaceStepSize{};
+  double const seen = double(face_size.batch);
+  list.add({"face_step/" + std::to_string(face_size.batch),
+            8 * values * modes + 24 * seen * double(face_size.side * face_size.side) + 28 * first,
+            4 * seen * values * modes + 6 * seen * first,
+            [=](Rng& rng, Device const& d) -> Call {
+              auto const step = std::make_shared<FaceStep>(face_size, rng, d);
+              return {[step] { return Kept(step->step()); }, [step] { step->announce(); }};
+            },
+            4 * values* modes + 400 * seen* values});
   add_optimiser<nn::Adam<float>>(list, "adam", 12, list.small ? 2 : 30, list.small ? 8 : 512);
   add_optimiser<nn::Adam<float>>(list, "adam", 12, 1, list.small ? 16 : 4096);
   add_optimiser<nn::AdaDelta<float>>(list, "adadelta", 12, list.small ? 2 : 30, list.small ? 8 : 512);
+  add_companions(list, list.small ? 2 : 30, list.small ? 8 : 512);
   std::int64_t const numbers = list.small ? 1024 : std::int64_t(1) << 26;
   list.add({"randn/" + std::to_string(numbers), 4 * double(numbers), 0, [=](Rng& rng, Device const& d) -> Call {
               auto const own = std::make_shared<Rng>(rng.split(1));
