@@ -24,7 +24,7 @@ struct Layer {
     if (up > 1) options.filter = setup_filter<float>({1, 3, 3, 1}, {}, d);
   }
   Var<float> operator()(Var<float> const& in, Var<float> const& weight, Var<float> const& style) const {
-    return noise_bias_act<float>(modulated_conv2d<float>(in, weight, style, options), noise, strength, bias, {.clamp = 256});
+    return modulated_conv2d_noise_bias_act<float>(in, weight, style, noise, strength, bias, options, {.clamp = 256});
   }
 };
 
@@ -71,7 +71,8 @@ void add_colours(List& list, std::int64_t n, std::int64_t r, std::int64_t c) {
       Tensor<float> const in = randn<float>({n, r, r, c}, rng, d), w = randn<float>({3, 1, 1, c}, rng, d), s = randn<float>({n, c}, rng, d);
       Var<float> const bias(randn<float>({3}, rng, d));
       auto const layer = [=](Var<float> const& a, Var<float> const& weight, Var<float> const& style) {
-        return bias_act(modulated_conv2d(a, weight, style, {.demodulate = false}), bias, {.activation = Activation::linear, .clamp = 256});
+        return modulated_conv2d_noise_bias_act<float>(a, weight, style, {}, {}, bias, {.demodulate = false},
+                                                      {.activation = Activation::linear, .clamp = 256});
       };
       if (gradients) return [=] { return with_gradients({in, w, s}, [&](auto const& v) { return layer(v[0], v[1], v[2]); }); };
       return [=] { return keep(layer(in, w, s)); };
