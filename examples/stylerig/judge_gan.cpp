@@ -188,7 +188,9 @@ class GanJudge {
     };
     gan::FeatureStatistics const one = half_of(0), two = half_of(1);
     Json j{{"features", f.what}, {"dimensions", real_features.dim(1)}};
-    j["generated_to_real"] = gan::frechet_distance(gan::FeatureStatistics(fake_features), gan::FeatureStatistics(real_features));
+    gan::FeatureStatistics const fake_statistics(fake_features), real_statistics(real_features);
+    j["generated_to_real"] = gan::frechet_distance(fake_statistics, real_statistics);
+    j["spread"] = {{"generated", spread_of(fake_statistics)}, {"real", spread_of(real_statistics)}};
     j["equal_count"] = half_;
     j["generated_to_half"] = gan::frechet_distance(gan::FeatureStatistics(fake_features.rows(0, half_)), one);
     j["half_to_half"] = gan::frechet_distance(two, one);
@@ -196,6 +198,14 @@ class GanJudge {
     j["noise_to_half"] = gan::frechet_distance(gan::FeatureStatistics(noisy), one);
     remember(f, real_features, fake_features, j);
     return j;
+  }
+
+  /// The root of the mean square distance from the mean.
+  static double spread_of(gan::FeatureStatistics const& s) {
+    Tensor<double> const c = s.covariance();
+    double trace = 0;
+    for (std::int64_t i = 0; i < c.dim(0); ++i) trace += c.data()[i * c.dim(1) + i];
+    return std::sqrt(trace);
   }
 
   /// Distances from each row of a to the rows of b, nearest first; row i of a is not compared with row i of b if they are one set.
@@ -222,7 +232,7 @@ class GanJudge {
   }
   /// Nearest real pictures of generated ones, and of real ones among the others: whether pictures were learnt by heart.
   void remember(Features const& f, Tensor<float> const& real_features, Tensor<float> const& fake_features, Json& j) {
-    std::int64_t const n = std::min<std::int64_t>({500, real_.size(), count_});
+    std::int64_t const n = std::min<std::int64_t>({2000, real_.size(), count_});
     auto of = [](std::vector<std::vector<std::pair<double, int>>> const& lists) {
       std::vector<double> v;
       for (auto const& l : lists)
@@ -230,10 +240,18 @@ class GanJudge {
       return v;
     };
     auto const fakes = nearest(fake_features.rows(0, n), real_features, false, 3);
-    std::vector<Distribution> const both{
-        distribution_of("generated to real", of(fakes)),
-        distribution_of("real to other real", of(nearest(real_features.rows(0, n), real_features, true, 1)))};
-    for (auto const& d : both) j["nearest"][d.name] = {{"p5", d.p5}, {"p25", d.p25}, {"median", d.median}, {"p75", d.p75}, {"p95", d.p95}};
+    std::vector<Distribution> both;
+    auto const add = [&](char const* name, std::vector<double> const& distances) {
+      Distribution const& d = both.emplace_back(distribution_of(name, distances));
+      j["nearest"][name] = {{"least", *std::min_element(distances.begin(), distances.end())},
+                            {"p5", d.p5},
+                            {"p25", d.p25},
+                            {"median", d.median},
+                            {"p75", d.p75},
+                            {"p95", d.p95}};
+    };
+    add("generated to real", of(fakes));
+    add("real to other real", of(nearest(real_features.rows(0, n), real_features, true, 1)));
     nearest_charts_.push_back(distribution_chart(both, {.title = "nearest real picture, " + f.name, .width = 420, .height = 220}));
     if (neighbours_.empty() || f.name == "coarse pixels") neighbours_.push_back({f.name, fakes});
   }
@@ -302,13 +320,15 @@ class GanJudge {
     page.heading("Distance to the real pictures");
     page.paragraph(
         "Fréchet distance: features as a Gaussian each. It depends on the features and on how many pictures there are: numbers "
-        "compare only within a row. The last four columns are all of equally many pictures, to the same half of the real ones.");
+        "compare only within a row. From the second on all are of equally many pictures, to the same half of the real ones. "
+        "Spread: the root of the mean square distance from the mean.");
     std::vector<std::vector<std::string>> rows;
     for (auto const& [name, d] : numbers_["distances"].items())
       rows.push_back({name, d["features"], number(d["generated_to_real"]), number(d["generated_to_half"]), number(d["half_to_half"]),
-                      number(d["half_resolution_to_half"]), number(d["noise_to_half"])});
+                      number(d["half_resolution_to_half"]), number(d["noise_to_half"]), number(d["spread"]["generated"]),
+                      number(d["spread"]["real"])});
     page.table({"features", "what they are", "generated to all real", str(half_, " generated"), "other real half",
-                "other half at half the resolution", "noise"},
+                "other half at half the resolution", "noise", "spread of the generated", "of the real"},
                rows);
     page.heading("Samples");
     page.paragraph(str("Unchosen: the first ", o_.samples, " seeds."));
@@ -318,6 +338,13 @@ class GanJudge {
     page.paragraph(
         "A generator that repeats its training pictures has samples much nearer to a real picture than real pictures are to one "
         "another.");
+    rows.clear();
+    for (auto const& [name, d] : numbers_["distances"].items()) {
+      rows.push_back({name});
+      for (char const* whose : {"generated to real", "real to other real"})
+        for (char const* which : {"least", "p5", "median"}) rows.back().push_back(number(d["nearest"][whose][which]));
+    }
+    page.table({"features", "generated to real: least", "5 %", "median", "real to other real: least", "5 %", "median"}, rows);
     page.charts(nearest_charts_);
     page.picture(context_.out + "/nearest.png", "generated pictures and the real ones that are nearest");
     report_skipped(page, real_);

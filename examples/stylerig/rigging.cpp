@@ -149,6 +149,25 @@ Sheet transfer_sheet(RiggedWorld const& w, Tensor<float> const& targets, std::ve
   return sheet;
 }
 
+namespace {
+/// The number of human() that a wish for `axis` is about; NaN if there is none.
+double measured(Json const& h, std::string const& axis) {
+  for (auto const& [group, prefix] : {std::pair{"", ""}, std::pair{"light", "light."}, std::pair{"expression", ""}}) {
+    if (axis.rfind(prefix, 0) != 0) continue;
+    Json const& there = *group ? h.value(group, Json::object()) : h;
+    std::string const name = axis.substr(std::string(prefix).size());
+    if (there.contains(name) && there[name].is_number()) return there[name];
+  }
+  return std::nan("");
+}
+}  // namespace
+
+stylerig::Calibration const* calibration_of_wish(stylerig::Rig const& rig, std::string const& axis) {
+  if (axis.rfind("light.", 0) == 0) return rig.calibration("light " + axis.substr(6));
+  if (auto const* c = rig.calibration(axis)) return c;
+  return rig.calibration("expression." + axis);
+}
+
 Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis,
                   std::vector<double> const& values, stylerig::EditOptions const& o, int width, Json& numbers) {
   Sheet sheet("stylerig edit: " + axis);
@@ -157,7 +176,17 @@ Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<
   sheet.columns(columns);
   int const shown = shown_width(w.world, width);
   std::vector<std::vector<Canvas>> rows;
-  for (auto const& c : canvases(w.world.pictures(codes), shown)) rows.push_back({c});
+  std::vector<std::vector<std::string>> captions;
+  // What F reads from row i of p, below its picture.
+  auto caption = [&](Tensor<float> const& p, std::size_t i) {
+    double const v = measured(human(w.rig.layout(), p.data() + std::int64_t(i) * p.dim(1)), axis);
+    captions[i].push_back(std::isfinite(v) ? number(v, 3) : "");
+  };
+  Tensor<float> const unedited = w.rig.measure(codes).to(cpu());
+  for (auto const& c : canvases(w.world.pictures(codes), shown)) {
+    rows.push_back({c}), captions.emplace_back();
+    caption(unedited, rows.size() - 1);
+  }
   for (double v : values) {
     stylerig::Wishes const wishes = stylerig::parse_wishes(axis + "=" + number(v, 9));
     Tensor<float> const edited = w.rig.edit(codes, wishes, o), p = w.rig.measure(edited).to(cpu());
@@ -166,13 +195,22 @@ Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<
     auto const c = canvases(pictures, shown);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       rows[i].push_back(c[i]);
+      caption(p, i);
       numbers["cells"].push_back({{"code", names[i]},
                                   {"axis", axis},
                                   {"requested", v},
                                   {"measured_by_F", human(w.rig.layout(), p.data() + std::int64_t(i) * p.dim(1))}});
     }
   }
-  for (std::size_t i = 0; i < rows.size(); ++i) sheet.row(names[i], std::move(rows[i]));
+  for (std::size_t i = 0; i < rows.size(); ++i) sheet.row(names[i], std::move(rows[i]), std::move(captions[i]));
+  std::string note = "above: what is asked for; below each picture: what F reads there";
+  auto const* c = o.calibrated ? calibration_of_wish(w.rig, axis) : nullptr;
+  if (c && c->achieved) {
+    auto const reached = c->achieved.host();
+    if (values.front() < double(reached.front()) || values.back() > double(reached.back()))
+      note += str("; what can be attained is ", number(reached.front(), 3), " to ", number(reached.back(), 3));
+  }
+  sheet.note(note);
   return sheet;
 }
 

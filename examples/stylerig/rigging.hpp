@@ -61,9 +61,12 @@ Sheet transfer_sheet(RiggedWorld const& w, rig::Tensor<float> const& targets, st
                      rig::Tensor<float> const& sources, std::vector<std::string> const& source_names, TransferOptions const& o,
                      Json& numbers);
 
-/// One quantity swept over values: a row a code.
+/// One quantity swept over values: a row a code, and below each picture what F reads from its code.
 Sheet sweep_sheet(RiggedWorld const& w, rig::Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis,
                   std::vector<double> const& values, rig::stylerig::EditOptions const& o, int width, Json& numbers);
+
+/// The calibration that a wish for `axis` goes by ("yaw", "light.azimuth", "jawOpen"), or null.
+rig::stylerig::Calibration const* calibration_of_wish(rig::stylerig::Rig const& rig, std::string const& axis);
 
 /// Angles in degrees as they are seen, and the light, of one vector.
 Json human(rig::stylerig::ParameterLayout const& layout, float const* p);

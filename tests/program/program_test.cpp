@@ -504,7 +504,10 @@ TEST_CASE("judge-gan: distances beside their baselines, sheets, and the same num
     CHECK(half > 0);
     CHECK(numbers.at("generated_to_half").get<double>() > half);
     CHECK(numbers.at("noise_to_half").get<double>() > half);
-    CHECK(numbers.at("nearest").at("generated to real").at("median").get<double>() > 0);
+    auto const& nearest = numbers.at("nearest").at("generated to real");
+  CHECK(nearest.at("least").get<double>() > 0);
+  CHECK(nearest.at("least").get<double>() <= nearest.at("p5").get<double>());
+  CHECK(numbers.at("spread").at("real").get<double>() > 0);
   }
   CHECK(j.at("distances").at("discriminator").at("dimensions") == 8);
   for (char const* file : {"samples-1.png", "samples-0.7.png", "nearest.png"}) CHECK(io::load_image((s / "judged/") + file).dim(0) > 16);
