@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <mutex>
 #include <utility>
 
@@ -13,9 +12,12 @@ namespace rig::inline RIG_ABI::detail {
 
 struct CudaSystem {
   int device;
+  cudaError_t error = cudaSuccess;  // of the last allocation: after a fault every call fails, and that is not want of memory
   void* allocate(std::size_t size) noexcept {
     void* p = nullptr;
-    if (cudaSetDevice(device) == cudaSuccess && cudaMalloc(&p, size) == cudaSuccess) return p;
+    error = cudaSetDevice(device);
+    if (error == cudaSuccess) error = cudaMalloc(&p, size);
+    if (error == cudaSuccess) return p;
     cudaGetLastError();
     return nullptr;
   }
@@ -23,65 +25,70 @@ struct CudaSystem {
 };
 
 /// Pinned host memory through which uploads go, so that neither the caller's memory nor the caller has to wait for the device. A
-/// piece is used again once the device has passed the event behind its copy.
+/// piece is used again once the device has passed the event behind its copy. All pieces of a size are made at once, by the first
+/// upload that needs one: a host that runs ahead of the device by more than they hold waits and asks the system for nothing.
 class CudaStaging {
  public:
-  static constexpr std::size_t smallest = std::size_t(64) << 10, largest = std::size_t(4) << 20, total = std::size_t(256) << 20;
+  static constexpr std::size_t smallest = std::size_t(64) << 10, largest = std::size_t(4) << 20;
 
-  /// Returns how often it had to wait because all pieces were on their way.
-  int upload(char* to, char const* from, std::size_t bytes, cudaStream_t stream) {
+  /// verify(error, what) throws on an error. Returns how often it had to wait because all pieces were on their way.
+  template <class Verify> int upload(char* to, char const* from, std::size_t bytes, cudaStream_t stream, Verify verify) {
     int waits = 0;
     for (std::size_t at = 0; at < bytes; at += largest) {
       std::size_t const n = std::min(largest, bytes - at);
-      std::size_t size = smallest;
-      int kind = 0;
-      while (size < n) size *= 4, ++kind;
-      Piece const piece = idle(size, pieces_[kind], waits);
-      std::memcpy(piece.p, from + at, n);
-      cuda_check(cudaMemcpyAsync(to + at, piece.p, n, cudaMemcpyHostToDevice, stream), "upload");
-      cuda_check(cudaEventRecord(piece.passed, stream), "upload");
+      Ring* ring = rings_;
+      while (ring->size < n) ++ring;
+      if (!ring->memory) make(*ring, verify);
+      cudaEvent_t const passed = ring->passed[ring->next];
+      cudaError_t e = cudaEventQuery(passed);
+      if (e == cudaErrorNotReady) {
+        cudaGetLastError();  // which is not an error
+        ++waits, e = cudaEventSynchronize(passed);
+      }
+      verify(e, "upload");
+      char* const piece = ring->memory + std::size_t(ring->next) * ring->size;
+      std::memcpy(piece, from + at, n);
+      verify(cudaMemcpyAsync(to + at, piece, n, cudaMemcpyHostToDevice, stream), "upload");
+      verify(cudaEventRecord(passed, stream), "upload");
+      ring->next = (ring->next + 1) % ring->pieces;
     }
     return waits;
   }
   void clear() noexcept {
-    for (auto& list : pieces_) {
-      for (auto const& piece : list) cudaEventDestroy(piece.passed), cudaFreeHost(piece.p);
-      list.clear();
-    }
+    for (Ring& ring : rings_) give_back(ring);
   }
+  std::size_t bytes() const { return bytes_; }
+  std::int64_t allocations() const { return allocations_; }
 
  private:
-  struct Piece {
-    void* p;
-    cudaEvent_t passed;
+  static constexpr int most = 128;
+  struct Ring {
+    std::size_t size;
+    int pieces;
+    char* memory = nullptr;
+    cudaEvent_t passed[most] = {};  // one a piece
+    int next = 0;                   // the piece that was sent first
   };
-  /// The piece that was sent first, if the device has passed it or there may be no more of them; else a new one. It goes to the end.
-  Piece idle(std::size_t size, std::deque<Piece>& sent, int& waits) {
-    if (!sent.empty()) {
-      cudaError_t e = cudaEventQuery(sent.front().passed);
-      if (e == cudaErrorNotReady) {
-        cudaGetLastError();  // which is not an error
-        if (staged_ + size > total) ++waits, e = cudaEventSynchronize(sent.front().passed);
+  template <class Verify> void make(Ring& ring, Verify verify) {
+    void* p = nullptr;
+    verify(cudaMallocHost(&p, ring.size * std::size_t(ring.pieces)), "upload: pinned host memory");
+    ring.memory = static_cast<char*>(p);
+    for (int i = 0; i < ring.pieces; ++i)
+      if (cudaError_t const e = cudaEventCreateWithFlags(&ring.passed[i], cudaEventDisableTiming); e != cudaSuccess) {
+        give_back(ring);
+        verify(e, "upload: event");
       }
-      if (e != cudaErrorNotReady) {
-        cuda_check(e, "upload");
-        sent.push_back(sent.front());
-        sent.pop_front();
-        return sent.back();
-      }
-    }
-    Piece piece{nullptr, nullptr};
-    cuda_check(cudaMallocHost(&piece.p, size), "upload: pinned host memory");
-    if (cudaEventCreateWithFlags(&piece.passed, cudaEventDisableTiming) != cudaSuccess) {
-      cudaFreeHost(piece.p);
-      throw Error("upload: no event can be made");
-    }
-    sent.push_back(piece);
-    staged_ += size;
-    return piece;
+    bytes_ += ring.size * std::size_t(ring.pieces);
+    ++allocations_;
   }
-  std::deque<Piece> pieces_[4];  // of 64 KB, 256 KB, 1 MB, 4 MB; in the order in which they were sent
-  std::size_t staged_ = 0;
+  static void give_back(Ring& ring) noexcept {
+    for (cudaEvent_t& e : ring.passed)
+      if (e) cudaEventDestroy(std::exchange(e, nullptr));
+    if (ring.memory) cudaFreeHost(std::exchange(ring.memory, nullptr));
+  }
+  Ring rings_[4] = {{smallest, most}, {4 * smallest, 64}, {16 * smallest, 32}, {largest, 32}};  // 8, 16, 32 and 128 MB
+  std::size_t bytes_ = 0;
+  std::int64_t allocations_ = 0;
 };
 
 class CudaQueue final : public Queue {
@@ -91,8 +98,8 @@ class CudaQueue final : public Queue {
   explicit CudaQueue(int index) : index_(index), pool_(CudaSystem{index}) {
     char const* const asked = std::getenv("RIG_CUDA_SYNC");
     wait_each_ = asked && std::strcmp(asked, "0") != 0;
-    select();
-    cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cuda");
+    cuda_check(cudaSetDevice(index), "rig::cuda");
+    cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "rig::cuda");
   }
   // At shutdown the driver may be gone already, and after a fault nothing works any more; what it says then is not an error.
   ~CudaQueue() override {
@@ -108,8 +115,9 @@ class CudaQueue final : public Queue {
     std::lock_guard lock(mutex_);
     void* const p = pool_.take(bytes);
     if (!p) {
+      if (cudaError_t const e = pool_.system().error; e != cudaErrorMemoryAllocation) verify(e, "allocate");
       std::size_t free_bytes = 0, total = 0;
-      cudaMemGetInfo(&free_bytes, &total);
+      verify(cudaMemGetInfo(&free_bytes, &total), "allocate");
       throw Error(str("cuda:", index_, ": out of memory in ", op(), ": ", bytes, " bytes asked for, ", free_bytes, " of ", total, " free, ",
                       pool_.statistics().in_use, " in use by rig"));
     }
@@ -129,7 +137,8 @@ class CudaQueue final : public Queue {
     select();
     std::lock_guard lock(mutex_);
     ++work_.uploads;
-    work_.waits += staging_.upload(static_cast<char*>(to), static_cast<char const*>(from), bytes, stream_);
+    work_.waits += staging_.upload(static_cast<char*>(to), static_cast<char const*>(from), bytes, stream_,
+                                   [this](cudaError_t e, char const* what) { verify(e, what); });
   }
   void download(void* to, void const* from, std::size_t bytes) override {
     if (!bytes) return;
@@ -149,7 +158,9 @@ class CudaQueue final : public Queue {
   }
   MemoryStatistics memory() const override {
     std::lock_guard lock(mutex_);
-    return pool_.statistics();
+    MemoryStatistics m = pool_.statistics();
+    m.pinned = staging_.bytes(), m.pinned_allocations = staging_.allocations();
+    return m;
   }
   bool is_cuda() const override { return true; }
   int index() const override { return index_; }
@@ -159,7 +170,8 @@ class CudaQueue final : public Queue {
     check(!capturing_, "cuda:", index_, ": a capture is under way already");
     select();
     // Relaxed: the pool may ask for memory meanwhile, which is not part of the stream's work.
-    verify(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed), "capture");
+    cudaError_t const e = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed);
+    if (e != cudaSuccess) fail(e, "capture", true);
     std::lock_guard lock(mutex_);
     capturing_ = std::make_shared<Captured>(*this, pool_.begin_capture());
   }
@@ -173,7 +185,7 @@ class CudaQueue final : public Queue {
     }
     if (e == cudaSuccess) e = cudaGraphInstantiate(&captured->work, graph, 0);
     if (graph) cudaGraphDestroy(graph);
-    verify(e, "capture");
+    if (e != cudaSuccess) fail(e, "capture", true);
     return captured;
   }
   void replay(CapturedWork& work) override {
@@ -192,11 +204,8 @@ class CudaQueue final : public Queue {
     if (e == cudaSuccess && wait_each_) e = cudaStreamSynchronize(stream_);
     verify(e, what);
   }
-  void verify(cudaError_t e, char const* what) {
-    if (e == cudaSuccess) return;
-    cudaGetLastError();
-    throw Error(str("cuda:", index_, ": ", wait_each_ ? "in " : "in or before ", op(), " (", what, "): ", cudaGetErrorString(e),
-                    wait_each_ ? "" : "; RIG_CUDA_SYNC=1 in the environment finds the op"));
+  void verify(cudaError_t e, char const* what) const {
+    if (e != cudaSuccess) fail(e, what, bool(capturing_));
   }
 
   /// What a library keeps with a queue, for example a handle; goes before the stream does.
@@ -218,7 +227,14 @@ class CudaQueue final : public Queue {
       queue.pool_.dissolve(*arena);
     }
   };
-  void select() const { cuda_check(cudaSetDevice(index_), "cuda"); }
+  void select() const { verify(cudaSetDevice(index_), "select"); }
+  /// `of_capture`: a capture has no launches to wait for, so waiting for each would not find the op.
+  [[noreturn]] void fail(cudaError_t e, char const* what, bool of_capture) const {
+    cudaGetLastError();
+    bool const at_once = wait_each_ || e == cudaErrorMemoryAllocation;  // want of memory is known in the call itself
+    throw Error(str("cuda:", index_, ": ", at_once ? "in " : "in or before ", op(), " (", what, "): ", cudaGetErrorString(e),
+                    at_once || of_capture ? "" : "; RIG_CUDA_SYNC=1 in the environment finds the op"));
+  }
   int index_;
   bool wait_each_ = false;
   cudaStream_t stream_{};
@@ -230,6 +246,7 @@ class CudaQueue final : public Queue {
 
 inline CudaQueue& cuda_queue(Device const& device) { return static_cast<CudaQueue&>(device.queue()); }
 RIG_INLINE cudaStream_t cuda_stream(Device const& device) { return cuda_queue(device).stream(); }
+RIG_INLINE void cuda_verify(Device const& device, cudaError_t e, char const* what) { cuda_queue(device).verify(e, what); }
 RIG_INLINE void cuda_launched(Device const& device, char const* what) { cuda_queue(device).launched(what); }
 
 template <class T> __global__ void probe_kernel(T* p) { *p = T(1); }

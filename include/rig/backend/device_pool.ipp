@@ -11,7 +11,8 @@
 
 namespace rig::inline RIG_ABI::detail {
 
-/// System is a struct with `void* allocate(std::size_t) noexcept`, null when there is no memory, and `void release(void*) noexcept`.
+/// System is a struct with `void* allocate(std::size_t) noexcept`, null when there is no memory or the device fails, and
+/// `void release(void*) noexcept`.
 template <class System> class DevicePool {
  public:
   /// What a capture owns.
@@ -74,6 +75,7 @@ template <class System> class DevicePool {
     arena.size.clear();
   }
   MemoryStatistics const& statistics() const { return statistics_; }
+  System const& system() const { return system_; }
 
  private:
   System system_;

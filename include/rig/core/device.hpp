@@ -9,12 +9,14 @@
 
 namespace rig::inline RIG_ABI {
 
-/// What a pool has done so far; bytes and counts.
+/// What a queue's memory is so far; bytes and counts.
 struct MemoryStatistics {
   std::size_t in_use = 0;               ///< bytes handed out and not returned
   std::size_t peak = 0;                 ///< largest in_use so far
   std::size_t reserved = 0;             ///< bytes taken from the system and not given back
   std::int64_t system_allocations = 0;  ///< how often the system was asked
+  std::size_t pinned = 0;               ///< bytes of the host's memory through which uploads go
+  std::int64_t pinned_allocations = 0;  ///< how often the system was asked for those
 };
 
 /// What a queue was asked to do so far.

@@ -121,7 +121,8 @@ template <class K> void launch(Device const& device, gpu::Index3 grid, K const& 
   constexpr int bytes = int(sizeof(typename K::Shared));
   cudaStream_t const stream = detail::cuda_stream(device);  // selects the device, which the attribute is for
   if constexpr (bytes > 48 * 1024)
-    detail::cuda_check(cudaFuncSetAttribute(detail::launch_kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "launch");
+    detail::cuda_verify(device, cudaFuncSetAttribute(detail::launch_kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes),
+                        "launch");
   detail::launch_kernel<K><<<dim3(unsigned(grid.x), unsigned(grid.y), unsigned(grid.z)), K::threads, bytes, stream>>>(kernel);
   detail::cuda_launched(device, "launch");
 #else

@@ -29,6 +29,7 @@ class Repeated {
       return work();
     }
     if (!captured_) {
+      queue.wait();  // a fault of the rounds before is an Error of theirs and no refusal
       queue.trim();  // captured work has memory of its own: what the first rounds used is there for it
       try {
         captured_ = capture(queue, work);
