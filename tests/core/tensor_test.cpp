@@ -78,7 +78,8 @@ TEST_CASE("Device: names") {
   CHECK(device_from_name("cpu") == cpu());
   CHECK_THROWS_WITH_AS(device_from_name("gpu"), "device: expected cpu, cuda or cuda:N, got 'gpu'", Error);
 #if !RIG_CUDA
-  CHECK_THROWS_AS(cuda(), Error);
+  CHECK_THROWS_WITH_AS(cuda(), "rig::cuda: this program was built without CUDA; build it with nvcc (cmake -DRIG_CUDA=ON)", Error);
+  CHECK_THROWS_WITH_AS(device_from_name("cuda:1"), doctest::Contains("this program was built without CUDA"), Error);
 #endif
 }
 

@@ -84,12 +84,14 @@ TEST_CASE("cuda: uploads are taken at once: the host's memory may change") {
   Device device;
   if (!test::device_for(device)) return;
   std::vector<float> values(100000, 1);
-  Tensor<float> x({100000}, device);
+  Tensor<float> x({100000}, values, device);
+  auto const pinned = device.queue().memory().pinned_allocations;
   for (int i = 0; i < 20; ++i) {
     std::fill(values.begin(), values.end(), float(i));
     x = Tensor<float>({100000}, values, device);
     std::fill(values.begin(), values.end(), -1.f);
   }
+  CHECK(device.queue().memory().pinned_allocations == pinned);  // however far the host runs ahead
   CHECK(x.host() == std::vector<float>(100000, 19));
 }
 
@@ -138,6 +140,14 @@ TEST_CASE("cuda: captured work runs again with what lies in its inputs, on memor
   CHECK_THROWS_WITH_AS(waits([&] { sum(Var<float>(input)).item(); }), doctest::Contains("the host waited in a step that is captured"),
                        Error);
   CHECK((kept + 1.f).value().host()[0] == 41);
+  // Random numbers would be the same in every round.
+  Rng rng(3);
+  Repeated normal(device, true, 0), uniform(device, true, 0);
+  CHECK_THROWS_WITH_AS(normal([&] { randn<float>({64}, rng, device); }),
+                       doctest::Contains("cuda:0: randn: a step that is captured would draw the same numbers in every round"), Error);
+  CHECK_THROWS_WITH_AS(uniform([&] { rand<float>({64}, rng, device); }), doctest::Contains("cuda:0: rand: a step that is captured"), Error);
+  CHECK(rng.draws() == 0);
+  randn<float>({64}, rng);  // on the CPU, for which nothing is captured
 
   // Told what to take back, the work goes on as it is, and no second capture is tried.
   Repeated goes_on(device, true, 0);

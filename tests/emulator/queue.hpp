@@ -155,6 +155,7 @@ class EmulatedQueue final : public Queue {
   int index() const override { return index_; }
 
   bool can_capture() const override { return true; }
+  bool capturing() const override { return bool(capture_); }
   void begin_capture() override {
     check(!capture_, *this, ": a capture is under way already");
     capture_ = std::make_shared<Captured>(*this, pool_.begin_capture());

@@ -166,6 +166,7 @@ class CudaQueue final : public Queue {
   int index() const override { return index_; }
 
   bool can_capture() const override { return !wait_each_; }
+  bool capturing() const override { return bool(capturing_); }
   void begin_capture() override {
     check(!capturing_, "cuda:", index_, ": a capture is under way already");
     select();
@@ -205,7 +206,7 @@ class CudaQueue final : public Queue {
     verify(e, what);
   }
   void verify(cudaError_t e, char const* what) const {
-    if (e != cudaSuccess) fail(e, what, bool(capturing_));
+    if (e != cudaSuccess) fail(e, what, capturing());
   }
 
   /// What a library keeps with a queue, for example a handle; goes before the stream does.

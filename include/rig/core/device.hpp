@@ -54,6 +54,7 @@ struct Queue {
   virtual int index() const { return 0; }
   /// Between the two, work is captured and not done; uploads and waiting are errors then.
   virtual bool can_capture() const { return false; }
+  virtual bool capturing() const { return false; }
   virtual void begin_capture() {}
   virtual std::shared_ptr<CapturedWork> end_capture() { return {}; }
   /// Does captured work in its turn, on the memory it was captured with.

@@ -101,6 +101,11 @@ class Rng {
 };
 
 namespace detail {
+/// Seed and draw are numbers that a launch takes along, so captured work would draw the same in every round.
+inline void check_draws_anew(Device const& device, char const* op) {
+  check(!device.queue().capturing(), device, ": ", op,
+        ": a step that is captured would draw the same numbers in every round; draw them before it, into a tensor that it reads");
+}
 template <class T> struct NormalKernel {
   T* y;
   std::int64_t n;
@@ -125,14 +130,16 @@ template <class T> struct UniformKernel {
 };
 }  // namespace detail
 
-/// Independent normal numbers with mean 0 and the given deviation.
+/// Independent normal numbers with mean 0 and the given deviation. Not within a step that is captured, see core/repeated.hpp.
 template <class T> Tensor<T> randn(Shape shape, Rng& rng, Device device = {}, T deviation = T(1)) {
+  detail::check_draws_anew(device, "randn");
   Tensor<T> y(shape, std::move(device));
   for_each(y.device(), (y.size() + 1) / 2, detail::NormalKernel<T>{y.mutate(), y.size(), rng.seed(), rng.next_draw(), deviation});
   return y;
 }
-/// Independent numbers, uniform between low and high.
+/// Independent numbers, uniform between low and high. Not within a step that is captured.
 template <class T> Tensor<T> rand(Shape shape, Rng& rng, Device device = {}, T low = T(0), T high = T(1)) {
+  detail::check_draws_anew(device, "rand");
   Tensor<T> y(shape, std::move(device));
   for_each(y.device(), y.size(), detail::UniformKernel<T>{y.mutate(), rng.seed(), rng.next_draw(), low, high});
   return y;

@@ -1,7 +1,8 @@
 // Work that is done again and again on the same tensors, for example a training step. On a GPU the first rounds run as they are,
 // until pools, handles and states are filled; then the work is captured once as a CUDA graph, and from then on one call starts
-// all of it. What changes from round to round must lie in the device's memory and be sent there before the call; results are in
-// the tensors that the captured round made. If the capture is refused, by a driver or for want of memory, the rounds go on as they are.
+// all of it. What changes from round to round, random numbers among it, must lie in the device's memory and be sent there before the
+// call; results are in the tensors that the captured round made. If the capture is refused, by a driver or for want of memory, the rounds
+// go on as they are.
 //   Repeated step(device);
 //   for (;;) { codes.assign(next()); optimiser.announce(...); step([&] { ... loss = ...; optimiser.step(net); }, refused); }
 #pragma once
