@@ -8,7 +8,9 @@
 namespace rig::inline RIG_ABI::detail {
 
 inline void cublas_check(cublasStatus_t s, CudaQueue& queue, char const* what) {
-  if (s != CUBLAS_STATUS_SUCCESS) throw Error(str("cuda:", queue.index(), ": ", what, " (cuBLAS): ", cublasGetStatusString(s)));
+  if (s == CUBLAS_STATUS_SUCCESS) return;
+  if (!queue.capturing()) queue.wait();  // it fails after a fault of an earlier kernel, too, and does not say so
+  throw Error(str("cuda:", queue.index(), ": ", what, " (cuBLAS): ", cublasGetStatusString(s)));
 }
 
 class CublasHandle final : public CudaQueue::Library {
