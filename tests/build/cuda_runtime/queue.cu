@@ -125,6 +125,17 @@ void fault(bool select) {
 }
 void fault_in_select() { fault(true); }
 void fault_behind_select() { fault(false); }
+/// With every launch waited for the op is the one, and the hint is not given.
+void fault_waited_for() {
+  setenv("RIG_CUDA_SYNC", "1", 1);
+  Device const d = cuda();
+  unsetenv("RIG_CUDA_SYNC");
+  expect(!d.queue().can_capture(), "what waits for every launch does not capture");
+  Tensor<float> t({10}, d);
+  d.queue().enter("gather");
+  runtime.fault = cudaErrorIllegalAddress, runtime.select_sees_it = false;
+  expect_says([&] { for_each(d, 10, TouchKernel{t.mutate()}); }, "cuda:0: in gather (for_each): an illegal memory access was encountered");
+}
 
 void not_compiled_for_it() {
   runtime.kernel = cudaErrorNoKernelImageForDevice;
@@ -136,7 +147,7 @@ void not_compiled_for_it() {
 }  // namespace
 
 int main() {
-  for (auto const part : {memory, running_ahead, captures, fault_in_select, fault_behind_select, not_compiled_for_it}) {
+  for (auto const part : {memory, running_ahead, captures, fault_in_select, fault_behind_select, fault_waited_for, not_compiled_for_it}) {
     runtime = {};
     part();
   }
