@@ -32,6 +32,7 @@ echo "cmake $*" >>"$build/asked"
 TOOL
 tool "$work/bin/compute-sanitizer" <<<'echo "========= ERROR SUMMARY: 0 errors"'
 tool "$work/built/test_cuda" <<<'echo "[doctest] test cases: 7 | 6 passed | 1 failed"; exit 1'
+tool "$work/built/cuda_faults" <<<'[ -n "$RIG_NEED_CUDA" ] && echo "detail: 0 of 3 parts failed"'
 tool "$work/built/bench_device" <<'TOOL'
 precision=
 while [ "$1" != --lines ]; do
@@ -41,6 +42,7 @@ done
 sed "s|/n8|/n8$precision|; s|/n32|/n32$precision|" >"$2" <<'LINES'
 {"kind":"rates","name":"Test GPU","copy":2e+12,"f32":5e+13,"tf32":4e+14,"bf16":8e+14}
 {"kind":"case","name":"bias_act/64x512/n8","us":10.5,"MB":2,"GFLOP":0.5,"GB/s":190.5,"TFLOP/s":0.047,"of_copy":0.85,"of_f32":0.001,"queued_us":12}
+{"kind":"case","name":"randn/4M","us":20,"MB":16,"of_copy":0.4,"queued_us":20,"captured":0,"not_captured":"cuda:0: random numbers are not drawn here","in_cache":1}
 {"kind":"case","name":"layer/1024x32/n32","error":"needs about 90000 MB, 80000 are free"}
 LINES
 TOOL
@@ -53,6 +55,8 @@ grep -q '^| racecheck | passed ' "$report" || fail "the stage after the failed o
 grep -q '^| peers | skipped ' "$report" || fail "peers without torch are not skipped: $(cat "$report")"
 grep -q '^| bias_act/64x512/n8 | 10.5 | 12.0 | 190 |.* 0.85 |' "$report" || fail "the table lacks the case: $(cat "$report")"
 grep -q '^| bias_act/64x512/n8, bf16 | 10.5 |' "$report" || fail "the table lacks the case in bf16: $(cat "$report")"
+grep -q '^| faults | passed .*0 of 3 parts failed' "$report" || fail "the faults did not run: $(cat "$report")"
+grep -q '^| randn/4M | 20.0+ .* 0.40\* |' "$report" && grep -q 'Not captured.*: 2 cases. cuda:0: random numbers are not drawn here' "$report" || fail "the report does not say what was not captured: $(cat "$report")"
 grep -q '^| memcheck | passed ' "$report" || fail "memcheck did not run: $(cat "$report")"
 grep -q '2 cases: not enough memory' "$report" || fail "the table does not count what lacked memory: $(cat "$report")"
 # What no longer compiles is not found in the folder of an earlier build.

@@ -116,8 +116,8 @@ RIG_INLINE bool has_warpgroups([[maybe_unused]] Device const& device) {
   return true;
 #elif defined(RIG_CUDA_WARPGROUPS)
   int major = 0, minor = 0;
-  cuda_check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device.queue().index()), "conv");
-  cuda_check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device.queue().index()), "conv");
+  cuda_verify(device, cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device.queue().index()), "conv");
+  cuda_verify(device, cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device.queue().index()), "conv");
   return major == 9 && minor == 0;
 #else
   return false;
