@@ -5,8 +5,6 @@
 #include <map>
 
 #include "pickle_builder.hpp"
-#include "rig/io/zip.hpp"
-
 using namespace rig;
 using namespace rig::io;
 using namespace pickled;
@@ -52,22 +50,12 @@ std::string error_of(std::string const& file) {
   return "";
 }
 
-// A zip archive of stored entries.
-std::string archive(std::vector<std::pair<std::string, std::string>> const& entries) {
-  std::string out, directory;
-  for (auto const& [name, data] : entries) {
-    auto const crc = crc32(std::as_bytes(std::span(data.data(), data.size())));
-    std::string const common = little(0, 2) + little(0, 2) + little(0, 4) + little(crc, 4) + little(data.size(), 4) +
-                               little(data.size(), 4) + little(name.size(), 2) + little(0, 2);
-    directory += "PK\1\2" + little(20, 2) + little(20, 2) + common + little(0, 10) + little(out.size(), 4) + name;
-    out += "PK\3\4" + little(20, 2) + common + name + data;
-  }
-  std::size_t const at = out.size();
-  return out + directory + "PK\5\6" + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) + little(directory.size(), 4) +
-         little(at, 4) + little(0, 2);
-}
 std::string zip_id(std::string const& type, std::string const& key, std::uint32_t count) {
   return "(" + text("storage") + type + text(key) + text("cpu") + "J" + little(count, 4) + "tQ";
+}
+std::string stream_id(std::string const& type, std::string const& key, std::uint32_t count) {
+  std::string const id = zip_id(type, key, count);
+  return id.substr(0, id.size() - 2) + "NtQ";
 }
 std::string const two_by_two = "(K\2K\2t(K\2K\1t";  // size, stride
 }  // namespace
@@ -197,4 +185,30 @@ TEST_CASE("pickle: entries of a large dict are found, and the last of equal keys
   CHECK(!root.find(""));
   CHECK(root.entry(0).first.string() == "k0");
   CHECK(root.entry(300).second.is_none());
+}
+
+TEST_CASE("torch: lazily negated and conjugated tensors are refused, in archives and in streams") {
+  std::string const data = "\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40\0\0\x80\x40"s, hooks = global("collections", "OrderedDict") + ")R";
+  auto v2_of = [&](std::string const& storage, std::string const& metadata) {
+    return global("torch._utils", "_rebuild_tensor_v2") + "(" + storage + "K\0"s + two_by_two + "\x89" + hooks + metadata + "tR";
+  };
+  auto v3_of = [&](std::string const& storage, std::string const& metadata) {
+    return global("torch._utils", "_rebuild_tensor_v3") + "(" + storage + "K\0"s + two_by_two + "\x89" + hooks +
+           global("torch", "float32") + metadata + "tR";
+  };
+  auto files = [&](std::string const& metadata) {
+    auto zip = [&](std::string const& program) { return archive({{"a/data.pkl", "\x80\x02" + program + "."}, {"a/data/0", data}}); };
+    return std::vector<std::string>{
+        zip(v2_of(zip_id(global("torch", "FloatStorage"), "0", 4), metadata)),
+        zip(v3_of(zip_id(global("torch", "UntypedStorage"), "0", 16), metadata)),
+        stream(v2_of(stream_id(global("torch", "FloatStorage"), "0", 4), metadata), text("0") + "a", little(4, 8) + data),
+        stream(v3_of(stream_id(global("torch", "UntypedStorage"), "0", 16), metadata), text("0") + "a", little(16, 8) + data)};
+  };
+  std::string const neg = text("neg"), conj = text("conj"), yes = "\x88", no = "\x89";
+  for (std::string const& good : {"N"s, "}"s, "}" + neg + no + "s", "}(" + neg + no + conj + no + "u"})
+    for (auto const& f : files(good)) CHECK(floats(bytes_of(f), "") == std::vector<float>{1, 2, 3, 4});
+  for (auto const& f : files("}" + neg + yes + "s")) CHECK(error_of(f).find("marked 'neg'") != std::string::npos);
+  for (auto const& f : files("}(" + neg + no + conj + yes + "u")) CHECK(error_of(f).find("marked 'conj'") != std::string::npos);
+  for (std::string const& bad : {"K\1"s, "]"s, "\x88"s, "}" + neg + "Ns", "}K\1" + yes + "s", "}" + neg + "K\2s"})
+    for (auto const& f : files(bad)) CHECK(error_of(f).find("metadata of a tensor") != std::string::npos);
 }

@@ -841,9 +841,11 @@ class Machine {
         return rebuild(x[0], x[1], x[2], x[3]);
       case Global::rebuild_tensor_v2:
         if (x.size() != 6 && x.size() != 7) wrong();
+        if (x.size() == 7) expect_plain_values(x[6]);
         return rebuild(x[0], x[1], x[2], x[3]);
       case Global::rebuild_tensor_v3:
         if ((x.size() != 7 && x.size() != 8) || !is_global(x[6], Global::torch_type)) wrong();
+        if (x.size() == 8) expect_plain_values(x[7]);
         return rebuild(x[0], x[1], x[2], x[3], x[6]->global);
       case Global::rebuild_from_type:
         // (function, type, its arguments, attributes): the type is Tensor or Parameter, the function one of those here.
@@ -890,6 +892,20 @@ class Machine {
       default: wrong();
     }
     return nullptr;
+  }
+  // The last argument of a tensor says what is still to be done to its values: PyTorch stores those of a lazily negated or
+  // conjugated tensor as they were.
+  void expect_plain_values(Node const* metadata) {
+    if (metadata->kind == ValueKind::none) return;
+    need(metadata->kind == ValueKind::dict, "the metadata of a tensor is a ", name_of(metadata->kind));
+    a_.spend(metadata->items.size());
+    for (std::size_t i = 0; i < metadata->items.size(); i += 2) {
+      Node const &key = *metadata->items[i], &value = *metadata->items[i + 1];
+      need(key.kind == ValueKind::string && (is_flag(&value, false) || is_flag(&value, true)),
+           "the metadata of a tensor is not understood");
+      need(is_flag(&value, false), "a tensor is marked '", excerpt(key.text),
+           "': its values are stored as they were before, which is not read; save it again after resolve_neg() and resolve_conj()");
+    }
   }
   // Entries are made unique only at the end; until then the last one wins.
   static Node* last(Node* dict, std::string_view key) {
