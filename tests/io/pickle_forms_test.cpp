@@ -212,3 +212,18 @@ TEST_CASE("torch: lazily negated and conjugated tensors are refused, in archives
   for (std::string const& bad : {"K\1"s, "]"s, "\x88"s, "}" + neg + "Ns", "}K\1" + yes + "s", "}" + neg + "K\2s"})
     for (auto const& f : files(bad)) CHECK(error_of(f).find("metadata of a tensor") != std::string::npos);
 }
+
+TEST_CASE("pickle: persistent objects of another version are refused by class and version") {
+  auto object = [&](std::string const& version) {
+    return "\x80\x03" + global("torch_utils.persistence", "_reconstruct_persistent_obj") + "}(" + text("type") + text("class") + version +
+           text("class_name") + text("MappingNetwork") + text("state") + "}" + text("w") + array + "s" + "u\x85R.";
+  };
+  CHECK(error_of(object("")).empty());
+  CHECK(error_of(object(text("version") + "K\6")).empty());
+  for (char const* other : {"K\7", "K\5"}) {
+    std::string const message = error_of(object(text("version") + other));
+    CHECK(message.find("class MappingNetwork is stored in version " + std::to_string(other[1])) != std::string::npos);
+  }
+  CHECK(error_of(object(text("version") + text("6"))).find("not a number") != std::string::npos);
+  CHECK(error_of(object(text("version") + "\x8a\x0a" + std::string(10, '\7'))) != "");
+}

@@ -261,6 +261,8 @@ Node* read_nested_stream(Arena& arena, Bytes stream, int level);  // torch.ipp
 
 class Machine {
  public:
+  static constexpr std::int64_t persistent_version = 6;
+
   /// `level`: how many streams this one lies within. `pending` receives tensors whose storage has no data yet.
   Machine(Arena& arena, Bytes source, PersistentIds* ids, int level, std::vector<Node*>* pending = nullptr)
       : a_(arena),
@@ -877,10 +879,15 @@ class Machine {
       case Global::persistent_object: {
         if (x.size() != 1 || !kind(0, ValueKind::dict)) wrong();
         a_.spend(x[0]->items.size());
-        Node *name = last(x[0], "class_name"), *state = last(x[0], "state"), *type = last(x[0], "type");
+        Node *name = last(x[0], "class_name"), *state = last(x[0], "state"), *type = last(x[0], "type"), *version = last(x[0], "version");
         need(name && name->kind == ValueKind::string && state && state->kind == ValueKind::dict && type &&
                  type->kind == ValueKind::string && type->text == "class",
              "a persistent object must have type 'class', a class_name and a state");
+        // The official code, too, reads its own version only; every file it wrote so far has this one.
+        need(!version || (version->kind == ValueKind::integer && version->text.empty()), "the version of a persistent object is a ",
+             version ? name_of(version->kind) : "", ", not a number");
+        need(!version || version->integer == persistent_version, "class ", excerpt(name->text), " is stored in version ",
+             version ? version->integer : 0, " of torch_utils.persistence; only version ", persistent_version, " is read");
         Node* n = make_box(ValueKind::object, Node::Flavour::persistent);
         n->text = name->text;
         contain(n, state);
