@@ -71,6 +71,19 @@ TEST_CASE("hostile: pickles that repeat by reference") {
   dict += "u";
   survives("a state given to many",
            v2 + "(" + dict + global("dnnlib", "EasyDict") + "q\1" + repeat(get1 + ")\x81" + get0 + "b", 30'000) + "t.");
+  std::vector<std::uint16_t> keys;
+  for (std::uint32_t i = 300; i < 65'536; ++i) keys.push_back(std::uint16_t(i * 40'503 % 65'536));  // in no order
+  std::string mixed = "}" + put0 + "(", reals = mixed;
+  for (auto k : keys) mixed += "M" + little(k, 2) + "N";
+  for (int i = 0; i < 38'000; ++i) reals += "G\x3f" + little(keys[std::size_t(i)] * std::uint64_t(40'503), 7) + "N";
+  std::string const again = "u" + global("dnnlib", "EasyDict") + ")\x81q\1";
+  for (int times : {56, 62}) survives("one state again and again", v2 + "(" + mixed + again + repeat(get0 + "b", times) + array + "t.");
+  for (int times : {95, 104}) survives("the same of reals", v2 + "(" + reals + again + repeat(get0 + "b", times) + array + "t.");
+  survives("a state given twice", v2 + "(" + mixed + again + get0 + "b" + get0 + "b" + array + "t.", false);
+  std::string alike = "}" + put0 + "(";
+  for (int i = 0; i < 200; ++i) alike += text(std::string(1000, 'k') + std::to_string(i)) + "N";
+  survives("long keys that begin alike, in many dicts",
+           v2 + "(" + alike + "u" + global("dnnlib", "EasyDict") + "q\1" + repeat(get1 + ")\x81" + get0 + "b", 20'000) + array + "t.");
   survives("many objects from one description", v2 + "(" + dict + global("torch_utils.persistence", "_reconstruct_persistent_obj") + "q\1" +
                                                     "(" + get0 + text("class_name") + text("A") + "s0" +
                                                     repeat(get1 + get0 + "\x85R", 30'000) + "t.");

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <deque>
@@ -788,6 +789,7 @@ class Machine {
         Node* d = make_box(ValueKind::dict, Node::Flavour::ordered_dict);
         if (x.empty()) return d;
         if (x.size() != 1 || !kind(0, ValueKind::list)) wrong();
+        a_.spend(2 * x[0]->items.size());
         for (Node* pair : x[0]->items) {
           if ((pair->kind != ValueKind::tuple && pair->kind != ValueKind::list) || pair->items.size() != 2) wrong();
           set_item(d, pair->items[0], pair->items[1]);
@@ -943,6 +945,7 @@ class Machine {
       need(state->kind == ValueKind::dict, "the state of an OrderedDict is a ", name_of(state->kind));
     } else if (n->kind == ValueKind::dict && n->flavour == F::easy_dict) {
       need(state->kind == ValueKind::dict && state != n, "the state of an EasyDict is a ", name_of(state->kind));
+      a_.spend(state->items.size());
       for (std::size_t i = 0; i < state->items.size(); i += 2) set_item(n, state->items[i], state->items[i + 1]);
     } else if (n->kind == ValueKind::object && n->flavour != F::persistent) {
       need(state->kind == ValueKind::dict, "the state of a ", n->text, " is a ", name_of(state->kind));
@@ -1041,7 +1044,7 @@ class Machine {
 
 // Python dicts keep the place of the first and the value of the last of equal keys. Sorting rather than hashing: no
 // choice of keys makes it slow. Keys that are the same text in the same place are found first, so that what is compared
-// by content is no more than the file holds.
+// by content is no more than the file holds. Sorting is charged: one description may have been given to many dicts.
 inline void complete_dict(Arena& arena, Node& dict) {
   auto const n = std::uint32_t(dict.items.size() / 2);
   if (n < 2) return;
@@ -1060,6 +1063,8 @@ inline void complete_dict(Arena& arena, Node& dict) {
     if (a.kind == b.kind && (is_text(a) || (a.kind == ValueKind::integer && !a.text.empty() && !b.text.empty()))) return a.text < b.text;
     return place(i) < place(j);
   };
+  std::uint64_t const rounds = std::uint64_t(std::bit_width(n));
+  arena.spend(n * rounds);
   std::vector<std::uint32_t> order(n), distinct, group(n), first(n), last(n);
   std::iota(order.begin(), order.end(), 0u);
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t i, std::uint32_t j) { return place(i) < place(j); });
@@ -1068,6 +1073,9 @@ inline void complete_dict(Arena& arena, Node& dict) {
     if (fresh) distinct.push_back(order[k]);
     group[order[k]] = fresh ? order[k] : group[order[k - 1]];
   }
+  std::uint64_t text = 0;
+  for (std::uint32_t i : distinct) text += key(i).text.size();
+  arena.spend(text / 16 * rounds);
   std::stable_sort(distinct.begin(), distinct.end(), before);
   std::vector<std::uint32_t> rank(n);  // of a group's first key: the number of smaller keys
   std::uint32_t ranks = 0;
