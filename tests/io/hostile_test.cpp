@@ -118,6 +118,23 @@ TEST_CASE("hostile: streams within pickles") {
                                                 text("1") + "a", little(1, 8) + "a"));
   std::string const view =
       global("torch._utils", "_rebuild_tensor") + "(" + storage_id("BoolStorage", "1", 1) + "K\0(J"s + little(60'000'000, 4) + "t(K\0ttR"s;
+  // Views of one or two elements, in a file of a few hundred bytes.
+  auto repeated = [](std::string const& size, std::string const& stride, std::uint32_t count) {
+    std::string const id = storage_id("BoolStorage", "1", count), program = global("torch._utils", "_rebuild_tensor") + "(" +
+                                                                            id.substr(0, id.size() - 3) + "tQK\0("s + size + "t(" + stride +
+                                                                            "ttR.";
+    return archive({{"a/data.pkl", v2 + program}, {"a/data/1", std::string(count, '\1')}});
+  };
+  auto const millions = [](std::uint64_t n) { return "J" + little(n * 1'000'000, 4); };
+  survives("a view whose rows have one element, too large", repeated(millions(130) + "K\1", "K\0K\0"s, 1));
+  survives("a view whose rows have one element", repeated(millions(60) + "K\1", "K\0K\0"s, 1), false);
+  survives("a view whose rows are the same two", repeated(millions(30) + "K\2", "K\0K\1"s, 2), false);
+  survives("a view turned", repeated("K\2" + millions(30), "K\1K\0"s, 2), false);
+  survives("one description of many tensors",
+           stream("(}" + put0 + "(" + repeat(text("neg") + "\x89", 10'000) + "u" + storage_id("BoolStorage", "1", 1) + "q\1" +
+                      global("torch._utils", "_rebuild_tensor_v2") + "q\2" +
+                      repeat(get2 + "(" + get1 + "K\0))\x89N"s + get0 + "tR0", 20'000) + "t",
+                  text("1") + "a", little(1, 8) + "a"));
   survives("large views, many", stream("(" + repeat(view, 1000) + "t", text("1") + "a", little(1, 8) + "a"));
   std::string const key(100'000, '7');
   survives("a long storage key, often", stream("(" + text("storage") + put0 + global("torch", "ByteStorage") + "q\1" + text(key) + "q\2" +

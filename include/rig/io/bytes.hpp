@@ -46,6 +46,22 @@ struct Bytes {
   void release() const;
 };
 
+/// Gives the memory of a mapped file back behind one who reads a range of it from front to back and only once.
+class ReadOnce {
+ public:
+  explicit ReadOnce(Bytes const& range) : range_(range) {}
+  void upto(std::uint64_t position) {
+    if (position - given_ < step) return;
+    range_.sub(given_, position - given_).release();
+    given_ = position;
+  }
+
+ private:
+  static constexpr std::uint64_t step = 4 << 20;
+  Bytes const& range_;
+  std::uint64_t given_ = 0;
+};
+
 /// A whole file mapped read-only. The file must not be shortened while it is in use; replacing it (as AtomicFile does) is safe.
 class MappedFile {
  public:
@@ -139,7 +155,7 @@ class Cursor {
 
 /// What a reader may use up. The default is generous for real files and small for hostile ones.
 struct Limits {
-  std::uint64_t memory = 0;  ///< bytes of decoded data; 0: 128 MiB and sixteen times the file
+  std::uint64_t memory = 0;  ///< bytes of decoded data; 0: 64 MiB and sixteen times the file
   int nesting = 1000;        ///< containers within containers
   int streams = 16;          ///< serialized tensors within serialized tensors
 };
@@ -148,7 +164,7 @@ struct Limits {
 class Budget {
  public:
   Budget(Limits const& limits, std::uint64_t file_size) : left_(limits.memory) {
-    if (left_ == 0) left_ = (std::uint64_t(128) << 20) + 16 * std::min<std::uint64_t>(file_size, std::uint64_t(1) << 50);
+    if (left_ == 0) left_ = (std::uint64_t(64) << 20) + 16 * std::min<std::uint64_t>(file_size, std::uint64_t(1) << 50);
   }
   void charge(std::uint64_t bytes) {
     check(bytes <= left_, "the file would need ", bytes - left_, " bytes more memory than the reader's limit allows");

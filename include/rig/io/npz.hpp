@@ -33,11 +33,11 @@ struct NumpyType {
 bool parse_numpy_type(std::string_view code, NumpyType& type);
 /// Row-major little-endian values from raw ones: borrowed where they are that already, else a copy charged to the budget.
 AnyTensor from_numpy(NumpyType type, Shape const& shape, bool column_major, Bytes const& raw, Budget& budget);
-/// Reverses the bytes of every element.
-void swap_elements(std::byte* data, std::uint64_t count, std::uint64_t size);
-/// Dense values gathered from a strided view; strides and offset in elements, already checked.
+/// A copy with the bytes of every element reversed.
+Bytes swapped(Bytes const& from, std::uint64_t element, Budget& budget);
+/// Dense values gathered from a strided view; strides and offset in elements, already checked. With swap, as swapped() does.
 Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride, std::int64_t offset,
-             Budget& budget);
+             bool swap, Budget& budget);
 }  // namespace detail
 
 }  // namespace rig::inline RIG_ABI::io

@@ -28,45 +28,72 @@ RIG_INLINE bool parse_numpy_type(std::string_view code, NumpyType& type) {
 template <std::size_t Size> inline void swap_elements_of(std::byte* data, std::uint64_t count) {
   for (std::uint64_t i = 0; i < count; ++i) std::reverse(data + i * Size, data + (i + 1) * Size);
 }
-RIG_INLINE void swap_elements(std::byte* data, std::uint64_t count, std::uint64_t size) {
+// Reverses the bytes of every element.
+inline void swap_elements(std::byte* data, std::uint64_t count, std::uint64_t size) {
   if (size == 2) swap_elements_of<2>(data, count);
   if (size == 4) swap_elements_of<4>(data, count);
   if (size == 8) swap_elements_of<8>(data, count);
+}
+RIG_INLINE Bytes swapped(Bytes const& from, std::uint64_t element, Budget& budget) {
+  budget.charge(from.size);
+  std::vector<std::byte> out(std::size_t(from.size));
+  ReadOnce read(from);
+  constexpr std::uint64_t step = 1 << 20;
+  for (std::uint64_t at = 0; at < from.size; at += step) {
+    std::uint64_t const n = std::min(step, from.size - at);
+    std::memcpy(out.data() + at, from.data + at, std::size_t(n));
+    swap_elements(out.data() + at, n / element, element);
+    read.upto(at + n);
+  }
+  from.release();
+  return Bytes(std::move(out));
 }
 template <std::size_t Size> inline void gather_row(std::byte* y, std::byte const* x, std::int64_t count, std::int64_t step) {
   for (std::int64_t i = 0; i < count; ++i) std::memcpy(y + std::size_t(i) * Size, x + i * step * std::int64_t(Size), Size);
 }
 
 RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride,
-                        std::int64_t offset, Budget& budget) {
+                        std::int64_t offset, bool swap, Budget& budget) {
   std::uint64_t bytes = std::uint64_t(shape.size()) * element;
   budget.charge(bytes);
   std::vector<std::byte> out(std::size_t(bytes), std::byte(0));
   if (bytes == 0) return Bytes(std::move(out));
-  std::int64_t index[Shape::max_rank] = {};
-  std::int64_t inner = shape.rank() ? shape[-1] : 1, step = shape.rank() ? stride.back() : 1;
+  // Axes of one element go, and neighbours that are one axis become one: rows are as long as they can be.
+  int rank = 0;
+  std::int64_t extent[Shape::max_rank] = {1}, by[Shape::max_rank] = {1}, index[Shape::max_rank] = {};
+  for (int a = 0; a < shape.rank(); ++a) {
+    std::int64_t const n = shape[a], step = stride[std::size_t(a)];
+    if (n == 1) continue;
+    if (rank > 0 && by[rank - 1] == n * step) {
+      extent[rank - 1] *= n, by[rank - 1] = step;
+    } else {
+      extent[rank] = n, by[rank++] = step;
+    }
+  }
+  rank = std::max(rank, 1);
+  std::int64_t inner = extent[rank - 1], step = by[rank - 1];
   std::byte* y = out.data();
   std::int64_t at = offset;
   for (std::byte* end = y + bytes; y != end;) {
     if (step == 1) {
       std::memcpy(y, from.data + std::uint64_t(at) * element, std::size_t(std::uint64_t(inner) * element));
-      y += std::uint64_t(inner) * element;
     } else {
       std::byte const* x = from.data + std::uint64_t(at) * element;
       if (element == 1) gather_row<1>(y, x, inner, step);
       if (element == 2) gather_row<2>(y, x, inner, step);
       if (element == 4) gather_row<4>(y, x, inner, step);
       if (element == 8) gather_row<8>(y, x, inner, step);
-      y += std::uint64_t(inner) * element;
     }
-    for (int a = shape.rank() - 2; a >= 0; --a) {
-      at += stride[std::size_t(a)];
-      if (++index[a] < shape[a]) break;
-      at -= shape[a] * stride[std::size_t(a)];
+    y += std::uint64_t(inner) * element;
+    for (int a = rank - 2; a >= 0; --a) {
+      at += by[a];
+      if (++index[a] < extent[a]) break;
+      at -= extent[a] * by[a];
       index[a] = 0;
     }
   }
   from.release();
+  if (swap) swap_elements(out.data(), bytes / element, element);
   return Bytes(std::move(out));
 }
 
@@ -82,14 +109,9 @@ RIG_INLINE AnyTensor from_numpy(NumpyType type, Shape const& shape, bool column_
       stride.push_back(s);
       s *= extent;
     }
-    values = gather(raw, element, shape, stride, 0, budget);
-  }
-  if (type.swap) {
-    budget.charge(values.size);
-    std::vector<std::byte> swapped(values.data, values.data + values.size);
-    swap_elements(swapped.data(), std::uint64_t(shape.size()), element);
-    values.release();
-    values = Bytes(std::move(swapped));
+    values = gather(raw, element, shape, stride, 0, type.swap, budget);
+  } else if (type.swap) {
+    values = swapped(raw, element, budget);
   }
   return {type.dtype, shape, values};
 }

@@ -251,9 +251,13 @@ inline void fill_tensor(Arena& arena, Node* n) {
     expected *= p.shape[a];
   }
   Bytes storage = s.data.sub(std::uint64_t(s.first) * stored, std::uint64_t(s.count) * stored);
-  Bytes values = bytes == 0 ? Bytes()
-                 : dense    ? storage.sub(std::uint64_t(p.offset) * element, bytes)
-                            : gather(storage, element, p.shape, p.stride, p.offset, arena.budget);
+  Bytes values;
+  if (bytes > 0 && dense) {
+    values = storage.sub(std::uint64_t(p.offset) * element, bytes);
+    if (s.swap && element > 1) values = swapped(values, element, arena.budget);
+  } else if (bytes > 0) {
+    values = gather(storage, element, p.shape, p.stride, p.offset, s.swap, arena.budget);
+  }
   p.tensor = AnyTensor(p.dtype, p.shape, std::move(values));
   p.ready = true;
 }
@@ -757,7 +761,10 @@ class Machine {
     std::string out;
     a_.spend(text->text.size() / 16);
     out.reserve(text->text.size());
+    Bytes const stored = a_.bytes_of(text);
+    ReadOnce read(stored);
     for (std::size_t i = 0; i < text->text.size(); ++i) {
+      read.upto(i);
       auto c = static_cast<unsigned char>(text->text[i]);
       if (c < 0x80) {
         out += char(c);
@@ -766,7 +773,6 @@ class Machine {
       need(c == 0xC2 || c == 0xC3, "a string with characters beyond Latin-1 is encoded as bytes");
       out += char((c & 3) << 6 | (text->text[++i] & 63));  // well-formed: string() checked it
     }
-    a_.bytes_of(text).release();
     std::string_view kept = a_.keep(std::move(out));
     return {reinterpret_cast<std::byte const*>(kept.data()), kept.size(), nullptr};
   }
@@ -1002,7 +1008,7 @@ class Machine {
     Payload const& s = *storage->payload;
     DType const dtype = type ? type->dtype : s.dtype;
     need(dtype == s.dtype || s.untyped, "a tensor of ", dtype, " is made from a storage of ", s.dtype);
-    need(!s.swap || size_of(dtype) == 1, "an untyped storage of a big-endian machine is not read");
+    need(!s.swap || !s.untyped || size_of(dtype) == 1, "an untyped storage of a big-endian machine is not read");
     Node* n = a_.make(ValueKind::tensor);
     Payload& p = a_.attach(n);
     p.base = storage;

@@ -59,16 +59,8 @@ struct ZipStorages : PersistentIds {
     check(e->size == std::uint64_t(s.count) * size_of(s.dtype), "torch: storage ", excerpt(name), " has ", e->size, " bytes, not the ",
           std::uint64_t(s.count) * size_of(s.dtype), " of ", s.count, " elements of ", s.dtype);
     Node* n = make_storage(arena, s);
-    n->payload->swap = swap && s.untyped;
-    Bytes data = zip.read(*e, arena.budget);
-    if (swap && size_of(s.dtype) > 1) {
-      arena.budget.charge(data.size);
-      std::vector<std::byte> swapped(data.data, data.data + data.size);
-      swap_elements(swapped.data(), std::uint64_t(s.count), size_of(s.dtype));
-      data.release();
-      data = Bytes(std::move(swapped));
-    }
-    n->payload->data = std::move(data);
+    n->payload->swap = swap;  // as the values are gathered: a swapped storage would be a second copy
+    n->payload->data = zip.read(*e, arena.budget);
     n->payload->ready = true;
     storages.emplace(s.key, n);
     return n;
@@ -207,6 +199,7 @@ RIG_INLINE Value read_torch_zip(Bytes const& file, Limits const& limits) {
     arena->memory->program = program;
     detail::ZipStorages ids(*arena, zip, root, swap);
     detail::Node* object = detail::Machine(*arena, program, &ids, 0).run();
+    for (auto& [key, storage] : ids.storages) storage->payload->data = {};  // tensors that lie in it keep it
     return detail::finish(std::move(arena), object);
   });
 }

@@ -194,8 +194,9 @@ RIG_INLINE Bytes ZipReader::read(Entry const& e, Budget& budget) const {
     check(::inflateInit2(&z, -15) == Z_OK, "zip: zlib cannot start");
     std::uint64_t read = 0, written = 0;
     int status = Z_OK;
+    ReadOnce once(raw);
     while (status == Z_OK) {
-      auto in_part = ::uInt(std::min<std::uint64_t>(raw.size - read, 1u << 30)),
+      auto in_part = ::uInt(std::min<std::uint64_t>(raw.size - read, 1u << 22)),
            out_part = ::uInt(std::min<std::uint64_t>(out.size() - written, 1u << 30));
       z.next_in = const_cast<Bytef*>(reinterpret_cast<Bytef const*>(raw.data + read));
       z.avail_in = in_part;
@@ -204,9 +205,11 @@ RIG_INLINE Bytes ZipReader::read(Entry const& e, Budget& budget) const {
       status = ::inflate(&z, Z_NO_FLUSH);
       read += in_part - z.avail_in;
       written += out_part - z.avail_out;
+      once.upto(read);
       if (status == Z_OK && in_part == z.avail_in && out_part == z.avail_out) status = Z_BUF_ERROR;
     }
     ::inflateEnd(&z);
+    raw.release();
     check(status == Z_STREAM_END && written == e.size && read == raw.size, "zip: entry ", excerpt(e.name),
           " does not inflate to the size the directory announces (", e.size, " bytes)");
     out.resize(std::size_t(e.size));
