@@ -213,6 +213,24 @@ TEST_CASE("torch: lazily negated and conjugated tensors are refused, in archives
     for (auto const& f : files(bad)) CHECK(error_of(f).find("metadata of a tensor") != std::string::npos);
 }
 
+TEST_CASE("torch: booleans are 0 or 1 whatever the file holds") {
+  std::string const data = "\0\1\2\xff"s, view = "K\0(K\2K\2t"s;
+  auto tensor = [&](std::string const& storage, std::string const& stride) {
+    return global("torch._utils", "_rebuild_tensor") + "(" + storage + view + stride + "tR";
+  };
+  auto bytes = [](std::string const& file) { return std::string(read_any(bytes_of(file)).tensors().at(0).tensor.bytes().text()); };
+  std::string const type = global("torch", "BoolStorage"), dense = "(K\2K\1t", turned = "(K\1K\2t";
+  for (auto const& [stride, expected] : {std::pair(dense, "\0\1\1\1"s), std::pair(turned, "\0\1\1\1"s)}) {
+    CHECK(bytes(archive({{"a/data.pkl", "\x80\x02" + tensor(zip_id(type, "0", 4), stride) + "."}, {"a/data/0", data}})) == expected);
+    CHECK(bytes(stream(tensor(stream_id(type, "0", 4), stride), text("0") + "a", little(4, 8) + data)) == expected);
+  }
+  CHECK(bytes(archive({{"x.npy", npy("|b1", "(4,)", data)}})) == "\0\1\1\1"s);
+  CHECK(bytes("\x80\x03" + global("numpy.core.numeric", "_frombuffer") + "(" + blob(data) + global("numpy", "dtype") + text("b1") +
+              "\x89\x88\x87R" + "K\4\x85" + text("C") + "tR.") == "\0\1\1\1"s);
+  std::string const header = "{\"x\":{\"dtype\":\"BOOL\",\"shape\":[4],\"data_offsets\":[0,4]}}";
+  CHECK(bytes(little(header.size(), 8) + header + data) == "\0\1\1\1"s);
+}
+
 TEST_CASE("pickle: persistent objects of another version are refused by class and version") {
   auto object = [&](std::string const& version) {
     return "\x80\x03" + global("torch_utils.persistence", "_reconstruct_persistent_obj") + "}(" + text("type") + text("class") + version +

@@ -175,6 +175,9 @@ class Budget {
   std::uint64_t left_;
 };
 
+/// Booleans as 0 and 1: any other byte means true. A copy, charged to the budget, only where there is such a byte.
+Bytes booleans(Bytes const& values, Budget& budget);
+
 /// True for well-formed UTF-8 (no overlong forms, no surrogates).
 bool is_utf8(std::string_view s);
 /// Adds a character of a Unicode number below 0x110000.

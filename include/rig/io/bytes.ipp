@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "rig/io/bytes.hpp"
@@ -42,6 +43,15 @@ RIG_INLINE void Bytes::release() const {
   std::uintptr_t const page = std::uintptr_t(::sysconf(_SC_PAGESIZE)), first = reinterpret_cast<std::uintptr_t>(data);
   std::uintptr_t const begin = (first + page - 1) / page * page, end = (first + size) / page * page;
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // only advice: a failure changes nothing
+}
+
+RIG_INLINE Bytes booleans(Bytes const& values, Budget& budget) {
+  auto const s = values.span();
+  if (std::all_of(s.begin(), s.end(), [](std::byte b) { return b <= std::byte(1); })) return values;
+  budget.charge(values.size);
+  std::vector<std::byte> out(s.size());
+  std::transform(s.begin(), s.end(), out.begin(), [](std::byte b) { return std::byte(b != std::byte(0)); });
+  return Bytes(std::move(out));
 }
 
 RIG_INLINE bool is_utf8(std::string_view s) {

@@ -113,6 +113,7 @@ RIG_INLINE AnyTensor from_numpy(NumpyType type, Shape const& shape, bool column_
   } else if (type.swap) {
     values = swapped(raw, element, budget);
   }
+  if (type.dtype == DType::boolean) values = booleans(values, budget);
   return {type.dtype, shape, values};
 }
 

@@ -258,6 +258,10 @@ inline void fill_tensor(Arena& arena, Node* n) {
   } else if (bytes > 0) {
     values = gather(storage, element, p.shape, p.stride, p.offset, s.swap, arena.budget);
   }
+  if (p.dtype == DType::boolean) {
+    arena.spend(bytes / 64);
+    values = booleans(values, arena.budget);
+  }
   p.tensor = AnyTensor(p.dtype, p.shape, std::move(values));
   p.ready = true;
 }
@@ -1001,6 +1005,7 @@ class Machine {
     }
     need(content.size == size, "an array of shape ", shape, " and type ", type->payload->dtype, " needs ", size, " bytes, got ",
          content.size);
+    if (type->payload->dtype == DType::boolean) a_.spend(size / 64);
     return from_numpy({type->payload->dtype, type->payload->swap}, shape, column_major, content, a_.budget);
   }
   Node* rebuild(Node* storage, Node* offset, Node* size, Node* stride, GlobalName const* type = nullptr) {

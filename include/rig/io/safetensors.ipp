@@ -231,6 +231,9 @@ RIG_INLINE Safetensors read_safetensors(Bytes const& file) {
     at = r.end;
   }
   check(at == values.size, "safetensors: ", values.size - at, " bytes at the end belong to no tensor");
+  Budget budget({}, file.size);
+  for (auto& t : out.tensors)
+    if (t.tensor.dtype() == DType::boolean) t.tensor = AnyTensor(DType::boolean, t.tensor.shape(), booleans(t.tensor.bytes(), budget));
   return out;
 }
 
