@@ -143,9 +143,9 @@ TEST_CASE("hostile: streams within pickles") {
 }
 
 TEST_CASE("hostile: trees with too many paths") {
-  std::string dag = "(" + array + "t" + put0;  // each level holds the one below twice
-  for (int i = 0; i < 40; ++i) dag += get0 + get0 + "\x86" + put0;
-  survives("a billion laughs", v2 + dag + ".");
+  std::string dag = array + put0 + "0";  // each level holds the one below twice
+  for (int i = 0; i < 40; ++i) dag += get0 + get0 + "\x86" + put0 + "0";
+  survives("a billion laughs", v2 + dag + get0 + ".");
   std::string deep = v2, key(600, 'p');
   deep += "(" + array + put0 + "0" + repeat(get0, 100'000) + "t";
   deep +=
@@ -157,6 +157,8 @@ TEST_CASE("hostile: trees with too many paths") {
   std::string keyed = v2 + "}(" + text(std::string(60'000, 'n')) + "}(" + array + "q\0"s;
   keyed = v2 + array + put0 + "0}" + text(std::string(59'000, 'n')) + "(" + repeat(get0, 100'000) + "ts.";
   survives("one long name before many", keyed);
+  survives("a long name on a way that leads back",
+           v2 + "]" + put0 + "(}(" + text(std::string(59'000, 'n')) + get0 + text("x") + array + "uq\1" + repeat(get1, 200'000) + "e.");
   std::string const object = global("torch_utils.persistence", "_reconstruct_persistent_obj") +
                              "q\2"
                              "0";

@@ -1,7 +1,10 @@
 // What pickles look like besides the shared case set: the protocols of text, Python 2's strings, and the ways in which
 // newer and older versions of PyTorch write a tensor.
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <bit>
+#include <filesystem>
 #include <map>
 
 #include "pickle_builder.hpp"
@@ -58,6 +61,11 @@ std::string stream_id(std::string const& type, std::string const& key, std::uint
   return id.substr(0, id.size() - 2) + "NtQ";
 }
 std::string const two_by_two = "(K\2K\2t(K\2K\1t";  // size, stride
+std::vector<std::string> names_in(std::string const& file) {
+  std::vector<std::string> names;
+  for (auto const& t : read_any(bytes_of(file)).tensors()) names.push_back(t.name);
+  return names;
+}
 }  // namespace
 
 TEST_CASE("pickle: protocols 0 and 1") {
@@ -244,4 +252,55 @@ TEST_CASE("pickle: persistent objects of another version are refused by class an
   }
   CHECK(error_of(object(text("version") + text("6"))).find("not a number") != std::string::npos);
   CHECK(error_of(object(text("version") + "\x8a\x0a" + std::string(10, '\7'))) != "");
+}
+
+TEST_CASE("names: keys of every kind have a text of their own, and an empty one its place") {
+  using Names = std::vector<std::string>;
+  auto dict = [](std::initializer_list<std::string> keys) {
+    std::string s = "}(";
+    for (auto const& k : keys) s += k + array;
+    return s + "u";
+  };
+  CHECK(names_in("\x80\x03" + dict({blob("a"), blob("\xff'"), text("a")}) + ".") == Names{"b'a'", "b'\\xff\\''", "a"});
+  CHECK(names_in("\x80\x03" + dict({"K\1K\2\x86", "K\3" + text("x") + "\x85\x86", ")", "N\x88\x86"}) + ".") ==
+        Names{"(1, 2)", "(3, ('x',))", "()", "(None, True)"});
+  auto real = [](double v) {
+    std::string s = little(std::bit_cast<std::uint64_t>(v), 8);
+    return "G" + std::string(s.rbegin(), s.rend());
+  };
+  CHECK(names_in("\x80\x03" + dict({real(1.5), real(2), real(0.1234567), real(0.12345678), real(1e22), real(1e5), "\x88", "N"}) + ".") ==
+        Names{"1.5", "2.0", "0.1234567", "0.12345678", "1e+22", "100000.0", "True", "None"});
+  CHECK(names_in("\x80\x03" + dict({"\x8a\x09" + std::string(8, '\0') + "\1", "\x8a\x09" + std::string(8, '\0') + "\xff"}) + ".") ==
+        Names{"0x10000000000000000", "-0x10000000000000000"});
+  CHECK(names_in("\x80\x04(" + text("b") + "\x91" + put0 + "0}" + get0 + array + "s.") == Names{"frozenset({'b'})"});
+  CHECK(names_in("\x80\x03" + dict({global("torch", "float32")}) + ".") == Names{"torch.float32"});
+  CHECK(names_in("\x80\x03}" + text("") + dict({text("a"), text("")}) + "s.") == Names{".a", "."});
+  CHECK(names_in("\x80\x03" + dict({text(""), text("x")}) + ".") == Names{"", "x"});
+  // A tuple of tuples of tuples, each twice, would be a text of 2^40 parts.
+  std::string laughs = "K\1";
+  for (int i = 0; i < 40; ++i) laughs += "2\x86";
+  CHECK(error_of("\x80\x03" + dict({laughs}) + ".").find("too long names") != std::string::npos);
+}
+
+TEST_CASE("names: two tensors of one name are an error that gives both paths and the file") {
+  std::string const nested = "\x80\x03}(" + text("a") + "}" + text("b") + array + "s" + text("a.b") + array + "u.";
+  CHECK(error_of(nested) == "two tensors would both be named 'a.b': ['a']['b'] and ['a.b']");
+  CHECK(error_of("\x80\x03}(K\1" + array + text("1") + array + "u.") == "two tensors would both be named '1': [1] and ['1']");
+  CHECK(error_of("\x80\x03}(" + text("x") + "(" + array + array + "l" + text("x.1") + array + "u.") ==
+        "two tensors would both be named 'x.1': ['x'][1] and ['x.1']");
+  std::string const path = (std::filesystem::temp_directory_path() / ("rig_names_" + std::to_string(::getpid()))).string();
+  auto in_file = [&](std::string const& file) {
+    write_file(path, file);
+    try {
+      read_any(path).tensors();
+    } catch (Error const& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(in_file(nested).starts_with(path + ": two tensors"));
+  std::string dag = array + put0 + "0";
+  for (int i = 0; i < 40; ++i) dag += get0 + get0 + "\x86" + put0 + "0";
+  CHECK(in_file("\x80\x03" + dag + get0 + ".").starts_with(path + ": the file refers to its tensors in too many ways"));
+  std::filesystem::remove(path);
 }

@@ -25,9 +25,10 @@ class Document {
   Value root;                     ///< of pickles and PyTorch's files
   Metadata metadata;              ///< of safetensors; the attributes of HDF5
   std::vector<NamedTensor> flat;  ///< of npz, npy (one, named "array"), safetensors and HDF5
+  std::string path;               ///< of the file, for messages
 
-  /// Every tensor in order; names are paths of dict keys and list indices joined by dots.
-  std::vector<NamedTensor> tensors() const { return root ? all_tensors(root) : flat; }
+  /// Every tensor in order; names are paths of dict keys and list indices joined by dots. Error if two are the same.
+  std::vector<NamedTensor> tensors() const;
 };
 
 /// Reads a checkpoint of any kind. Error, naming file, place and reason, for everything else; no partial results.

@@ -63,7 +63,7 @@ RIG_INLINE Kind identify(Bytes const& file) {
       for (auto const& e : zip.entries()) {
         std::size_t slash = e.name.find('/');
         torch = torch || (slash != std::string::npos && slash > 0 && e.name.substr(slash) == "/data.pkl");
-        all_npy = all_npy && e.name.size() > 4 && e.name.substr(e.name.size() - 4) == ".npy";
+        all_npy = all_npy && e.name.ends_with(".npy");
       }
       return torch ? Kind::torch_zip : all_npy ? Kind::npz : Kind::zip;
     } catch (std::exception const&) {
@@ -125,7 +125,18 @@ RIG_INLINE Document read_any(Bytes const& file, Limits const& limits) {
 }
 
 RIG_INLINE Document read_any(std::string const& path, Limits const& limits) {
-  return detail::read_mapped(path, [&](Bytes const& file) { return read_any(file, limits); });
+  Document d = detail::read_mapped(path, [&](Bytes const& file) { return read_any(file, limits); });
+  d.path = path;
+  return d;
+}
+
+RIG_INLINE std::vector<NamedTensor> Document::tensors() const {
+  if (!root) return flat;
+  try {
+    return all_tensors(root);
+  } catch (Error const& e) {
+    throw Error(path.empty() ? std::string(e.what()) : path + ": " + e.what());
+  }
 }
 
 }  // namespace rig::inline RIG_ABI::io

@@ -232,7 +232,7 @@ RIG_INLINE std::vector<NamedTensor> read_npz(Bytes const& file, Limits const& li
   std::vector<NamedTensor> out;
   for (auto const& e : zip.entries()) {
     std::string_view name = e.name;
-    check(name.size() > 4 && name.substr(name.size() - 4) == ".npy", "npz: entry ", excerpt(name), " is not an .npy array");
+    check(name.ends_with(".npy"), "npz: entry ", excerpt(name), " is not an .npy array");
     name.remove_suffix(4);
     out.push_back({std::string(name), read_npy(zip.read(e, budget), budget, "npz: " + excerpt(e.name))});
   }

@@ -87,8 +87,9 @@ class Value {
 /// path through `_modules` joined by dots. None entries are left out.
 std::vector<NamedTensor> module_tensors(Value const& module);
 
-/// Every tensor below a value in order, named by the path of dict keys and list indices joined by dots. The keys
-/// `_parameters`, `_buffers` and `_modules` of an object leave no trace in the path.
+/// Every tensor below a value in order, named by the path of dict keys (as Python's str() writes them) and list indices
+/// joined by dots. The keys `_parameters`, `_buffers` and `_modules` of an object leave no trace in the path. Error, giving
+/// both paths in full, if two tensors would have the same name.
 std::vector<NamedTensor> all_tensors(Value const& root);
 
 /// A plain pickle (official .pkl of either era), including the PyTorch streams nested in it.

@@ -1173,15 +1173,90 @@ inline Reach containers_with_tensors(Node const* root) {
   return with;
 }
 
-inline std::string key_text(Node const& key) {
-  switch (key.kind) {
-    case ValueKind::string: return std::string(key.text);
-    case ValueKind::integer: return key.text.empty() ? std::to_string(key.integer) : std::string("integer");
-    case ValueKind::boolean: return key.integer ? "True" : "False";
-    case ValueKind::none: return "None";
-    case ValueKind::real: return str(key.real);
-    default: return name_of(key.kind);
+// Keys as Python's str() writes them, so that no two keys of a dict have the same text but 1 and '1', None and 'None' and
+// the like. What is longer than any name may be is cut off: tuples can share their parts, and with them their length.
+inline void put_quoted(std::string& out, std::string_view s, bool bytes) {
+  out += bytes ? "b'" : "'";
+  for (char c : s) {
+    auto const u = static_cast<unsigned char>(c);
+    if (c == '\'' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (u < 0x20 || u == 0x7F || (bytes && u >= 0x80)) {
+      out += "\\x";
+      out += "0123456789abcdef"[u >> 4];
+      out += "0123456789abcdef"[u & 15];
+    } else {
+      out += c;
+    }
   }
+  out += '\'';
+}
+inline std::string real_text(double v) {
+  char digits[400];
+  double const size = std::abs(v);
+  bool const plain = v == 0 || (size >= 1e-4 && size < 1e16);
+  char* const end = plain ? std::to_chars(digits, digits + sizeof digits, v, std::chars_format::fixed).ptr
+                          : std::to_chars(digits, digits + sizeof digits, v).ptr;
+  std::string out(digits, end);
+  if (plain && out.find('.') == std::string::npos) out += ".0";
+  return out;
+}
+// Beyond 64 bits, in hexadecimal: a thousand bytes in decimal would take a while.
+inline std::string long_text(std::string_view bytes) {
+  bool const negative = static_cast<unsigned char>(bytes.back()) >= 0x80;
+  std::string out;
+  unsigned carry = 1;
+  for (char c : bytes) {
+    unsigned b = static_cast<unsigned char>(c);
+    if (negative) b = (~b & 0xFF) + carry, carry = b >> 8;
+    out += "0123456789abcdef"[b & 15];
+    out += "0123456789abcdef"[b >> 4 & 15];
+  }
+  while (out.size() > 1 && out.back() == '0') out.pop_back();
+  out += negative ? "x0-" : "x0";
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+inline constexpr std::size_t longest_name = 60000;
+inline std::string key_text(Node const& top) {
+  if (top.kind == ValueKind::string) return std::string(top.text);
+  struct Frame {
+    Node const* node;
+    std::size_t next;
+  };
+  std::string out;
+  std::vector<Frame> stack;
+  auto put = [&](Node const& key) {
+    switch (key.kind) {
+      case ValueKind::string: put_quoted(out, key.text.substr(0, longest_name), false); break;
+      case ValueKind::bytes: put_quoted(out, key.text.substr(0, longest_name), true); break;
+      case ValueKind::integer: out += key.text.empty() ? std::to_string(key.integer) : long_text(key.text); break;
+      case ValueKind::boolean: out += key.integer ? "True" : "False"; break;
+      case ValueKind::none: out += "None"; break;
+      case ValueKind::real: out += real_text(key.real); break;
+      case ValueKind::global: out += str(key.global->module, ".", key.global->name); break;
+      case ValueKind::tuple:
+      case ValueKind::set:
+        out += key.kind == ValueKind::tuple ? "(" : "frozenset({";
+        stack.push_back({&key, 0});
+        break;
+      default: out += name_of(key.kind);
+    }
+  };
+  put(top);
+  while (!stack.empty() && out.size() < longest_name) {
+    Frame& f = stack.back();
+    auto const& items = f.node->items;
+    if (f.next == items.size()) {
+      out += f.node->kind == ValueKind::set ? "})" : items.size() == 1 ? ",)" : ")";
+      stack.pop_back();
+      continue;
+    }
+    if (f.next > 0) out += ", ";
+    put(*items[f.next++]);
+  }
+  return out;
 }
 
 inline Value finish(std::shared_ptr<Arena> arena, Node* root) {
@@ -1272,37 +1347,42 @@ RIG_INLINE Value Value::at(std::string_view key) const {
 RIG_INLINE std::string_view Value::class_name() const { return expect(ValueKind::object).text; }
 RIG_INLINE Value Value::state() const { return wrap(expect(ValueKind::object).items[0]); }
 
-RIG_INLINE std::vector<NamedTensor> all_tensors(Value const& root) {
-  check(bool(root), "expected a value, found none");
+namespace detail {
+
+// How all_tensors writes a path: a.0.b, or in full, [0] for an item and ['a'] for an entry, which no other path can be.
+enum class PathStyle { dotted, full };
+inline std::vector<NamedTensor> list_tensors(Value const& root, PathStyle style) {
   struct Frame {
-    detail::Node const* node;
+    Node const* node;
     std::vector<std::uint32_t> const* children;
     std::size_t next;
     std::size_t name;  // length of the path up to here
+    bool named;        // the path has a part, if only an empty one
     bool plain;        // entries of an object's state: three keys are transparent
   };
   std::vector<NamedTensor> out;
   std::vector<Frame> stack;
   std::string path;
-  detail::Node const* top = root.node();
-  auto with = detail::containers_with_tensors(top);
+  Node const* top = root.node();
+  auto with = containers_with_tensors(top);
   if (with.find(top) == with.end()) return out;
-  std::unordered_map<detail::Node const*, bool> on_path;
+  std::unordered_map<Node const*, bool> on_path;
   std::size_t steps = 0, text = 0;
-  auto enter = [&](detail::Node const* n, bool plain) {
+  auto enter = [&](Node const* n, bool named, bool plain) {
     // Sharing can make the number of paths exponential in the size of the file.
-    check(++steps <= (1u << 19) && text <= (1u << 26) && path.size() < 60000,
+    text += path.size();
+    check(++steps <= (1u << 19) && text <= (1u << 26) && path.size() < longest_name,
           "the file refers to its tensors in too many ways, or by too long names, to list them");
     if (n->kind == ValueKind::tensor) {
       out.push_back({path, n->payload->tensor});
-      text += path.size() + 128;
+      text += 128;
       return;
     }
     if (on_path[n]) return;
     on_path[n] = true;
-    stack.push_back({n, &with.at(n), 0, path.size(), plain});
+    stack.push_back({n, &with.at(n), 0, path.size(), named, plain});
   };
-  enter(top, true);
+  enter(top, false, true);
   while (!stack.empty()) {
     Frame& f = stack.back();
     path.resize(f.name);
@@ -1312,17 +1392,48 @@ RIG_INLINE std::vector<NamedTensor> all_tensors(Value const& root) {
       continue;
     }
     std::size_t const i = (*f.children)[f.next++];
-    detail::Node const* c = detail::child(*f.node, i);
+    Node const* c = child(*f.node, i);
+    bool const keyed = f.node->kind == ValueKind::dict, full = style == PathStyle::full;
     if (f.node->kind == ValueKind::object) {
-      enter(c, f.node->flavour != detail::Node::Flavour::persistent);
+      enter(c, f.named, f.node->flavour != Node::Flavour::persistent);
       continue;
     }
-    std::string name = f.node->kind == ValueKind::dict ? detail::key_text(*f.node->items[2 * i]) : std::to_string(i);
-    if (f.plain || (name != "_parameters" && name != "_buffers" && name != "_modules")) {
-      if (!path.empty()) path += '.';
+    Node const* key = keyed ? f.node->items[2 * i] : nullptr;
+    std::string const name = !keyed ? std::to_string(i) : key_text(*key);
+    bool const seen = full || f.plain || (name != "_parameters" && name != "_buffers" && name != "_modules");
+    if (full) {
+      path += '[';
+      if (keyed && key->kind == ValueKind::string)
+        put_quoted(path, name, false);
+      else
+        path += name;
+      path += ']';
+    } else if (seen) {
+      if (f.named) path += '.';
       path += name;
     }
-    enter(c, true);
+    enter(c, f.named || seen, true);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+RIG_INLINE std::vector<NamedTensor> all_tensors(Value const& root) {
+  check(bool(root), "expected a value, found none");
+  auto out = detail::list_tensors(root, detail::PathStyle::dotted);
+  // Sorted by a hash first: long names that begin alike are then compared only where they are equal.
+  std::vector<std::pair<std::size_t, std::uint32_t>> order;
+  order.reserve(out.size());
+  for (auto const& t : out) order.emplace_back(std::hash<std::string>()(t.name), std::uint32_t(order.size()));
+  std::sort(order.begin(), order.end(),
+            [&](auto const& a, auto const& b) { return a.first != b.first ? a.first < b.first : out[a.second].name < out[b.second].name; });
+  for (std::size_t k = 1; k < order.size(); ++k) {
+    std::size_t const a = order[k - 1].second, b = order[k].second;
+    if (out[a].name != out[b].name) continue;
+    auto const full = detail::list_tensors(root, detail::PathStyle::full);
+    throw Error(str("two tensors would both be named '", excerpt(out[a].name, 80), "': ", excerpt(full[std::min(a, b)].name, 80), " and ",
+                    excerpt(full[std::max(a, b)].name, 80)));
   }
   return out;
 }
