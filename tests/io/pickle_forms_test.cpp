@@ -304,3 +304,23 @@ TEST_CASE("names: two tensors of one name are an error that gives both paths and
   CHECK(in_file("\x80\x03" + dag + get0 + ".").starts_with(path + ": the file refers to its tensors in too many ways"));
   std::filesystem::remove(path);
 }
+
+TEST_CASE("zip: entries within entries, and marks that only one of two headers has") {
+  std::string const values = npy("<f4", "(2,)", "abcdefgh");
+  CHECK(error_of(archive({{"a.npy", values}, {"b.npy", values}})).empty());
+  ZipEntry inner{"b.npy", values};
+  std::string const header = local_header(inner), outer = npy("|u1", "(" + std::to_string(header.size()) + ",)", header);
+  inner.header = std::int64_t(local_header({"a.npy", outer}).size() + outer.size() - header.size());
+  CHECK(error_of(archive({{"a.npy", outer}, inner})).find("a.npy and b.npy overlap") != std::string::npos);
+  for (int flag : {0x1, 0x40, 0x2000, 0x20})
+    for (bool local : {false, true}) {
+      CAPTURE(flag);
+      std::string const file = archive({{"a.npy", values, local ? 0 : flag, local ? flag : 0}});
+      CHECK(error_of(file).find(flag == 0x20 ? "entry a.npy is a patch" : "entry a.npy is encrypted") != std::string::npos);
+      CHECK(!ZipReader(bytes_of(file), true).entries().at(0).problem.empty());
+    }
+  std::string const path = (std::filesystem::temp_directory_path() / ("rig_zip_" + std::to_string(::getpid()))).string();
+  ZipWriter zip(path);
+  CHECK_THROWS_WITH_AS(zip.add("a\0b.npy"s, {}), doctest::Contains("zip: entry 'a?b.npy'"), Error);
+  CHECK_THROWS_WITH_AS(zip.add("a\xff.npy"s, {}), doctest::Contains("zip: entry 'a?.npy'"), Error);
+}

@@ -26,6 +26,7 @@ class ZipReader {
     std::uint64_t size = 0;        ///< of the content
     std::uint64_t compressed = 0;  ///< in the file
     std::uint64_t offset = 0;      ///< of the content in the file
+    std::uint64_t header = 0;      ///< of its own header, before the content
     std::uint32_t crc = 0;
     bool deflated = false;
     std::string problem = {};  ///< why it cannot be read, in an archive opened with keep_unreadable

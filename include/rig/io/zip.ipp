@@ -108,6 +108,10 @@ RIG_INLINE ZipReader::ZipReader(Bytes file, bool keep_unreadable) : file_(std::m
     if (!keep_unreadable) in.fail(parts...);
     if (e.problem.empty()) e.problem = str(parts...);
   };
+  auto require_flags = [&](Entry& e, unsigned flags) {
+    require_of(e, (flags & 0x2041) == 0, "entry ", excerpt(e.name), " is encrypted");
+    require_of(e, (flags & 0x20) == 0, "entry ", excerpt(e.name), " is a patch of another file, not a file");
+  };
   for (std::uint64_t i = 0; i < count; ++i) {
     in.require(in.position() < end && in.text(4) == "PK\x01\x02", "directory entry ", i, " of ", count, " is missing");
     in.take(4);  // versions
@@ -128,7 +132,7 @@ RIG_INLINE ZipReader::ZipReader(Bytes file, bool keep_unreadable) : file_(std::m
     in.require(start_disk == 0 || start_disk == 0xFFFF, "archives of several parts are not read");
     e.compressed = compressed;
     e.size = size;
-    e.offset = offset;
+    e.header = offset;
     Cursor extra(in.take(extra_length), "zip: extra field");
     while (extra.remaining() >= 4) {
       auto id = extra.little<std::uint16_t>();
@@ -136,11 +140,11 @@ RIG_INLINE ZipReader::ZipReader(Bytes file, bool keep_unreadable) : file_(std::m
       if (id != 1) continue;
       if (size == 0xFFFFFFFF) e.size = field.little<std::uint64_t>();
       if (compressed == 0xFFFFFFFF) e.compressed = field.little<std::uint64_t>();
-      if (offset == 0xFFFFFFFF) e.offset = field.little<std::uint64_t>();
+      if (offset == 0xFFFFFFFF) e.header = field.little<std::uint64_t>();
       break;
     }
     in.take(comment_length);
-    require_of(e, (flags & 0x2041) == 0, "entry ", excerpt(e.name), " is encrypted");
+    require_flags(e, flags);
     require_of(e, method == 0 || method == 8, "entry ", excerpt(e.name), " uses compression method ", method,
                "; only stored and deflate are read");
     e.deflated = method == 8;
@@ -152,10 +156,12 @@ RIG_INLINE ZipReader::ZipReader(Bytes file, bool keep_unreadable) : file_(std::m
   in.require(in.position() == end, "the directory holds more than its ", count, " entries");
 
   for (auto& e : entries_) {
-    in.require(e.offset <= directory && directory - e.offset >= 30, "entry ", excerpt(e.name), " begins outside the data");
-    in.seek(e.offset);
+    in.require(e.header <= directory && directory - e.header >= 30, "entry ", excerpt(e.name), " begins outside the data");
+    in.seek(e.header);
     in.require(in.text(4) == "PK\x03\x04", "entry ", excerpt(e.name), " has no header where the directory points");
-    in.take(22);
+    in.take(2);  // version
+    require_flags(e, in.little<std::uint16_t>());
+    in.take(18);
     auto name_length = in.little<std::uint16_t>();
     auto extra_length = in.little<std::uint16_t>();
     in.require(in.text(name_length) == e.name, "entry ", excerpt(e.name), " has another name in its own header");
@@ -167,10 +173,10 @@ RIG_INLINE ZipReader::ZipReader(Bytes file, bool keep_unreadable) : file_(std::m
 
   by_name_.resize(entries_.size());
   std::iota(by_name_.begin(), by_name_.end(), std::size_t(0));
-  std::sort(by_name_.begin(), by_name_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].offset < entries_[b].offset; });
+  std::sort(by_name_.begin(), by_name_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].header < entries_[b].header; });
   for (std::size_t i = 1; i < by_name_.size(); ++i) {
     Entry const &a = entries_[by_name_[i - 1]], &b = entries_[by_name_[i]];
-    in.require(a.offset + a.compressed <= b.offset, "entries ", excerpt(a.name), " and ", excerpt(b.name), " overlap");
+    in.require(a.offset + a.compressed <= b.header, "entries ", excerpt(a.name), " and ", excerpt(b.name), " overlap");
   }
   std::sort(by_name_.begin(), by_name_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].name < entries_[b].name; });
   for (std::size_t i = 1; i < by_name_.size(); ++i)
@@ -224,7 +230,8 @@ RIG_INLINE Bytes ZipReader::read(Entry const& e, Budget& budget) const {
 }
 
 RIG_INLINE void ZipWriter::add(std::string const& name, std::vector<std::span<std::byte const>> const& pieces) {
-  check(!name.empty() && name.size() < 65536 && is_utf8(name), "zip: the name of an entry must be 1 to 65535 bytes of UTF-8");
+  check(!name.empty() && name.size() < 65536 && is_utf8(name) && name.find('\0') == std::string::npos, "zip: entry '", excerpt(name, 100),
+        "': its name must be 1 to 65535 bytes of UTF-8 without the character 0");
   check(names_.insert(name).second, "zip: two entries are named ", excerpt(name, 100));
   Written w{name, 0, file_.size(), 0};
   for (auto p : pieces) {
