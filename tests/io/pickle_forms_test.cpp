@@ -305,6 +305,26 @@ TEST_CASE("names: two tensors of one name are an error that gives both paths and
   std::filesystem::remove(path);
 }
 
+TEST_CASE("npz: errors name the array; up to eight axes; a name may be empty") {
+  auto error = [](std::string const& array_file) {
+    return error_of(archive({{"ok.npy", npy("<f4", "()", "abcd")}, {"x.npy", array_file}}));
+  };
+  CHECK(error(npy("<c8", "(1,)", std::string(8, 'a'))) == "npz: x.npy: elements of type '<c8' are not read");
+  CHECK(error(npy("<f4", "[1]", "abcd")).starts_with("npz: x.npy: '(' expected"));
+  CHECK(error(npy("<f4", "(1, 1, 1, 1, 1, 1, 1, 1, 1)", "abcd")) == "npz: x.npy: Shape: at most 8 axes");
+  CHECK(error(npy("<f4", "(4611686018427387904,)", "abcd")).starts_with("npz: x.npy: "));
+  CHECK(error(npy("<f4", "(72057594037927936, 72057594037927936)", "abcd")).starts_with("npz: x.npy: Shape: too many"));
+  auto const eight = read_any(bytes_of(archive({{"x.npy", npy("<f4", "(1, 2, 1, 1, 1, 1, 1, 1)", "abcdefgh")}}))).tensors();
+  CHECK(eight.at(0).tensor.shape() == Shape{1, 2, 1, 1, 1, 1, 1, 1});
+  CHECK(names_in(archive({{".npy", npy("<f4", "()", "abcd")}})) == std::vector<std::string>{""});
+  std::string const ones = "(" + repeat("K\1", 8) + "t", program = global("torch._utils", "_rebuild_tensor") + "(" +
+                                                                   zip_id(global("torch", "FloatStorage"), "0", 1) + "K\0"s + ones + ones +
+                                                                   "tR";
+  CHECK(read_any(bytes_of(archive({{"a/data.pkl", "\x80\x02" + program + "."}, {"a/data/0", "abcd"}}))).tensors().at(0).tensor.rank() == 8);
+  std::string const header = "{\"x\":{\"dtype\":\"U8\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,1]}}";
+  CHECK(error_of(little(header.size(), 8) + header + "a") == "safetensors: tensor x: Shape: at most 8 axes");
+}
+
 TEST_CASE("zip: entries within entries, and marks that only one of two headers has") {
   std::string const values = npy("<f4", "(2,)", "abcdefgh");
   CHECK(error_of(archive({{"a.npy", values}, {"b.npy", values}})).empty());

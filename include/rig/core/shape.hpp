@@ -11,7 +11,7 @@ namespace rig::inline RIG_ABI {
 
 class Shape {
  public:
-  static constexpr int max_rank = 6;
+  static constexpr int max_rank = 8;
 
   Shape() = default;
   Shape(std::initializer_list<std::int64_t> extents) {
@@ -52,7 +52,7 @@ class Shape {
   auto begin() const { return d_.begin(); }
   auto end() const { return d_.begin() + rank_; }
 
-  // Written out: the defaulted comparison of all six extents came out wrong under g++ 12 with -O3 and AVX-512.
+  // Written out: the defaulted comparison of all extents came out wrong under g++ 12 with -O3 and AVX-512.
   friend bool operator==(Shape const& a, Shape const& b) {
     if (a.rank_ != b.rank_) return false;
     for (int i = 0; i < a.rank_; ++i)

@@ -123,6 +123,7 @@ struct NpyHeader {
   bool fortran = false;
   Shape shape;
 };
+// Its messages do not say which array it is.
 class NpyParser {
  public:
   NpyParser(std::string_view s) : s_(s) {}
@@ -134,14 +135,14 @@ class NpyParser {
       std::string_view key = text();
       expect(':');
       int bit = key == "descr" ? 1 : key == "fortran_order" ? 2 : key == "shape" ? 4 : 0;
-      check(bit != 0, "npy: unknown key '", excerpt(key), "' in the header");
-      check((seen & bit) == 0, "npy: key '", key, "' appears twice in the header");
+      check(bit != 0, "unknown key '", excerpt(key), "' in the header");
+      check((seen & bit) == 0, "key '", key, "' appears twice in the header");
       seen |= bit;
       if (bit == 1) {
         space();
-        check(i_ < s_.size() && (s_[i_] == '\'' || s_[i_] == '"'), "npy: structured types are not read");
+        check(i_ < s_.size() && (s_[i_] == '\'' || s_[i_] == '"'), "structured types are not read");
         std::string_view code = text();
-        check(parse_numpy_type(code, h.type), "npy: elements of type '", excerpt(code), "' are not read");
+        check(parse_numpy_type(code, h.type), "elements of type '", excerpt(code), "' are not read");
       } else if (bit == 2) {
         h.fortran = boolean();
       } else {
@@ -150,7 +151,7 @@ class NpyParser {
           h.shape.append(integer());
           if (!accept(',')) {
             // Python needs the comma in (3,): without it this is a number in brackets.
-            check(h.shape.rank() > 1, "npy: the shape in the header is not a tuple");
+            check(h.shape.rank() > 1, "the shape in the header is not a tuple");
             expect(')');
             break;
           }
@@ -162,8 +163,8 @@ class NpyParser {
       }
     }
     space();
-    check(i_ == s_.size(), "npy: the header goes on after its dictionary");
-    check(seen == 7, "npy: the header must have descr, fortran_order and shape");
+    check(i_ == s_.size(), "the header goes on after its dictionary");
+    check(seen == 7, "the header must have descr, fortran_order and shape");
     return h;
   }
 
@@ -177,22 +178,22 @@ class NpyParser {
     ++i_;
     return true;
   }
-  void expect(char c) { check(accept(c), "npy: '", c, "' expected in the header at ", i_, ": ", excerpt(s_)); }
+  void expect(char c) { check(accept(c), "'", c, "' expected in the header at ", i_, ": ", excerpt(s_)); }
   std::string_view text() {
     space();
-    check(i_ < s_.size() && (s_[i_] == '\'' || s_[i_] == '"'), "npy: a string is expected in the header at ", i_, ": ", excerpt(s_));
+    check(i_ < s_.size() && (s_[i_] == '\'' || s_[i_] == '"'), "a string is expected in the header at ", i_, ": ", excerpt(s_));
     char quote = s_[i_++];
     std::size_t end = s_.find(quote, i_);
-    check(end != std::string_view::npos && end - i_ < 64, "npy: a string in the header does not end");
+    check(end != std::string_view::npos && end - i_ < 64, "a string in the header does not end");
     std::string_view t = s_.substr(i_, end - i_);
-    check(t.find('\\') == std::string_view::npos, "npy: escapes are not expected in the header");
+    check(t.find('\\') == std::string_view::npos, "escapes are not expected in the header");
     i_ = end + 1;
     return t;
   }
   bool boolean() {
     space();
     if (s_.substr(i_, 4) == "True") return i_ += 4, true;
-    check(s_.substr(i_, 5) == "False", "npy: fortran_order must be True or False");
+    check(s_.substr(i_, 5) == "False", "fortran_order must be True or False");
     return i_ += 5, false;
   }
   std::int64_t integer() {
@@ -200,10 +201,10 @@ class NpyParser {
     std::int64_t v = 0;
     std::size_t first = i_;
     for (; i_ < s_.size() && s_[i_] >= '0' && s_[i_] <= '9'; ++i_) {
-      check(v < (std::int64_t(1) << 56), "npy: an extent in the header is too large");
+      check(v < (std::int64_t(1) << 56), "an extent in the header is too large");
       v = v * 10 + (s_[i_] - '0');
     }
-    check(i_ > first, "npy: extents must be non-negative integers: ", excerpt(s_));
+    check(i_ > first, "extents must be non-negative integers: ", excerpt(s_));
     if (i_ < s_.size() && s_[i_] == 'L') ++i_;  // Python 2 wrote longs so
     return v;
   }
@@ -220,7 +221,12 @@ RIG_INLINE AnyTensor read_npy(Bytes const& file, Budget& budget, std::string con
   in.require(major >= 1 && major <= 3 && minor == 0, "unknown .npy version ", int(major), ".", int(minor));
   std::uint64_t length = major == 1 ? in.little<std::uint16_t>() : in.little<std::uint32_t>();
   in.require(length <= 65536, "a header of ", length, " bytes is not plausible");
-  auto header = detail::NpyParser(in.text(length)).parse();
+  detail::NpyHeader header;
+  try {
+    header = detail::NpyParser(in.text(length)).parse();
+  } catch (Error const& e) {
+    throw Error(name + ": " + e.what());
+  }
   std::uint64_t need = std::uint64_t(header.shape.size()) * size_of(header.type.dtype);
   in.require(in.remaining() == need, "shape ", header.shape, " needs ", need, " bytes of data, the file has ", in.remaining());
   return detail::from_numpy(header.type, header.shape, header.fortran, file.sub(in.position(), need), budget);

@@ -750,7 +750,12 @@ class Machine {
   }
   Shape shape(Node const* n) const {
     auto v = counts(n, "a shape");
-    Shape s(v.begin(), v.end());
+    Shape s;
+    try {
+      s = Shape(v.begin(), v.end());
+    } catch (Error const& e) {
+      fail(e.what());
+    }
     need(s.size() < (std::int64_t(1) << 40), "a tensor of shape ", s, " is too large");
     return s;
   }

@@ -196,7 +196,12 @@ RIG_INLINE Safetensors read_safetensors(Bytes const& file) {
         json.expect('[');
         for (bool g = true; !json.accept(']'); g = false) {
           if (!g) json.expect(',');
-          shape.append(std::int64_t(json.integer()));
+          auto const extent = std::int64_t(json.integer());
+          try {
+            shape.append(extent);
+          } catch (Error const& e) {
+            throw Error(str("safetensors: tensor ", excerpt(name), ": ", e.what()));
+          }
         }
       } else {
         json.expect('[');
