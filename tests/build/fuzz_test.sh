@@ -15,13 +15,14 @@ for folder in "${RIG_TEST_DATA:-}" ../shared ../../shared; do
 done
 
 one() {
-  local name corpus seeds=() more=()
+  local name corpus seeds=() more=() timeout=20
   name=$(basename "$1" .cpp)
   corpus=${RIG_FUZZ_CORPUS:-$work/corpus}/$name
   mkdir -p "$corpus" "$work/$name"
   cp tests/{io/findings,fuzz/seeds}/"${name%_fuzz}"-* "$work/$name" 2>/dev/null
   [ "$name" = hdf5_fuzz ] && [ -n "$RIG_HDF5" ] && more=(-DRIG_HAS_HDF5=1 "$RIG_HDF5")
   [ "$name" = hdf5_fuzz ] && export ASAN_OPTIONS=detect_leaks=0  # the library itself forgets some bytes of a damaged file
+  [ "$name" = network_fuzz ] && timeout=5  # seconds that a single file may take
   if [ -n "$shared" ]; then
     case $name in
       hdf5_fuzz | image_fuzz | obj_fuzz) ;;
@@ -33,7 +34,7 @@ one() {
     "${more[@]}" -lz -lpng -ljpeg >"$work/$name.txt" 2>&1; then
     echo "FAILED: $1 does not compile"
     head -n 20 "$work/$name.txt"
-  elif ! "$work/$name.run" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=20 -max_len=400000 -artifact_prefix="$work/found-$name-" \
+  elif ! "$work/$name.run" -max_total_time="$seconds" -rss_limit_mb=1024 -timeout="$timeout" -max_len=400000 -artifact_prefix="$work/found-$name-" \
     "$corpus" "$work/$name" "${seeds[@]}" >"$work/$name.txt" 2>&1; then
     echo "FAILED: $name"
     tail -n 40 "$work/$name.txt"
