@@ -52,9 +52,15 @@ RIG_INLINE void AtomicFile::fail(char const* what, int error) {
 
 RIG_INLINE void AtomicFile::write(void const* data, std::uint64_t size) {
   check(fd_ >= 0, path_, ": already finished");
+  constexpr std::size_t most = std::size_t(1) << 20;  // whatever the size: a large tensor is not copied whole
   size_ += size;
-  if (size) buffer_.append(static_cast<char const*>(data), std::size_t(size));
-  if (buffer_.size() >= (std::size_t(1) << 20)) flush();
+  auto from = static_cast<char const*>(data);
+  while (size > 0) {
+    std::size_t const n = std::size_t(std::min<std::uint64_t>(size, most - buffer_.size()));
+    buffer_.append(from, n);
+    from += n, size -= n;
+    if (buffer_.size() == most) flush();
+  }
 }
 
 RIG_INLINE void AtomicFile::flush() {

@@ -51,7 +51,7 @@ class ReadOnce {
  public:
   explicit ReadOnce(Bytes const& range) : range_(range) {}
   void upto(std::uint64_t position) {
-    if (position - given_ < step) return;
+    if (position < given_ + step) return;
     range_.sub(given_, position - given_).release();
     given_ = position;
   }

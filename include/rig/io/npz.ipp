@@ -48,8 +48,13 @@ RIG_INLINE Bytes swapped(Bytes const& from, std::uint64_t element, Budget& budge
   from.release();
   return Bytes(std::move(out));
 }
-template <std::size_t Size> inline void gather_row(std::byte* y, std::byte const* x, std::int64_t count, std::int64_t step) {
-  for (std::int64_t i = 0; i < count; ++i) std::memcpy(y + std::size_t(i) * Size, x + i * step * std::int64_t(Size), Size);
+// An axis of a view: its extent, and the steps along it, in elements, in what is read and in what is written.
+struct ViewAxis {
+  std::int64_t extent = 1, from = 1, to = 1;
+};
+template <std::size_t Size> inline void gather_row(std::byte* y, std::byte const* x, ViewAxis const& axis) {
+  for (std::int64_t i = 0; i < axis.extent; ++i)
+    std::memcpy(y + i * axis.to * std::int64_t(Size), x + i * axis.from * std::int64_t(Size), Size);
 }
 
 RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& shape, std::vector<std::int64_t> const& stride,
@@ -59,36 +64,42 @@ RIG_INLINE Bytes gather(Bytes const& from, std::uint64_t element, Shape const& s
   std::vector<std::byte> out(std::size_t(bytes), std::byte(0));
   if (bytes == 0) return Bytes(std::move(out));
   // Axes of one element go, and neighbours that are one axis become one: rows are as long as they can be.
+  ViewAxis axes[Shape::max_rank];
   int rank = 0;
-  std::int64_t extent[Shape::max_rank] = {1}, by[Shape::max_rank] = {1}, index[Shape::max_rank] = {};
+  std::int64_t to = shape.size();
   for (int a = 0; a < shape.rank(); ++a) {
     std::int64_t const n = shape[a], step = stride[std::size_t(a)];
+    to /= n;
     if (n == 1) continue;
-    if (rank > 0 && by[rank - 1] == n * step) {
-      extent[rank - 1] *= n, by[rank - 1] = step;
-    } else {
-      extent[rank] = n, by[rank++] = step;
-    }
+    if (rank > 0 && axes[rank - 1].from == n * step)
+      axes[rank - 1] = {axes[rank - 1].extent * n, step, to};
+    else
+      axes[rank++] = {n, step, to};
   }
   rank = std::max(rank, 1);
-  std::int64_t inner = extent[rank - 1], step = by[rank - 1];
-  std::byte* y = out.data();
-  std::int64_t at = offset;
-  for (std::byte* end = y + bytes; y != end;) {
-    if (step == 1) {
-      std::memcpy(y, from.data + std::uint64_t(at) * element, std::size_t(std::uint64_t(inner) * element));
-    } else {
-      std::byte const* x = from.data + std::uint64_t(at) * element;
-      if (element == 1) gather_row<1>(y, x, inner, step);
-      if (element == 2) gather_row<2>(y, x, inner, step);
-      if (element == 4) gather_row<4>(y, x, inner, step);
-      if (element == 8) gather_row<8>(y, x, inner, step);
-    }
-    y += std::uint64_t(inner) * element;
+  // In the order of what is read, so that a mapped file can be given back behind it; what repeats outermost.
+  std::stable_sort(axes, axes + rank, [](ViewAxis const& a, ViewAxis const& b) { return b.from != 0 && (a.from == 0 || a.from > b.from); });
+  ViewAxis const& row = axes[rank - 1];
+  std::int64_t index[Shape::max_rank] = {}, at = offset, place = 0;
+  ReadOnce read(from);
+  for (std::int64_t rows = shape.size() / row.extent; rows-- > 0;) {
+    std::byte const* x = from.data + std::uint64_t(at) * element;
+    std::byte* y = out.data() + std::uint64_t(place) * element;
+    if (row.from == 1 && row.to == 1)
+      std::memcpy(y, x, std::size_t(std::uint64_t(row.extent) * element));
+    else if (element == 1)
+      gather_row<1>(y, x, row);
+    else if (element == 2)
+      gather_row<2>(y, x, row);
+    else if (element == 4)
+      gather_row<4>(y, x, row);
+    else if (element == 8)
+      gather_row<8>(y, x, row);
+    read.upto(std::uint64_t(at) * element);
     for (int a = rank - 2; a >= 0; --a) {
-      at += by[a];
-      if (++index[a] < extent[a]) break;
-      at -= extent[a] * by[a];
+      at += axes[a].from, place += axes[a].to;
+      if (++index[a] < axes[a].extent) break;
+      at -= axes[a].extent * axes[a].from, place -= axes[a].extent * axes[a].to;
       index[a] = 0;
     }
   }
