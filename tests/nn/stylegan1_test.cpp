@@ -95,6 +95,23 @@ TEST_CASE("StyleGAN1: gradients to codes, styles and pictures, for every variant
   }
 }
 
+TEST_CASE("StyleGAN1: gradients to noise that is given agree with central differences, once and twice") {
+  Rng rng(11);
+  nn::StyleGAN1Options o = tiny();
+  o.resolution = 8, o.channels = {6, 5};
+  nn::StyleGAN1<double> g(o, rng);
+  loud(g, rng);
+  std::vector<Tensor<double>> inputs = {randn<double>({2, g.num_ws(), g.w_dim()}, rng)};
+  for (std::int64_t r : {4, 4, 8, 8}) inputs.push_back(randn<double>({inputs.size() == 2 ? 1 : 2, r, r, 1}, rng));  // one map is shared
+  auto picture = [&](std::vector<Var<double>> const& x) {
+    return g.synthesis(x[0], {.noise = nn::Noise::random, .given = {x.begin() + 1, x.end()}});
+  };
+  auto const once = gradcheck(picture, inputs, {.step = 1e-6});
+  CHECK_MESSAGE((once.worst < 1e-6 && once.compared > 80), once.worst);
+  auto const twice = gradcheck(picture, inputs, {.order = 2, .step = 1e-6, .points = 6});
+  CHECK_MESSAGE(twice.worst < 1e-5, "twice: ", twice.worst);
+}
+
 TEST_CASE("StyleGAN1: levels of detail") {
   Rng rng(8);
   nn::StyleGAN1<float> g(tiny(), rng);

@@ -109,6 +109,26 @@ TEST_CASE("StyleGAN2: a smooth one can be differentiated twice") {
   CHECK_MESSAGE(r.worst < 1e-6, r.worst);
 }
 
+TEST_CASE("StyleGAN2: gradients to noise that is given agree with central differences, once and twice") {
+  for (auto activation : {Activation::lrelu, Activation::swish}) {
+    Rng rng(10);
+    auto o = tiny(nn::Architecture::skip);
+    o.resolution = 8, o.activation = activation;
+    nn::StyleGAN2<double> g(o, rng);
+    loud(g, rng);
+    std::vector<Tensor<double>> inputs = {randn<double>({2, g.num_ws(), g.w_dim()}, rng)};
+    for (std::int64_t r : {4, 8, 8}) inputs.push_back(randn<double>({inputs.size() == 2 ? 1 : 2, r, r, 1}, rng));  // one map is shared
+    auto picture = [&](std::vector<Var<double>> const& x) {
+      return g.synthesis(x[0], {.noise = nn::Noise::random, .given = {x.begin() + 1, x.end()}});
+    };
+    auto const once = gradcheck(picture, inputs);
+    CHECK_MESSAGE((once.worst < 1e-6 && once.compared > 60), to_string(activation), ": ", once.worst);
+    if (activation == Activation::lrelu) continue;
+    auto const twice = gradcheck(picture, inputs, {.order = 2, .step = 1e-4, .points = 8});
+    CHECK_MESSAGE(twice.worst < 1e-6, to_string(activation), ", twice: ", twice.worst);
+  }
+}
+
 TEST_CASE("StyleGAN2: noise modes") {
   Rng rng(2);
   nn::StyleGAN2<float> g(tiny(nn::Architecture::skip), rng);
