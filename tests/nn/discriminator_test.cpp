@@ -217,7 +217,8 @@ TEST_CASE("discriminator: own files keep everything; missing, misshapen and unkn
   CHECK(contains(attribute("b8.conv1.down", "1"), "b8.conv1 should reduce the size by 2"));
   CHECK(contains(attribute("b16.skip.activation", "lrelu"), "b16.skip should be linear"));
   CHECK(contains(attribute("b4.mbstd.num_channels", "4"), "b4.mbstd should have a group and features that divide 6"));
-  CHECK(contains(attribute("b8.architecture", "dense"), "architecture: expected"));
+  CHECK(contains(attribute("b8.architecture", "resmet"), "rig_altered_network.safetensors: b8: architecture: expected"));
+  CHECK(contains(attribute("b4.architecture", "resmet"), "rig_altered_network.safetensors: b4: architecture: expected"));
   CHECK(contains(attribute("format", "rig.stylegan2"), "expected a discriminator written by rig"));
   std::remove(path.c_str());
 }

@@ -147,7 +147,10 @@ TEST_CASE("load_generator: plain state dicts; what is missing, extra or misshape
     return message_of([&] { nn::load_generator(path); });
   };
   CHECK(contains(changed("synthesis.b8.conv1.affine.bias", {}), "tensor synthesis.b8.conv1.affine.bias is missing (expected [5])"));
-  CHECK(contains(changed("synthesis.b8.conv1.affine.weight", {}), "tensor synthesis.b8.conv1.affine.weight is missing"));
+  CHECK(contains(changed("synthesis.b8.conv1.affine.weight", {}), "tensor synthesis.b8.conv1.affine.weight is missing (expected [5, 6])"));
+  CHECK(contains(changed("synthesis.b8.conv0.weight", {}), "tensor synthesis.b8.conv0.weight is missing (expected [any, 5, 3, 3])"));
+  CHECK(contains(changed("mapping.fc1.weight", {}), "tensor mapping.fc1.weight is missing (expected [any, any])"));
+  CHECK(contains(changed("mapping.fc0.weight", {}), "tensor mapping.fc0.weight is missing (expected [any, any])"));
   CHECK(contains(changed("synthesis.b8.torgb.bias", {"synthesis.b8.torgb.bias", Tensor<float>({4}, std::vector<float>(4))}),
                  "synthesis.b8.torgb.bias should be [3], the file has [4]"));
   CHECK(contains(changed("", {"synthesis.b16.conv2.weight", Tensor<float>({2}, std::vector<float>(2))}),

@@ -148,7 +148,13 @@ TEST_CASE("loader: a TensorFlow network by hand") {
 
 TEST_CASE("loader: a TensorFlow network that is not whole, or of another kind") {
   CHECK(contains(says(Tiny{.without = "4x4/Conv/mod_weight"}.str()),
-                 "synthesis.b4.conv1.affine.weight (synthesis/4x4/Conv/mod_weight in the file) is missing"));
+                 "synthesis.b4.conv1.affine.weight (synthesis/4x4/Conv/mod_weight in the file) is missing (expected [2, 5])"));
+  CHECK(contains(says(Tiny{.without = "Dense0/weight"}.str()),
+                 "mapping.fc0.weight (mapping/Dense0/weight in the file) is missing (expected [3, 2])"));
+  CHECK(contains(says(Tiny{.without = "4x4/ToRGB/weight"}.str()),
+                 "synthesis.b4.torgb.weight (synthesis/4x4/ToRGB/weight in the file) is missing (expected [1, 1, 5, 3])"));
+  CHECK(contains(says(Tiny{.without = "4x4/Const/const"}.str()),
+                 "(synthesis/4x4/Const/const in the file) is missing (expected [1, any, 4, 4])"));
   CHECK(contains(says(Tiny{.without = "dlatent_avg"}.str()), "mapping.w_avg (dlatent_avg in the file) is missing"));
   CHECK(contains(says(Tiny{.misshapen = "4x4/ToRGB/bias"}.str()),
                  "synthesis.b4.torgb.bias (synthesis/4x4/ToRGB/bias in the file) should be [3], the file has [4]"));
@@ -174,5 +180,71 @@ TEST_CASE("loader: the community port's files that are not whole") {
                                               {"conv1.conv.weight", Pickle::array({1, 4, 4, 3, 3})},
                                               {"to_rgb1.bias", Pickle::array({1, 3, 1, 1})}});
   CHECK(contains(says(dict({{"g", generator}})), "has no g_ema, only g"));
-  CHECK(contains(says(dict({{"g_ema", generator}})), "(conv1.conv.modulation.weight in the file) is missing"));
+  CHECK(contains(says(dict({{"g_ema", generator}})), "(conv1.conv.modulation.weight in the file) is missing (expected [4, 2])"));
+
+  std::vector<std::pair<std::string, std::string>> whole;
+  for (auto const& [name, shape] :
+       std::vector<std::pair<std::string, std::vector<std::int64_t>>>{{"style.1.weight", {2, 3}},
+                                                                      {"style.1.bias", {2}},
+                                                                      {"input.input", {1, 4, 4, 4}},
+                                                                      {"conv1.conv.weight", {1, 4, 4, 3, 3}},
+                                                                      {"conv1.conv.modulation.weight", {4, 2}},
+                                                                      {"conv1.conv.modulation.bias", {4}},
+                                                                      {"conv1.activate.bias", {4}},
+                                                                      {"conv1.noise.weight", {1}},
+                                                                      {"noises.noise_0", {1, 1, 4, 4}},
+                                                                      {"to_rgb1.conv.weight", {1, 3, 4, 1, 1}},
+                                                                      {"to_rgb1.conv.modulation.weight", {4, 2}},
+                                                                      {"to_rgb1.conv.modulation.bias", {4}},
+                                                                      {"to_rgb1.bias", {1, 3, 1, 1}}})
+    whole.push_back({name, Pickle::array(shape)});
+  CHECK(says(dict({{"g_ema", Pickle::dict(whole)}})) == "");
+  auto changed = [&](std::string const& name, std::string const& value) {
+    auto list = whole;
+    for (auto& [key, v] : list)
+      if (key == name) v = value;
+    if (value.empty()) std::erase_if(list, [&](auto const& e) { return e.first == name; });
+    return says(dict({{"g_ema", Pickle::dict(list)}}));
+  };
+  CHECK(contains(changed("conv1.conv.weight", Pickle::array({1, 4, 5, 3, 3})),
+                 "synthesis.b4.conv1.weight (conv1.conv.weight in the file) should be [1, 4, 4, 3, 3], the file has [1, 4, 5, 3, 3]"));
+  CHECK(contains(changed("to_rgb1.conv.weight", ""), "(to_rgb1.conv.weight in the file) is missing (expected [1, 3, 4, 1, 1])"));
+  CHECK(contains(changed("noises.noise_0", ""), "(noises.noise_0 in the file) is missing (expected [1, 1, 4, 4])"));
+  CHECK(
+      contains(changed("style.1.weight", Pickle::array({2, 3, 1})), "tensor style.1.weight should be [any, any], the file has [2, 3, 1]"));
+  whole.push_back({"convs.1.activate.bias", Pickle::array({4})});
+  CHECK(contains(changed("", "N"), "synthesis.b8.conv0.weight (convs.0.conv.weight in the file) is missing (expected [1, any, 4, 3, 3])"));
+
+  File const judge(dict({{"d", Pickle::dict({{"convs.0.0.weight", Pickle::array({2, 3, 1, 1})},
+                                             {"convs.0.1.bias", Pickle::array({2})},
+                                             {"convs.1.skip.1.weight", Pickle::array({2, 2, 1, 1})},
+                                             {"final_linear.1.weight", Pickle::array({1, 2})}})}}));
+  CHECK(contains(message_of([&] { nn::load_discriminator(judge.path); }),
+                 "b8.conv0.weight (convs.1.conv1.0.weight in the file) is missing (expected [2, 2, 3, 3])"));
+}
+
+TEST_CASE("loader: a small TensorFlow file whose layers share their weights is refused") {
+  using P = Pickle;
+  std::vector<std::string> layers;
+  for (int i = 0; i < 200; ++i) {
+    // The memo keeps the first array for the others.
+    layers.push_back("(" + P::text(str("Dense", i, "/weight")) +
+                     (i ? "j" + pickled::little(70'000, 4) : P::array({256, 256}) + "r" + pickled::little(70'000, 4)) + "t");
+    layers.push_back(P::variable(str("Dense", i, "/bias"), {256}));
+  }
+  for (auto const& [function, version] : {std::pair{"G_main", 4}, {"G_style", 3}}) {
+    auto const options = P::dict({{"resolution", P::integer(4)},
+                                  {"latent_size", P::integer(256)},
+                                  {"dlatent_size", P::integer(256)},
+                                  {"mapping_fmaps", P::integer(256)},
+                                  {"mapping_layers", P::integer(200)},
+                                  {"fmap_max", P::integer(5)}});
+    auto const mapping = P::network(version, "G_mapping", "}", "}", layers);
+    auto const synthesis = P::network(version, version == 4 ? "G_synthesis_stylegan2" : "G_synthesis", "}", "}",
+                                      {P::variable("4x4/Conv/weight", {3, 3, 5, 5})});
+    auto const g = P::network(version, function, options, P::dict({{"mapping", mapping}, {"synthesis", synthesis}}),
+                              {P::variable("lod", {}), P::variable("dlatent_avg", {256})});
+    std::string const message = says(P::triple("N", "N", g));
+    CHECK_MESSAGE((contains(message, "/weight") && contains(message, " [256, 256] the network takes more than")), message);
+  }
 }

@@ -10,13 +10,13 @@ namespace detail {
 inline DiscriminatorLayer<float> build_discriminator_layer(StoredNetwork& s, std::string const& path, std::int64_t in, std::int64_t out,
                                                            std::int64_t k, int down, bool bias = true) {
   DiscriminatorLayer<float> l;
+  l.weight = Param<float>(s.kernel(path + ".weight", out, in, k));
   l.activation = activation_of(s, path);
-  l.down = int(s.integer(path, "down"));
+  l.down = int(s.integer(path, "down", 1, widest));
   s.require(s.integer(path, "up") == 1 && l.down == down, path, " should reduce the size by ", down, ", the file has ", l.down);
   l.weight_gain = s.real(path, "weight_gain"), l.act_gain = s.real(path, "act_gain");
   l.conv_clamp = clamp_of(s, path);
   l.frozen = s.frozen(path);
-  l.weight = Param<float>(s.kernel(path + ".weight", out, in, k));
   if (bias)
     l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
   else
@@ -27,17 +27,16 @@ inline DiscriminatorLayer<float> build_discriminator_layer(StoredNetwork& s, std
 
 inline Discriminator<float> build_discriminator(StoredNetwork& s) {
   Discriminator<float> d;
-  d.resolution = s.integer("", "img_resolution"), d.image_channels = s.integer("", "img_channels"), d.c_dim = s.integer("", "c_dim");
+  d.resolution = s.integer("", "img_resolution"), d.image_channels = s.integer("", "img_channels", 1, widest);
+  d.c_dim = s.integer("", "c_dim", 0, widest);
   s.require(d.resolution >= 8 && d.resolution <= (1 << 20) && (d.resolution & (d.resolution - 1)) == 0,
             "the resolution should be a power of two from 8 up, the file has ", d.resolution);
-  s.require(d.image_channels > 0 && d.c_dim >= 0, "expected image channels, and labels or none, the file has ", d.image_channels, " and ",
-            d.c_dim);
   std::int64_t before = -1;
   for (std::int64_t r = d.resolution; r > 4; r /= 2) {
     DiscriminatorBlock<float> b;
     b.name = "b" + std::to_string(r), b.resolution = r;
     std::string const& path = b.name;
-    b.architecture = architecture_from_name(s.text(path, "architecture"));
+    b.architecture = architecture_of(s, path);
     bool const skips = b.architecture == Architecture::skip;
     if (r == d.resolution || skips) {
       b.fromrgb = build_discriminator_layer(s, path + ".fromrgb", d.image_channels, before, 1, 1);
@@ -52,15 +51,14 @@ inline Discriminator<float> build_discriminator(StoredNetwork& s) {
     d.blocks.push_back(std::move(b));
   }
   DiscriminatorEpilogue<float>& e = d.epilogue;
-  if (architecture_from_name(s.text("b4", "architecture")) == Architecture::skip)
+  if (architecture_of(s, "b4") == Architecture::skip)
     e.fromrgb = build_discriminator_layer(s, "b4.fromrgb", d.image_channels, before, 1, 1);
   e.stddev_features = 0;
   if (s.has_attribute("b4.mbstd", "num_channels")) {
-    e.stddev_features = int(s.integer("b4.mbstd", "num_channels"));
-    e.stddev_group = s.number("b4.mbstd", "group_size") ? int(s.integer("b4.mbstd", "group_size")) : -1;
-    s.require(e.stddev_features > 0 && before % e.stddev_features == 0 && (e.stddev_group == -1 || e.stddev_group > 0),
-              "b4.mbstd should have a group and features that divide ", before, " channels, the file has ", e.stddev_group, " and ",
-              e.stddev_features);
+    e.stddev_features = int(s.integer("b4.mbstd", "num_channels", 1, widest));
+    e.stddev_group = s.number("b4.mbstd", "group_size") ? int(s.integer("b4.mbstd", "group_size", 1, widest)) : -1;
+    s.require(before % e.stddev_features == 0, "b4.mbstd should have a group and features that divide ", before, " channels, the file has ",
+              e.stddev_group, " and ", e.stddev_features);
   }
   e.conv = build_discriminator_layer(s, "b4.conv", before + e.stddev_features, before, 3, 1);
   e.fc = build_dense(s, "b4.fc", 16 * before, -1);

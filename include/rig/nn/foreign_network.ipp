@@ -48,10 +48,10 @@ class ForeignNetwork : public StoredNetwork {
 
   io::AnyTensor find(std::string const& name) const override {
     ForeignTensor const source = locate(name);
-    io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : StoredNetwork::find(source.name);
+    io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : raw(source.name);
     if (!t) return ends(name, ".resample_filter") ? io::AnyTensor(setup_filter<float>(settings.filter)) : io::AnyTensor{};
     taken_.insert(source.name);
-    return turned(t, source);
+    return t;
   }
   std::string label(std::string const& name) const override {
     ForeignTensor const source = locate(name);
@@ -67,18 +67,37 @@ class ForeignNetwork : public StoredNetwork {
   virtual ForeignTensor locate(std::string const& canonical) const = 0;
   /// Tensors of the file that are known and not needed.
   virtual bool ignored(std::string const& name) const = 0;
-  std::pair<std::vector<std::int64_t>, Shape> as_stored(std::string const& name, std::vector<std::int64_t> const& expected,
-                                                        Shape const& found) const override {
+  std::vector<std::int64_t> as_stored(std::string const& name, std::vector<std::int64_t> const& expected) const override {
     ForeignTensor const source = locate(name);
-    io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : raw(source.name);
+    if (source.name.empty()) return expected;
     std::string axes, order;  // of the file, and of what is expected
     for (char c : source.axes) axes += forward(c);
     for (char c : canonical_order)
       if (axes.find(c) != std::string::npos) order += c;
-    if (!t || order.size() != expected.size()) return {expected, found};
+    if (order.size() != expected.size()) return expected;
     std::vector<std::int64_t> shape;
-    for (char c : axes) shape.push_back(c == '1' ? 1 : expected[order.find(c)]);
-    return {shape, t.shape()};
+    // A single number may have any number of axes.
+    if (io::AnyTensor const t = raw(source.name); order.empty() && t.size() == 1)
+      shape.assign(std::size_t(t.rank()), 1);
+    else
+      for (char c : axes) shape.push_back(c == '1' ? 1 : expected[order.find(c)]);
+    return shape;
+  }
+  /// An extent of a tensor of the file, which has `rank` axes.
+  std::int64_t dim(std::string const& name, int rank, int axis) const {
+    io::AnyTensor const t = raw(name);
+    std::vector<std::int64_t> const any(std::size_t(rank), -1);
+    require(bool(t), "tensor ", name, " is missing (expected ", words(any), ")");
+    require(fits(t.shape(), any), "tensor ", name, " should be ", words(any), ", the file has ", t.shape());
+    return t.dim(axis);
+  }
+  /// The taps of the filter whose outer product, times any factor, is a tensor of the file; otherwise those that hold already.
+  void take_filter(std::string const& name) {
+    io::AnyTensor const k = raw(name);
+    if (!k || k.rank() != 2) return;
+    require(k.size() > 0 && k.dim(0) <= most_entries && k.dim(1) <= most_entries, "tensor ", name, " should be a filter of at most ",
+            most_entries, " taps, the file has ", k.shape());
+    settings.filter = sum(Var<double>(k.as<double>()), 1).value().host();
   }
 
   bool stored(std::string const& name) const { return bool(StoredNetwork::find(name)); }
@@ -137,34 +156,27 @@ class ForeignNetwork : public StoredNetwork {
   std::int64_t fan_in(std::string const& name) const {
     ForeignTensor const source = locate(name);
     io::AnyTensor const t = raw(source.name);
-    require(bool(t), "tensor ", label(name), " is missing");
-    expect_axes(t, source);
+    std::vector<std::int64_t> expected;
+    for (char c : source.axes) expected.push_back(c == '1' ? 1 : -1);
+    require(bool(t), "tensor ", label(name), " is missing (expected ", words(expected), ")");
+    require(fits(t.shape(), expected), label(name), " should be ", words(expected), ", the file has ", t.shape());
     std::int64_t n = 1;
     for (std::size_t a = 0; a < source.axes.size(); ++a)
       if (std::string_view("hHwWi").find(source.axes[a]) != std::string_view::npos) n *= t.dim(int(a));
-    require(n > 0, label(name), " is empty: ", t.shape());
     return n;
   }
-  void expect_axes(io::AnyTensor const& t, ForeignTensor const& source) const {
-    bool fits = t.rank() == int(source.axes.size());
-    for (int a = 0; fits && a < t.rank(); ++a) fits = source.axes[std::size_t(a)] != '1' || t.dim(a) == 1;
-    std::string words;
-    for (char c : source.axes) words += (words.empty() ? "" : ", ") + (c == '1' ? std::string("1") : std::string("any"));
-    require(fits, "tensor ", source.name, " should be [", words, "], the file has ", t.shape());
-  }
-  /// In rig's order of axes.
-  io::AnyTensor turned(io::AnyTensor const& t, ForeignTensor const& source) const {
-    bool const single = source.axes.find_first_not_of('1') == std::string::npos;
-    if (single && t.size() == 1) return io::AnyTensor(reshape(Var<float>(t.as<float>()), {}).value());
-    expect_axes(t, source);
-    if (source.axes.size() < 2 && source.add == 0) return t;
+  Tensor<float> converted(std::string const& name, io::AnyTensor const& t) const override {
+    ForeignTensor const source = locate(name);
     Tensor<float> x = t.as<float>();
+    if (source.name.empty() || !stored(source.name)) return x;  // made here
     std::string left;
     std::vector<std::int64_t> extents;
     std::int64_t before = 1;
+    if (source.axes.find_first_not_of('1') == std::string::npos) return reshape(Var<float>(x), {}).value();
+    if (source.axes.size() < 2 && source.add == 0) return x;
     for (std::size_t a = 0; a < source.axes.size(); ++a) {
       char const c = source.axes[a];
-      std::int64_t const n = t.dim(int(a)), inner = x.size() / std::max<std::int64_t>(before * n, 1);
+      std::int64_t const n = t.dim(int(a)), inner = x.size() / (before * n);
       if (c == 'H' || c == 'W')
         for (std::int64_t b = 0; b < before; ++b)
           for (std::int64_t i = 0; i < n / 2; ++i)
@@ -179,7 +191,7 @@ class ForeignNetwork : public StoredNetwork {
     Var<float> y = reshape(Var<float>(x), Shape(extents.begin(), extents.end()));
     if (order.size() > 1) y = permute(y, order);
     if (source.add != 0) y = y + float(source.add);
-    return io::AnyTensor(y.value());
+    return y.value();
   }
 
   mutable std::set<std::string> taken_;

@@ -2,6 +2,7 @@
 // the file is an official PyTorch pickle or rig's own safetensors. Every tensor is asked for with its shape, and what
 // nobody asked for is an error too, so that a file is either understood completely or refused by name.
 #pragma once
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
@@ -12,10 +13,58 @@
 
 namespace rig::inline RIG_ABI::nn::detail {
 
+/// No network has more layers, no filter more taps.
+constexpr std::int64_t most_entries = 256;
+/// Nor are a latent, a code, a label or the colours of a picture wider.
+constexpr std::int64_t widest = 1 << 20;
+
+/// What a network's tensors may take as floats. Any number of names and strides of zero can stand for the same bytes of a file, so
+/// that a small one could ask for any amount of memory and time. A genuine network has its numbers once, in half precision or
+/// better: two bytes for each of the file's, and 16 MiB, are enough.
+class FloatBudget {
+ public:
+  explicit FloatBudget(std::vector<io::NamedTensor> const& list = {}) {
+    std::vector<std::pair<std::uintptr_t, std::uint64_t>> blocks;
+    for (auto const& t : list)
+      if (io::Bytes const& b = t.tensor.bytes(); b.size) blocks.emplace_back(reinterpret_cast<std::uintptr_t>(b.data), b.size);
+    std::sort(blocks.begin(), blocks.end());
+    std::uint64_t end = 0;
+    for (auto const& [first, size] : blocks) {
+      if (first + size > end) held_ += first + size - std::max<std::uint64_t>(first, end);
+      end = std::max<std::uint64_t>(end, first + size);
+    }
+    left_ = limit();
+  }
+  /// Before `t` is converted. Error if it is too much.
+  void charge(std::string const& file, std::string const& name, io::AnyTensor const& t) {
+    std::uint64_t const bytes = std::uint64_t(t.size()) * sizeof(float);
+    check(bytes <= left_, file, ": with ", name, " ", t.shape(), " the network takes more than ", limit(),
+          " bytes of memory, but its tensors share ", held_, " bytes of the file; a network has each of its numbers once");
+    left_ -= bytes;
+  }
+
+ private:
+  std::uint64_t limit() const { return (std::uint64_t(16) << 20) + 2 * held_; }
+  std::uint64_t held_ = 0, left_ = 0;
+};
+
+/// "[3, any]": extents of -1 may be anything.
+inline std::string words(std::vector<std::int64_t> const& shape) {
+  std::string s = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
+  return s + "]";
+}
+/// Whether a shape is as expected and not empty.
+inline bool fits(Shape const& s, std::vector<std::int64_t> const& expected) {
+  bool good = s.rank() == int(expected.size());
+  for (int i = 0; good && i < s.rank(); ++i) good = s[i] > 0 && (expected[std::size_t(i)] < 0 || expected[std::size_t(i)] == s[i]);
+  return good;
+}
+
 /// Tensors and attributes of a stored network, by dotted path. The two containers differ only here.
 class StoredNetwork {
  public:
-  StoredNetwork(std::string file, std::vector<io::NamedTensor> list) : file_(std::move(file)), list_(std::move(list)) {
+  StoredNetwork(std::string file, std::vector<io::NamedTensor> list) : file_(std::move(file)), list_(std::move(list)), budget_(list_) {
     for (auto const& t : list_) tensors_[t.name] = &t.tensor;
   }
   virtual ~StoredNetwork() = default;
@@ -36,7 +85,7 @@ class StoredNetwork {
   /// Whether the module's weight and bias are kept but not trained.
   virtual bool frozen(std::string const& path) const = 0;
 
-  /// The tensor of a canonical name; none if the file has none.
+  /// The tensor of a canonical name as it lies in the file; none if the file has none.
   virtual io::AnyTensor find(std::string const& name) const {
     auto it = tensors_.find(name);
     return it == tensors_.end() ? io::AnyTensor{} : *it->second;
@@ -54,19 +103,19 @@ class StoredNetwork {
     require(v == std::floor(v) && std::abs(v) < 1e15, path, ".", key, " should be a whole number, the file has ", v);
     return std::int64_t(v);
   }
-  /// A tensor as the file has it. Extents of -1 may be anything.
+  /// A whole number of a range.
+  std::int64_t integer(std::string const& path, char const* key, std::int64_t least, std::int64_t most) const {
+    std::int64_t const v = integer(path, key);
+    require(v >= least && v <= most, path, path.empty() ? "" : ".", key, " should be from ", least, " to ", most, ", the file has ", v);
+    return v;
+  }
+  /// A tensor in rig's order of axes. Extents of -1 may be anything.
   Tensor<float> tensor(std::string const& name, std::vector<std::int64_t> const& shape) {
     io::AnyTensor const t = find(name);
-    require(bool(t), "tensor ", label(name), " is missing (expected ", words(shape), ")");
-    Shape const& s = t.shape();
-    bool fits = s.rank() == int(shape.size());
-    for (int i = 0; fits && i < s.rank(); ++i) fits = shape[std::size_t(i)] < 0 || shape[std::size_t(i)] == s[i];
-    if (!fits) {
-      auto const [expected, found] = as_stored(name, shape, s);
-      require(false, label(name), " should be ", words(expected), ", the file has ", found);
-    }
-    used_.insert(name);
-    return t.as<float>();
+    std::vector<std::int64_t> const expected = as_stored(name, shape);
+    require(bool(t), "tensor ", label(name), " is missing (expected ", words(expected), ")");
+    require(fits(t.shape(), expected), label(name), " should be ", words(expected), ", the file has ", t.shape());
+    return taken(name, t);
   }
   /// A convolution's weight as [out, k, k, in].
   Tensor<float> kernel(std::string const& name, std::int64_t out, std::int64_t in, std::int64_t k) {
@@ -80,14 +129,17 @@ class StoredNetwork {
   Tensor<float> filter(std::string const& name) {
     io::AnyTensor const t = find(name);
     require(bool(t), "tensor ", label(name), " is missing (expected a filter [t, t] or [t])");
-    require(t.rank() == 1 || t.rank() == 2, label(name), " should be a filter [t, t] or [t], the file has ", t.shape());
-    used_.insert(name);
-    return t.as<float>();
+    require((t.rank() == 1 || t.rank() == 2) && fits(t.shape(), std::vector<std::int64_t>(std::size_t(t.rank()), -1)), label(name),
+            " should be a filter [t, t] or [t], the file has ", t.shape());
+    for (std::int64_t n : t.shape())
+      require(n <= most_entries, label(name), " should be a filter of at most ", most_entries, " taps, the file has ", t.shape());
+    return taken(name, t);
   }
   std::int64_t extent(std::string const& name, int axis) const {
     io::AnyTensor const t = find(name);
     require(bool(t), "tensor ", label(name), " is missing");
     require(axis < t.rank(), label(name), " should have ", axis + 1, " axes or more, the file has ", t.shape());
+    require(t.size() > 0, label(name), " is empty: ", t.shape());
     return t.dim(axis);
   }
   /// Throws if the file holds tensors that nobody asked for. Unused filters are known: official files keep one in every layer.
@@ -103,21 +155,26 @@ class StoredNetwork {
   std::string const& file() const { return file_; }
 
  protected:
-  std::vector<io::NamedTensor> const& list() const { return list_; }
-  /// An expected and a found shape of a canonical tensor, as the axes run in the file.
-  virtual std::pair<std::vector<std::int64_t>, Shape> as_stored(std::string const& /*name*/, std::vector<std::int64_t> const& expected,
-                                                                Shape const& found) const {
-    return {expected, found};
+  void require_short(std::string const& path, char const* key, std::uint64_t entries) const {
+    require(entries <= most_entries, path, ".", key, " should have at most ", most_entries, " entries, the file has ", entries);
   }
+  std::vector<io::NamedTensor> const& list() const { return list_; }
+  /// The expected shape of a canonical tensor, as the axes run in the file.
+  virtual std::vector<std::int64_t> as_stored(std::string const& /*name*/, std::vector<std::int64_t> const& expected) const {
+    return expected;
+  }
+  /// The values of a tensor that find() gave, in rig's order of axes.
+  virtual Tensor<float> converted(std::string const& /*name*/, io::AnyTensor const& t) const { return t.as<float>(); }
 
  private:
-  static std::string words(std::vector<std::int64_t> const& shape) {
-    std::string s = "[";
-    for (std::size_t i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + (shape[i] < 0 ? std::string("any") : std::to_string(shape[i]));
-    return s + "]";
+  Tensor<float> taken(std::string const& name, io::AnyTensor const& t) {
+    used_.insert(name);
+    budget_.charge(file_, label(name), t);
+    return converted(name, t);
   }
   std::string file_;
   std::vector<io::NamedTensor> list_;
+  FloatBudget budget_;
   std::map<std::string, io::AnyTensor const*> tensors_;
   std::set<std::string> used_;
 };
@@ -142,9 +199,11 @@ class PickledNetwork final : public StoredNetwork {
   }
   std::vector<double> numbers(std::string const& path, char const* key) const override {
     io::Value const v = attribute(path, key);
-    if (v.is(io::ValueKind::tensor)) return v.tensor().as<double>().host();
-    require(v.is(io::ValueKind::list) || v.is(io::ValueKind::tuple), path, ".", key, " should be a list of numbers, the file has a ",
-            name_of(v.kind()));
+    bool const array = v.is(io::ValueKind::tensor);
+    require(array || v.is(io::ValueKind::list) || v.is(io::ValueKind::tuple), path, ".", key,
+            " should be a list of numbers, the file has a ", name_of(v.kind()));
+    require_short(path, key, array ? std::uint64_t(v.tensor().size()) : v.size());
+    if (array) return v.tensor().as<double>().host();
     std::vector<double> list;
     try {
       for (std::size_t i = 0; i < v.size(); ++i) list.push_back(v[i].real());
@@ -157,6 +216,7 @@ class PickledNetwork final : public StoredNetwork {
     io::Value const v = attribute(path, key);
     require(v.is(io::ValueKind::list) || v.is(io::ValueKind::tuple), path, ".", key, " should be a list of names, the file has a ",
             name_of(v.kind()));
+    require_short(path, key, v.size());
     std::vector<std::string> list;
     for (std::size_t i = 0; i < v.size(); ++i) {
       require(v[i].is(io::ValueKind::string), path, ".", key, " should be a list of names, the file has a ", name_of(v[i].kind()),
@@ -234,6 +294,7 @@ class OwnNetwork final : public StoredNetwork {
       if (end > at) list.push_back(v.substr(at, end - at));
       at = end + 1;
     }
+    require_short(path, key, list.size());
     return list;
   }
   bool channels_last() const override { return true; }
@@ -259,22 +320,34 @@ inline Activation activation_of(StoredNetwork const& s, std::string const& path)
   }
 }
 
+inline Architecture architecture_of(StoredNetwork const& s, std::string const& path) {
+  std::string const a = s.text(path, "architecture");
+  try {
+    return architecture_from_name(a);
+  } catch (Error const& e) {
+    throw Error(str(s.file(), ": ", path, ": ", e.what()));
+  }
+}
+
+/// Tensors before what is computed from them: one that is missing is told with its shape.
 inline EqualLinear<float> build_dense(StoredNetwork& s, std::string const& path, std::int64_t in, std::int64_t out) {
   EqualLinear<float> l;
+  l.weight = Param<float>(s.tensor(path + ".weight", {out, in}));
+  l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
   l.activation = activation_of(s, path);
   l.weight_gain = s.real(path, "weight_gain");
   l.bias_gain = s.real(path, "bias_gain");
   if (s.has_attribute(path, "act_gain")) l.act_gain = s.real(path, "act_gain");
-  l.weight = Param<float>(s.tensor(path + ".weight", {out, in}));
-  l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
   return l;
 }
 
 /// The mapping network at `path`. One inside a discriminator has no rows: num_ws is None there, and 1 here.
 inline Mapping<float> build_mapping(StoredNetwork& s, std::string const& path) {
   Mapping<float> m;
-  m.z_dim = s.integer(path, "z_dim"), m.c_dim = s.integer(path, "c_dim"), m.w_dim = s.integer(path, "w_dim");
-  m.num_ws = s.number(path, "num_ws") ? s.integer(path, "num_ws") : 1;
+  m.z_dim = s.integer(path, "z_dim", 0, widest), m.c_dim = s.integer(path, "c_dim", 0, widest);
+  m.w_dim = s.integer(path, "w_dim", 1, widest);
+  s.require(m.z_dim + m.c_dim > 0, path, " should take a latent or labels, its z_dim and c_dim are 0");
+  m.num_ws = s.number(path, "num_ws") ? s.integer(path, "num_ws", 1, most_entries + 1) : 1;
   std::int64_t width = m.z_dim;
   if (m.c_dim && s.has(path + ".label_weight")) {
     m.label_weight = Param<float>(s.tensor(path + ".label_weight", {m.c_dim, -1}));
@@ -284,7 +357,7 @@ inline Mapping<float> build_mapping(StoredNetwork& s, std::string const& path) {
     width += m.embed->out();
   }
   if (s.has_attribute(path, "normalize")) m.normalize = s.integer(path, "normalize") != 0;
-  std::int64_t const layers = s.integer(path, "num_layers");
+  std::int64_t const layers = s.integer(path, "num_layers", 0, most_entries);
   for (std::int64_t i = 0; i < layers; ++i) {
     m.layers.push_back(build_dense(s, path + ".fc" + std::to_string(i), width, i + 1 == layers ? m.w_dim : -1));
     width = m.layers.back().out();

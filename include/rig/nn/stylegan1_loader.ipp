@@ -146,6 +146,8 @@ inline StyleGAN1Options tf_common_options(TfNetwork& net) {
 inline void require_size(TfNetwork const& net, StyleGAN1Options const& o) {
   std::int64_t const r = o.resolution;
   net.require(r >= 4 && r <= (1 << 20) && (r & (r - 1)) == 0, "the resolution should be a power of two from 4 up, the file has ", r);
+  net.require(o.image_channels > 0 && o.image_channels <= widest && o.c_dim >= 0 && o.c_dim <= widest, "num_channels ", o.image_channels,
+              " and label_size ", o.c_dim, " make no sense");
   net.require(o.fmap_base >= 1 && o.fmap_base <= 1e9 && o.fmap_decay >= 0 && o.fmap_max > 0 && o.fmap_max < (1 << 20),
               "fmap_base, fmap_decay and fmap_max make no sense: ", o.fmap_base, ", ", o.fmap_decay, ", ", o.fmap_max);
 }
@@ -158,7 +160,8 @@ inline StyleGAN1<float> stylegan1_from_tf(TfNetwork net) {
   }
   StyleGAN1Options o = tf_common_options(net);
   o.z_dim = net.integer("latent_size", 512), o.w_dim = net.integer("dlatent_size", 512);
-  o.mapping_layers = int(net.integer("mapping_layers", 8)), o.mapping_features = net.integer("mapping_fmaps", 512);
+  std::int64_t const layers = net.integer("mapping_layers", 8);
+  o.mapping_features = net.integer("mapping_fmaps", 512);
   o.mapping_lr_multiplier = net.real("mapping_lrmul", 0.01);
   o.mapping_activation = relu_or_lrelu(net.file(), "mapping_nonlinearity", net.text("mapping_nonlinearity", "lrelu"));
   o.normalize_latents = net.flag("normalize_latents", true);
@@ -168,15 +171,18 @@ inline StyleGAN1<float> stylegan1_from_tf(TfNetwork net) {
   // None turns the truncation off.
   auto const psi = net.number_or_none("truncation_psi", 0.7);
   auto const cutoff = net.integer_or_none("truncation_cutoff", 8);
-  o.truncation = {.psi = psi.value_or(1), .cutoff = cutoff ? int(*cutoff) : 0};
+  o.truncation = {.psi = psi.value_or(1), .cutoff = cutoff ? int(std::clamp(*cutoff, -widest, widest)) : 0};
   o.average_decay = net.number_or_none("dlatent_avg_beta", 0.995).value_or(o.average_decay);
   net.ignore({"truncation_psi_val", "truncation_cutoff_val", "is_validation", "style_mixing_prob", "randomize_noise", "components",
               "force_clean_graph"});
   net.expect_known_options();
   require_size(net, o);
-  net.require(o.z_dim > 0 && o.w_dim > 0 && o.c_dim >= 0 && o.mapping_layers > 0 && o.mapping_layers < 1000 && o.mapping_features > 0,
-              "sizes should be positive: latent_size ", o.z_dim, ", dlatent_size ", o.w_dim, ", mapping_layers ", o.mapping_layers,
-              ", mapping_fmaps ", o.mapping_features);
+  for (auto const& [key, v, most] : {std::tuple{"latent_size", o.z_dim, widest},
+                                     {"dlatent_size", o.w_dim, widest},
+                                     {"mapping_fmaps", o.mapping_features, widest},
+                                     {"mapping_layers", layers, most_entries}})
+    net.require(v > 0 && v <= most, "keyword ", key, " should be from 1 to ", most, ", the file has ", v);
+  o.mapping_layers = int(layers);
 
   TfNetwork mapping = net.component("mapping"), synthesis = net.component("synthesis");
   StyleGAN1<float> g(o, [&](std::string const& name, Shape const& shape, double, double) {
@@ -192,7 +198,10 @@ inline StyleGAN1Discriminator<float> stylegan1_discriminator_from_tf(TfNetwork n
   net.require(net.function() == "D_basic", "networks built by ", net.function(),
               " are not known; a StyleGAN's discriminator is built by D_basic");
   StyleGAN1DiscriminatorOptions o{.network = tf_common_options(net)};
-  o.stddev_group = int(net.integer("mbstd_group_size", 4)), o.stddev_features = int(net.integer("mbstd_num_features", 1));
+  std::int64_t const group = net.integer("mbstd_group_size", 4), features = net.integer("mbstd_num_features", 1);
+  net.require(group >= 0 && group <= widest && features >= 0 && features <= widest, "mbstd_group_size ", group, " and mbstd_num_features ",
+              features, " make no sense");
+  o.stddev_group = int(group), o.stddev_features = int(features);
   net.expect_known_options();
   require_size(net, o.network);
   o.fc_features = net.extent("4x4/Dense0/bias", 0);
@@ -224,8 +233,8 @@ inline StyleGAN1<float> stylegan1_from_port(io::Document const& dict, std::strin
   OwnNetwork s(file, dict);
   StyleGAN1Options o;
   std::size_t const sizes = count(s, "synthesis.output", ".weight"), layers = count(s, "mapping.dense", ".weight");
-  s.require(sizes > 0 && sizes < 20 && layers > 0, "should have layers synthesis.output0, ... and mapping.dense0, ..., found ", sizes,
-            " and ", layers);
+  s.require(sizes > 0 && sizes < 20 && layers > 0 && layers <= most_entries,
+            "should have layers synthesis.output0, ... and mapping.dense0, ..., found ", sizes, " and ", layers);
   o.resolution = std::int64_t(4) << (sizes - 1);
   for (std::size_t i = 0; i < sizes; ++i) o.channels.push_back(s.extent("synthesis.output" + std::to_string(i) + ".weight", 1));
   o.image_channels = s.extent("synthesis.output0.weight", 0);
@@ -278,17 +287,6 @@ inline std::string words(std::vector<double> const& v) {
   }
   return s;
 }
-inline std::vector<double> numbers(StoredNetwork const& s, char const* key) {
-  std::string const text = s.text("", key);
-  std::vector<double> v;
-  for (char const* p = text.c_str(); *p;) {
-    char* end = nullptr;
-    v.push_back(std::strtod(p, &end));
-    s.require(end != p, key, " should be a list of numbers, the file has '", text, "'");
-    for (p = end; *p == ' ';) ++p;
-  }
-  return v;
-}
 
 inline void describe(io::Metadata& m, StyleGAN1<float> const& g) {
   Description const d{m};
@@ -319,14 +317,14 @@ inline StyleGAN1<float> stylegan1_from_own(io::Document const& file, std::string
   o.resolution = size("img_resolution", 4), o.image_channels = size("img_channels", 1);
   s.require((o.resolution & (o.resolution - 1)) == 0, "the resolution should be a power of two, the file has ", o.resolution);
   o.z_dim = size("z_dim", 1), o.c_dim = size("c_dim", 0), o.w_dim = size("w_dim", 1);
-  for (double c : numbers(s, "channels")) {
+  for (double c : s.numbers("", "channels")) {
     s.require(c >= 1 && c < (1 << 20) && c == std::floor(c), "channels should be whole numbers, the file has ", c);
     o.channels.push_back(std::int64_t(c));
   }
   s.require(std::int64_t(o.channels.size()) == rows_for_resolution(o.resolution) / 2, "channels should be listed for every size from 4 to ",
             o.resolution, " pixels, the file lists ", o.channels.size());
-  o.blur_filter = numbers(s, "blur_filter");
-  o.mapping_layers = int(size("mapping_layers", 1)), o.mapping_features = size("mapping_features", 1);
+  o.blur_filter = s.numbers("", "blur_filter");
+  o.mapping_layers = int(s.integer("", "mapping_layers", 1, most_entries)), o.mapping_features = size("mapping_features", 1);
   o.mapping_lr_multiplier = s.real("", "mapping_lr_multiplier");
   o.mapping_activation = relu_or_lrelu(name, "mapping_activation", s.text("", "mapping_activation"));
   o.activation = relu_or_lrelu(name, "activation", s.text("", "activation"));
@@ -338,7 +336,7 @@ inline StyleGAN1<float> stylegan1_from_own(io::Document const& file, std::string
   o.use_noise = flag("use_noise"), o.use_styles = flag("use_styles"), o.use_wscale = flag("use_wscale");
   o.use_instance_norm = flag("use_instance_norm"), o.use_pixel_norm = flag("use_pixel_norm");
   o.normalize_latents = flag("normalize_latents"), o.average_decay = s.real("", "w_avg_beta");
-  o.truncation = {.psi = s.real("", "truncation_psi"), .cutoff = int(s.integer("", "truncation_cutoff"))};
+  o.truncation = {.psi = s.real("", "truncation_psi"), .cutoff = int(s.integer("", "truncation_cutoff", -widest, widest))};
   StyleGAN1<float> g(o, [&](std::string const& tensor, Shape const& shape, double, double) {
     std::vector<std::int64_t> list;
     for (int i = 0; i < shape.rank(); ++i) list.push_back(shape[i]);

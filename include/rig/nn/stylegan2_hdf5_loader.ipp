@@ -33,17 +33,17 @@ class Hdf5Generator final : public ForeignNetwork {
       return v;
     };
     std::int64_t const size = whole("size"), depth = whole("depth"), levels = whole("levels"), labels = whole("categories");
-    require(depth >= 1 && levels >= 1 && levels <= 10, "a generator of ", levels, " levels and a mapping of ", depth,
-            " layers is not plausible");
+    require(depth >= 1 && depth <= most_entries && levels >= 1 && levels <= 10, "a generator of ", levels, " levels and a mapping of ",
+            depth, " layers is not plausible");
     std::int64_t const resolution = std::int64_t(4) << (levels - 1);
     auto put = [&](std::string const& key, double v) { settings.numbers[key] = v; };
     put("img_resolution", double(resolution)), put("w_dim", double(size));
-    put("img_channels", double(dim("synthesizer.init.torgb.wmconv.w", 0)));
+    put("img_channels", double(dim("synthesizer.init.torgb.wmconv.w", 4, 0)));
     put("mapping.z_dim", double(size)), put("mapping.c_dim", double(labels)), put("mapping.w_dim", double(size));
     put("mapping.num_ws", double(2 * levels)), put("mapping.num_layers", double(depth));
     for (std::int64_t i = 0; i < depth; ++i) {
       std::string const layer = "mapping.fc" + std::to_string(i);
-      put(layer + ".weight_gain", std::sqrt(2.0 / double(dim("mapper.mlp." + std::to_string(i) + ".w", 1))));
+      put(layer + ".weight_gain", std::sqrt(2.0 / double(dim("mapper.mlp." + std::to_string(i) + ".w", 2, 1))));
       put(layer + ".bias_gain", 1), put(layer + ".act_gain", 1);
     }
     for (std::int64_t r = 4; r <= resolution; r *= 2) {
@@ -72,12 +72,6 @@ class Hdf5Generator final : public ForeignNetwork {
 
  private:
   static bool is_convolution(std::string const& path) { return ends(path, ".conv0") || ends(path, ".conv1"); }
-  std::int64_t dim(std::string const& name, int axis) const {
-    io::AnyTensor const t = raw(name);
-    require(bool(t), "tensor ", name, " is missing");
-    require(axis < t.rank(), name, " should have ", axis + 1, " axes or more, the file has ", t.shape());
-    return t.dim(axis);
-  }
   ForeignTensor locate(std::string const& canonical) const override {
     std::string const weight = ends(canonical, ".weight") ? ".w" : ".b";
     if (begins(canonical, "mapping.embed.")) return {"embedder" + weight, weight == ".w" ? "oi" : "c"};

@@ -8,8 +8,9 @@ namespace detail {
 inline SynthesisLayer<float> build_layer(StoredNetwork& s, std::string const& path, std::int64_t w_dim, std::int64_t r, std::int64_t in,
                                          std::int64_t out, int up) {
   SynthesisLayer<float> l;
+  l.weight = Param<float>(s.kernel(path + ".weight", out, in, 3));
   l.resolution = s.integer(path, "resolution");
-  l.up = int(s.integer(path, "up"));
+  l.up = int(s.integer(path, "up", 1, widest));
   s.require(l.resolution == r && l.up == up, path, " should enlarge by ", up, " to ", r, " pixels, the file has ", l.up, " and ",
             l.resolution);
   l.activation = activation_of(s, path);
@@ -20,7 +21,6 @@ inline SynthesisLayer<float> build_layer(StoredNetwork& s, std::string const& pa
               "'");
     l.border = Border::mirrored;
   }
-  l.weight = Param<float>(s.kernel(path + ".weight", out, in, 3));
   l.affine = build_dense(s, path + ".affine", w_dim, in);
   l.bias = Param<float>(s.tensor(path + ".bias", {l.weight.dim(0)}));
   if (up > 1) l.resample_filter = s.filter(path + ".resample_filter");
@@ -34,7 +34,7 @@ inline SynthesisLayer<float> build_layer(StoredNetwork& s, std::string const& pa
 inline StyleGAN2<float> build_generator(StoredNetwork& s) {
   StyleGAN2<float> g;
   g.resolution = s.integer("", "img_resolution");
-  g.image_channels = s.integer("", "img_channels");
+  g.image_channels = s.integer("", "img_channels", 1, widest);
   g.synthesis.w_dim = s.integer("", "w_dim");
   std::int64_t log2 = 0;
   while (log2 < 20 && (std::int64_t(1) << log2) < g.resolution) ++log2;
@@ -51,7 +51,7 @@ inline StyleGAN2<float> build_generator(StoredNetwork& s) {
     SynthesisBlock<float> b;
     b.name = "b" + std::to_string(r), b.resolution = r;
     std::string const path = "synthesis." + b.name;
-    b.architecture = architecture_from_name(s.text(path, "architecture"));
+    b.architecture = architecture_of(s, path);
     bool const last = r == g.resolution, torgb = last || b.architecture == Architecture::skip;
     if (r == 4) {
       b.constant = Param<float>(s.constant(path + ".const"));
@@ -64,8 +64,8 @@ inline StyleGAN2<float> build_generator(StoredNetwork& s) {
         std::string const skip = path + ".skip";
         s.require(s.text(skip, "activation") == "linear" && !s.number(skip, "conv_clamp"), skip, " should be linear and not clamped");
         b.skip.emplace();
-        b.skip->weight_gain = s.real(skip, "weight_gain"), b.skip->act_gain = s.real(skip, "act_gain");
         b.skip->weight = Param<float>(s.kernel(skip + ".weight", c, before, 1));
+        b.skip->weight_gain = s.real(skip, "weight_gain"), b.skip->act_gain = s.real(skip, "act_gain");
         b.skip->resample_filter = s.filter(skip + ".resample_filter");
       }
       before = c;
@@ -74,14 +74,15 @@ inline StyleGAN2<float> build_generator(StoredNetwork& s) {
     if (torgb) {
       std::string const rgb = path + ".torgb";
       b.torgb.emplace();
+      b.torgb->weight = Param<float>(s.kernel(rgb + ".weight", g.image_channels, before, 1));
       b.torgb->conv_clamp = clamp_of(s, rgb), b.torgb->weight_gain = s.real(rgb, "weight_gain");
       b.torgb->affine = build_dense(s, rgb + ".affine", m.w_dim, before);
-      b.torgb->weight = Param<float>(s.kernel(rgb + ".weight", g.image_channels, before, 1));
       b.torgb->bias = Param<float>(s.tensor(rgb + ".bias", {g.image_channels}));
     }
     g.synthesis.blocks.push_back(std::move(b));
   }
-  if (s.has_attribute("", "truncation_psi")) g.truncation = {s.real("", "truncation_psi"), int(s.integer("", "truncation_cutoff"))};
+  if (s.has_attribute("", "truncation_psi"))
+    g.truncation = {s.real("", "truncation_psi"), int(s.integer("", "truncation_cutoff", -widest, widest))};
   s.expect_all_used();
   return g;
 }

@@ -56,17 +56,10 @@ class RosinalityGenerator final : public ForeignNetwork {
     std::int64_t const w = dim("style." + std::to_string(style - 1) + ".weight", 2, 0);
     put("w_dim", w), put("mapping.w_dim", w);
     // The blur kernels are the filter, times 4 where it enlarges: their row sums are the taps.
-    if (io::AnyTensor const k = raw("convs.0.conv.blur.kernel"); k && k.rank() == 2)
-      settings.filter = sum(Var<double>(k.as<double>()), 1).value().host();
+    take_filter("convs.0.conv.blur.kernel");
   }
 
  private:
-  std::int64_t dim(std::string const& name, int rank, int axis) const {
-    io::AnyTensor const t = raw(name);
-    require(bool(t), "tensor ", name, " is missing");
-    require(t.rank() == rank, "tensor ", name, " should have ", rank, " axes, the file has ", t.shape());
-    return t.dim(axis);
-  }
   ForeignTensor locate(std::string const& canonical) const override {
     auto in = [](std::string name, char const* axes) { return ForeignTensor{std::move(name), axes, 0}; };
     std::size_t const dot = canonical.rfind('.');
@@ -104,13 +97,10 @@ class RosinalityDiscriminator final : public ForeignNetwork {
     require(blocks >= 1 && blocks <= 16, "expected a conversion from colours, convs.0, and blocks convs.1, convs.2, ..., found ",
             std::max<std::int64_t>(blocks, 0), " blocks");
     resolution_ = std::int64_t(4) << blocks;
-    io::AnyTensor const colours = raw("convs.0.0.weight");
-    require(colours && colours.rank() == 4, "tensor convs.0.0.weight should be [any, any, 1, 1], the file has ",
-            colours ? str(colours.shape()) : "none");
-    settings.numbers["img_resolution"] = double(resolution_), settings.numbers["img_channels"] = double(colours.dim(1));
+    settings.numbers["img_resolution"] = double(resolution_);
+    settings.numbers["img_channels"] = double(dim("convs.0.0.weight", 4, 1));
     settings.numbers["c_dim"] = 0, settings.numbers["b4.mbstd.num_channels"] = 1, settings.numbers["b4.mbstd.group_size"] = 4;
-    if (io::AnyTensor const k = raw("convs.1.conv2.0.kernel"); k && k.rank() == 2)
-      settings.filter = sum(Var<double>(k.as<double>()), 1).value().host();
+    take_filter("convs.1.conv2.0.kernel");
   }
 
  private:

@@ -16,26 +16,20 @@ class CanonicalGenerator final : public ForeignNetwork {
                                                                                      : Architecture::skip;
     auto put = [&](char const* key, std::int64_t v) { settings.numbers[key] = double(v); };
     std::int64_t const layers = count_of(list(), "mapping.fc");
-    require(layers > 0, "tensor mapping.fc0.weight is missing");
+    require(layers > 0, "tensor mapping.fc0.weight is missing (expected [any, any])");
     // rig's own tensors run the other way round, and an .npz of them has lost what else rig's file says.
     if (io::AnyTensor const c = raw("synthesis.b4.const"); c && c.rank() == 3)
       require(c.dim(0) != 4 || c.dim(2) == 4, "synthesis.b4.const is ", c.shape(),
               ", channels last, as in an archive that was converted from rig's own file; a state dict has its channels first, [", c.dim(2),
               ", 4, 4]");
-    std::int64_t const labels = stored("mapping.embed.weight") ? dim("mapping.embed.weight", 1) : 0;
-    std::int64_t const width = labels ? dim("mapping.embed.weight", 0) : 0, w = dim(str("mapping.fc", layers - 1, ".weight"), 0);
-    put("img_resolution", resolution), put("img_channels", dim(str("synthesis.b", resolution, ".torgb.weight"), 0)), put("w_dim", w);
-    put("mapping.z_dim", dim("mapping.fc0.weight", 1) - width), put("mapping.c_dim", labels), put("mapping.w_dim", w);
+    std::int64_t const labels = stored("mapping.embed.weight") ? dim("mapping.embed.weight", 2, 1) : 0;
+    std::int64_t const width = labels ? dim("mapping.embed.weight", 2, 0) : 0, w = dim(str("mapping.fc", layers - 1, ".weight"), 2, 0);
+    put("img_resolution", resolution), put("img_channels", dim(str("synthesis.b", resolution, ".torgb.weight"), 4, 0)), put("w_dim", w);
+    put("mapping.z_dim", dim("mapping.fc0.weight", 2, 1) - width), put("mapping.c_dim", labels), put("mapping.w_dim", w);
     put("mapping.num_ws", 2 * log2_of(resolution) - 2), put("mapping.num_layers", layers);
   }
 
  private:
-  std::int64_t dim(std::string const& name, int axis) const {
-    io::AnyTensor const t = raw(name);
-    require(bool(t), "tensor ", name, " is missing");
-    require(axis < t.rank(), name, " should have ", axis + 1, " axes or more, the file has ", t.shape());
-    return t.dim(axis);
-  }
   ForeignTensor locate(std::string const& name) const override {
     if (ends(name, ".resample_filter")) return {name, raw(name).rank() == 1 ? "c" : "hw"};
     if (ends(name, ".const")) return {name, "chw"};

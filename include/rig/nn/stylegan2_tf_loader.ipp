@@ -51,8 +51,8 @@ struct TfChannels {
         decay(net.real("fmap_decay", 1)),
         smallest(net.integer("fmap_min", 1)),
         largest(net.integer("fmap_max", 512)) {
-    net.require(base >= 1 && base < 1e9 && smallest >= 1 && largest >= smallest,
-                "fmap_base, fmap_min and fmap_max are not plausible: ", base, ", ", smallest, ", ", largest);
+    net.require(base >= 1 && base < 1e9 && decay >= 0 && decay < 100 && smallest >= 1 && largest >= smallest,
+                "fmap_base, fmap_decay, fmap_min and fmap_max are not plausible: ", base, ", ", decay, ", ", smallest, ", ", largest);
   }
   std::int64_t operator()(int log2) const {
     return std::clamp<std::int64_t>(std::int64_t(base / std::pow(2.0, (log2 - 1) * decay)), smallest, largest);
@@ -77,7 +77,7 @@ class TfGenerator final : public ForeignNetwork {
     std::int64_t const resolution = net.integer("resolution", 1024), layers = net.integer("mapping_layers", 8);
     require(resolution >= 4 && resolution <= (1 << 16) && (resolution & (resolution - 1)) == 0,
             "the resolution should be a power of two, the file has ", resolution);
-    require(z >= 0 && c >= 0 && w > 0 && layers > 0 && layers <= 64, "latent_size ", z, ", label_size ", c, ", dlatent_size ", w,
+    require(z >= 0 && c >= 0 && w > 0 && layers > 0 && layers <= most_entries, "latent_size ", z, ", label_size ", c, ", dlatent_size ", w,
             " and mapping_layers ", layers, " are not plausible");
     resolution_ = resolution;
     auto put = [&](char const* key, double v) { settings.numbers[key] = v; };
@@ -154,16 +154,14 @@ class TfDiscriminator final : public ForeignNetwork {
     std::int64_t const c = net.integer("label_size", 0), resolution = net.integer("resolution", 1024);
     auto put = [&](char const* key, std::optional<double> v) { settings.numbers[key] = v; };
     put("img_resolution", double(resolution)), put("img_channels", double(net.integer("num_channels", 3))), put("c_dim", double(c));
-    io::AnyTensor const out = raw("Output/weight");
-    require(bool(out), "variable Output/weight is missing");
-    require(out.rank() == 2, "variable Output/weight should be [any, any], the file has ", out.shape());
+    std::int64_t const scores = dim("Output/weight", 2, 1);
     bool const mapped = stored("LabelEmbed/weight");
-    std::int64_t const layers = net.integer("mapping_layers", 0), width = net.integer_or_none("mapping_fmaps", {}).value_or(out.dim(1));
+    std::int64_t const layers = net.integer("mapping_layers", 0), width = net.integer_or_none("mapping_fmaps", {}).value_or(scores);
     if (mapped) {
       require(c > 0, "variable LabelEmbed/weight belongs to no layer: label_size is ", c);
-      require(out.dim(1) == width, "variable Output/weight should be [any, ", width, "] by the keyword mapping_fmaps, the file has ",
-              out.shape());
-      put("mapping.z_dim", 0), put("mapping.c_dim", double(c)), put("mapping.w_dim", double(out.dim(1)));
+      require(scores == width, "variable Output/weight should be [any, ", width, "] by the keyword mapping_fmaps, the file has ",
+              raw("Output/weight").shape());
+      put("mapping.z_dim", 0), put("mapping.c_dim", double(c)), put("mapping.w_dim", double(scores));
       put("mapping.num_layers", double(layers)), put("mapping.num_ws", {});
     }
     auto const group = net.number_or_none("mbstd_group_size", net.version() >= 5 ? std::optional<double>() : 4.0);

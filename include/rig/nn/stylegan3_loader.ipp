@@ -78,8 +78,10 @@ inline StyleGAN3<float> build_stylegan3(StoredNetwork& s) {
   s.require(!names.empty() && g.mapping.num_ws == std::int64_t(names.size()) + 1, "the mapping should give ", names.size() + 1,
             " rows for the input and ", names.size(), " layers, the file says ", g.mapping.num_ws);
   Extent size = in.size;
+  std::set<std::string> known;
   for (std::string const& name : names) {
     path = "synthesis." + name;
+    s.require(known.insert(name).second, "synthesis.layer_names should be different names, the file has ", name, " twice");
     AliasFreeLayer<float> l;
     l.plan = build_plan(s, path, name);
     LayerPlan const& p = l.plan;

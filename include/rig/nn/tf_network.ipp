@@ -7,7 +7,7 @@
 #include <optional>
 #include <set>
 
-#include "rig/io/file.hpp"
+#include "rig/nn/stored_network.ipp"
 #include "rig/ops/shape.hpp"
 
 namespace rig::inline RIG_ABI::nn::detail {
@@ -45,6 +45,7 @@ class TfNetwork {
       places_[variable] = variables_.size();
       variables_.push_back({variable, number ? io::AnyTensor(full<float>({}, float(v.real()))) : v.tensor()});
     }
+    budget_ = FloatBudget(variables_);
   }
 
   std::string const& file() const { return file_; }
@@ -91,7 +92,10 @@ class TfNetwork {
     return read(
         key, otherwise,
         [&](io::Value const& v) {
-          if (v.is(io::ValueKind::tensor)) return v.tensor().as<double>().host();
+          bool const array = v.is(io::ValueKind::tensor);
+          std::uint64_t const size = array ? std::uint64_t(v.tensor().size()) : v.size();
+          check(size <= most_entries, "expected at most ", most_entries, " numbers, got ", size);
+          if (array) return v.tensor().as<double>().host();
           std::vector<double> list;
           for (std::size_t i = 0; i < v.size(); ++i) list.push_back(v[i].real());
           return list;
@@ -114,7 +118,8 @@ class TfNetwork {
   std::int64_t extent(std::string const& name, int axis) const {
     io::AnyTensor const* t = find(name);
     require(t, "variable ", name, " is missing");
-    require(axis < t->rank(), "variable ", name, " should have ", axis + 1, " axes or more, the file has ", t->shape());
+    require(axis < t->rank() && t->size() > 0, "variable ", name, " should have ", axis + 1,
+            " axes or more and not be empty, the file has ", t->shape());
     return t->dim(axis);
   }
   /// A variable as the file has it. Extents of -1 may be anything.
@@ -163,15 +168,11 @@ class TfNetwork {
     return it == places_.end() ? nullptr : &variables_[it->second].tensor;
   }
   io::AnyTensor const& expect(std::string const& name, std::vector<std::int64_t> const& shape) {
-    std::string words = "[";
-    for (std::size_t i = 0; i < shape.size(); ++i) words += (i ? ", " : "") + (shape[i] < 0 ? "any" : std::to_string(shape[i]));
-    words += "]";
     io::AnyTensor const* t = find(name);
-    require(t, "variable ", name, " is missing (expected ", words, ")");
-    bool fits = t->rank() == int(shape.size());
-    for (int i = 0; fits && i < t->rank(); ++i) fits = shape[std::size_t(i)] < 0 || shape[std::size_t(i)] == t->dim(i);
-    require(fits, "variable ", name, " should be ", words, ", the file has ", t->shape());
+    require(t, "variable ", name, " is missing (expected ", words(shape), ")");
+    require(fits(t->shape(), shape), "variable ", name, " should be ", words(shape), ", the file has ", t->shape());
     used_.insert(name);
+    budget_.charge(file_, name, *t);
     return *t;
   }
 
@@ -180,6 +181,7 @@ class TfNetwork {
   io::Value options_, components_;
   std::vector<io::NamedTensor> variables_;
   std::map<std::string, std::size_t> places_;
+  FloatBudget budget_;
   std::set<std::string> known_, used_;
 };
 
