@@ -49,7 +49,9 @@ class ForeignNetwork : public StoredNetwork {
   io::AnyTensor find(std::string const& name) const override {
     ForeignTensor const source = locate(name);
     io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : raw(source.name);
-    if (!t) return ends(name, ".resample_filter") ? io::AnyTensor(setup_filter<float>(settings.filter)) : io::AnyTensor{};
+    if (!t && ends(name, ".resample_filter"))
+      return at_place(file() + ": " + name, [&] { return io::AnyTensor(setup_filter<float>(settings.filter)); });
+    if (!t) return {};
     taken_.insert(source.name);
     return t;
   }

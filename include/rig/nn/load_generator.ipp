@@ -93,7 +93,7 @@ RIG_INLINE Generator<float> generator_from(io::Document const& file, std::string
     case detail::Origin::hdf5: return stylegan2_from_hdf5(file, name, device);
     case detail::Origin::none: break;
   }
-  auto const all = file.tensors();
+  auto const all = detail::at_place(name, [&] { return file.tensors(); });
   check(!detail::ends_any(all, "synthesis.input.freqs"), name,
         ": holds tensors of a StyleGAN3 without their configuration; the official .pkl is needed");
   check(!detail::any_named(all, "b4.fc.weight") && !detail::any_named(all, "D.b4.fc.weight"), name,

@@ -18,6 +18,15 @@ constexpr std::int64_t most_entries = 256;
 /// Nor are a latent, a code, a label or the colours of a picture wider.
 constexpr std::int64_t widest = 1 << 20;
 
+/// read(), with the place put before the words of its errors.
+template <class F> auto at_place(std::string const& place, F&& read) {
+  try {
+    return read();
+  } catch (Error const& e) {
+    throw Error(str(place, ": ", e.what()));
+  }
+}
+
 /// What a network's tensors may take as floats. Any number of names and strides of zero can stand for the same bytes of a file, so
 /// that a small one could ask for any amount of memory and time. A genuine network has its numbers once, in half precision or
 /// better: two bytes for each of the file's, and 16 MiB, are enough.
@@ -182,15 +191,11 @@ class StoredNetwork {
 class PickledNetwork final : public StoredNetwork {
  public:
   PickledNetwork(std::string const& file, io::Value generator)
-      : StoredNetwork(file, io::module_tensors(generator)), root_(std::move(generator)) {}
+      : StoredNetwork(file, at_place(file, [&] { return io::module_tensors(generator); })), root_(std::move(generator)) {}
   std::optional<double> number(std::string const& path, char const* key) const override {
     io::Value const v = attribute(path, key);
     if (v.is_none()) return {};
-    try {
-      return v.real();
-    } catch (Error const& e) {
-      throw Error(str(file(), ": ", path, ".", key, ": ", e.what()));
-    }
+    return at_place(str(file(), ": ", path, ".", key), [&] { return v.real(); });
   }
   std::string text(std::string const& path, char const* key) const override {
     io::Value const v = attribute(path, key);
@@ -205,11 +210,9 @@ class PickledNetwork final : public StoredNetwork {
     require_short(path, key, array ? std::uint64_t(v.tensor().size()) : v.size());
     if (array) return v.tensor().as<double>().host();
     std::vector<double> list;
-    try {
+    at_place(str(file(), ": ", path, ".", key), [&] {
       for (std::size_t i = 0; i < v.size(); ++i) list.push_back(v[i].real());
-    } catch (Error const& e) {
-      throw Error(str(file(), ": ", path, ".", key, ": ", e.what()));
-    }
+    });
     return list;
   }
   std::vector<std::string> names(std::string const& path, char const* key) const override {
@@ -313,20 +316,12 @@ inline double clamp_of(StoredNetwork const& s, std::string const& path) {
 }
 inline Activation activation_of(StoredNetwork const& s, std::string const& path) {
   std::string const a = s.text(path, "activation");
-  try {
-    return activation_from_name(a);
-  } catch (Error const& e) {
-    throw Error(str(s.file(), ": ", path, ": ", e.what()));
-  }
+  return at_place(s.file() + ": " + path, [&] { return activation_from_name(a); });
 }
 
 inline Architecture architecture_of(StoredNetwork const& s, std::string const& path) {
   std::string const a = s.text(path, "architecture");
-  try {
-    return architecture_from_name(a);
-  } catch (Error const& e) {
-    throw Error(str(s.file(), ": ", path, ": ", e.what()));
-  }
+  return at_place(s.file() + ": " + path, [&] { return architecture_from_name(a); });
 }
 
 /// Tensors before what is computed from them: one that is missing is told with its shape.

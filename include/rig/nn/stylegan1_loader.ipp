@@ -150,6 +150,8 @@ inline void require_size(TfNetwork const& net, StyleGAN1Options const& o) {
               " and label_size ", o.c_dim, " make no sense");
   net.require(o.fmap_base >= 1 && o.fmap_base <= 1e9 && o.fmap_decay >= 0 && o.fmap_max > 0 && o.fmap_max < (1 << 20),
               "fmap_base, fmap_decay and fmap_max make no sense: ", o.fmap_base, ", ", o.fmap_decay, ", ", o.fmap_max);
+  net.require(o.channels_at(r) > 0, "fmap_base, fmap_decay and fmap_max leave no channels at ", r, " pixels: ", o.fmap_base, ", ",
+              o.fmap_decay, ", ", o.fmap_max);
 }
 
 inline StyleGAN1<float> stylegan1_from_tf(TfNetwork net) {
@@ -219,7 +221,7 @@ inline io::Document port_part(io::Value const& root, std::string const& file, ch
   io::Value const part = root.find(sample) ? root : root.find(key);
   check(part.is(io::ValueKind::dict), file, ": has no entry ", key);
   io::Document d;
-  for (auto& t : io::all_tensors(part))
+  for (auto& t : at_place(file, [&] { return io::all_tensors(part); }))
     if (!ends(t.name, ".blur.kernel")) d.flat.push_back(std::move(t));
   return d;
 }

@@ -16,7 +16,9 @@ inline std::vector<io::NamedTensor> without_module(std::vector<io::NamedTensor> 
     for (auto& t : list) t.name.erase(0, prefix.size());
   return list;
 }
-inline std::vector<io::NamedTensor> state_dict(io::Value const& dict) { return without_module(io::all_tensors(dict)); }
+inline std::vector<io::NamedTensor> state_dict(io::Value const& dict, std::string const& file) {
+  return without_module(at_place(file, [&] { return io::all_tensors(dict); }));
+}
 inline bool holds_keys(io::Value const& dict, std::initializer_list<char const*> keys) {
   if (!dict.is(io::ValueKind::dict)) return false;
   for (char const* key : keys)
@@ -137,7 +139,7 @@ RIG_INLINE Discriminator<float> discriminator_from_rosinality(io::Document const
     check(detail::present(dict), name, ": holds no discriminator; expected an entry d");
     check(dict.is(io::ValueKind::dict), name, ": d should be a state dict, found a ", name_of(dict.kind()));
   }
-  detail::RosinalityDiscriminator s(name, detail::state_dict(dict));
+  detail::RosinalityDiscriminator s(name, detail::state_dict(dict, name));
   Discriminator<float> d = detail::build_discriminator(s);
   move_to(d, device);
   return d;
@@ -172,7 +174,7 @@ RIG_INLINE StyleGAN2<float> stylegan2_from_rosinality(io::Document const& file, 
     }
     check(dict.is(io::ValueKind::dict), name, ": ", wanted, " should be a state dict, found a ", name_of(dict.kind()));
   }
-  std::vector<io::NamedTensor> entries = detail::state_dict(dict);
+  std::vector<io::NamedTensor> entries = detail::state_dict(dict, name);
   if (io::Value const centre = root.find("latent_avg"); detail::present(centre) && !(dict == root)) {
     check(centre.is(io::ValueKind::tensor), name, ": latent_avg should be a tensor, found a ", name_of(centre.kind()));
     entries.push_back({"latent_avg", centre.tensor()});

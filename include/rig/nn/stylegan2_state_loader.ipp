@@ -48,9 +48,17 @@ inline std::vector<io::NamedTensor> entries_below(std::vector<io::NamedTensor> c
     if (t.name.compare(0, prefix.size(), prefix) == 0) list.push_back({t.name.substr(prefix.size()), t.tensor});
   return without_module(std::move(list));
 }
+/// All tensors; none if there are too many to list, as no network has.
+inline std::vector<io::NamedTensor> tensors_or_none(io::Document const& file) {
+  try {
+    return file.tensors();
+  } catch (Error const&) {
+    return {};
+  }
+}
 /// Whether the tensors of a state dict belong to one generator alone: none lies below G, G_ema or the port's names of them.
 inline bool is_single_state(io::Document const& file) {
-  for (auto const& t : file.tensors())
+  for (auto const& t : tensors_or_none(file))
     for (std::string_view const prefix : {"G_ema.", "G.", "g_ema.", "g."})
       if (std::string_view(t.name).substr(0, prefix.size()) == prefix) return false;
   return true;
@@ -69,7 +77,7 @@ inline bool ends_any(std::vector<io::NamedTensor> const& list, std::string_view 
 }  // namespace detail
 
 RIG_INLINE bool is_stylegan2_state(io::Document const& file) {
-  auto const all = file.tensors();
+  auto const all = detail::tensors_or_none(file);
   for (std::string const prefix : {"", "G_ema.", "G.", "g_ema.", "g."})
     for (std::string const module : {"", "module."})
       if (detail::any_named(all, prefix + module + "synthesis.b4.const") ||
@@ -79,7 +87,7 @@ RIG_INLINE bool is_stylegan2_state(io::Document const& file) {
 }
 
 RIG_INLINE StyleGAN2<float> stylegan2_from_state(io::Document const& file, std::string const& name, Device device, GeneratorChoice choice) {
-  auto const all = file.tensors();
+  auto const all = detail::at_place(name, [&] { return file.tensors(); });
   bool const averaged = choice == GeneratorChoice::averaged;
   std::vector<io::NamedTensor> list;
   auto known = [&] { return detail::any_named(list, "synthesis.b4.const") || detail::any_named(list, "input.input"); };

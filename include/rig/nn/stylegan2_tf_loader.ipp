@@ -21,11 +21,8 @@ inline std::vector<io::NamedTensor> tf_variables(TfNetwork const& net, std::init
 /// Keywords that both networks of a file understand the same way.
 inline void read_tf_keywords(TfNetwork& net, ForeignSettings& s, Architecture architecture) {
   auto activation = [&](char const* key) {
-    try {
-      return activation_from_name(net.text(key, "lrelu"));
-    } catch (Error const& e) {
-      throw Error(str(net.file(), ": keyword ", key, ": ", e.what()));
-    }
+    std::string const name = net.text(key, "lrelu");
+    return at_place(str(net.file(), ": keyword ", key), [&] { return activation_from_name(name); });
   };
   s.activation = activation("nonlinearity"), s.mapping_activation = activation("mapping_nonlinearity");
   s.conv_clamp = net.number_or_none("conv_clamp", {});
@@ -33,11 +30,7 @@ inline void read_tf_keywords(TfNetwork& net, ForeignSettings& s, Architecture ar
   s.filter = net.numbers("resample_kernel", {1, 3, 3, 1});
   if (s.filter.empty()) s.filter = {1, 1};
   std::string const name = net.text("architecture", to_string(architecture));
-  try {
-    s.architecture = architecture_from_name(name);
-  } catch (Error const& e) {
-    throw Error(str(net.file(), ": keyword ", e.what()));
-  }
+  s.architecture = at_place(net.file() + ": keyword", [&] { return architecture_from_name(name); });
   // What these set holds in training only, or for the order of additions, or which layers run in half precision.
   net.ignore({"num_fp16_res", "dtype", "structure", "is_training", "is_validation", "is_template_graph", "use_wscale", "fused_modconv"});
 }
@@ -101,9 +94,11 @@ class TfGenerator final : public ForeignNetwork {
       require(t.rank() == 4 && t.dim(3) == channels(k), "variable ", weight, " should be [3, 3, ", channels(k), ", ", channels(k),
               "] by the keywords fmap_base and fmap_max, the file has ", t.shape());
     }
-    if (revised && stored("lod"))
+    if (revised && stored("lod")) {
+      require(raw("lod").size() == 1, "variable lod should be a number, the file has ", raw("lod").shape());
       require(raw("lod").item<double>() == 0, "this generator had not finished growing (lod ", raw("lod").item<double>(),
               "); only a finished one can be used");
+    }
   }
 
  private:

@@ -157,11 +157,7 @@ class TfNetwork {
     io::Value const v = option(key);
     if (!v) return otherwise;
     if (v.is_none() && none_is_empty) return T{};
-    try {
-      return f(v);
-    } catch (Error const& e) {
-      throw Error(str(file_, ": ", path_.empty() ? path_ : path_ + ": ", "keyword ", key, ": ", e.what()));
-    }
+    return at_place(str(file_, ": ", path_.empty() ? path_ : path_ + ": ", "keyword ", key), [&] { return T(f(v)); });
   }
   io::AnyTensor const* find(std::string const& name) const {
     auto const it = places_.find(name);
