@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "helpers.hpp"
 #include "rig/io/npz.hpp"
 #include "rig/nn/load_generator.hpp"
 
@@ -12,7 +13,7 @@ using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-fs::path folder() {
+fs::path mnist() {
   char const* env = std::getenv("RIG_TEST_DATA");
   for (fs::path base : {fs::path(env ? env : ""), fs::path("../shared"), fs::path("../../shared")}) {
     fs::path p = base / "data/stylegan2-mnist";
@@ -30,7 +31,7 @@ double largest_difference(Tensor<double> const& a, Tensor<float> const& b) {
 }  // namespace
 
 TEST_CASE("hdf5 generator: the golden pictures") {
-  auto const data = folder();
+  auto const data = mnist();
   if (data.empty()) return;
 #if !RIG_HAS_HDF5
   CHECK_THROWS_WITH_AS(nn::load_generator((data / "mnist.hdf5").string()), doctest::Contains("no HDF5 library"), Error);
@@ -67,4 +68,36 @@ TEST_CASE("hdf5 generator: the golden pictures") {
   CHECK(again.synthesis(ws).value().host() == g.synthesis(ws).value().host());
   fs::remove(saved);
 #endif
+}
+
+TEST_CASE("hdf5 generator: what is missing is told with its shape in the file") {
+  auto says = [](std::string const& without) {
+    io::Document file;
+    file.kind = io::Kind::hdf5;
+    file.metadata = {{"size", "3"}, {"depth", "1"}, {"levels", "1"}, {"categories", "0"}};
+    for (auto const& [name, shape] : {std::pair<std::string, Shape>{"mapper.mlp.0.w", {3, 3}},
+                                      {"mapper.mlp.0.b", {3}},
+                                      {"synthesizer.init.const.c", {5, 4, 4}},
+                                      {"synthesizer.init.wmconv.w", {5, 5, 3, 3}},
+                                      {"synthesizer.init.wmconv.b", {5}},
+                                      {"synthesizer.init.style1.linear.w", {5, 3}},
+                                      {"synthesizer.init.style1.linear.b", {5}},
+                                      {"synthesizer.init.noise.s", {1}},
+                                      {"synthesizer.init.torgb.wmconv.w", {2, 5, 1, 1}},
+                                      {"synthesizer.init.torgb.wmconv.b", {2}},
+                                      {"synthesizer.init.style2.linear.w", {5, 3}},
+                                      {"synthesizer.init.style2.linear.b", {5}}})
+      if (name != without) file.flat.push_back({name, zeros<float>(shape)});
+    return message_of([&] { nn::generator_from(file, "mine"); });
+  };
+  CHECK(says("") == "");
+  for (auto const& [name, shape] : {std::pair{"mapper.mlp.0.w", "[any, any]"},
+                                    {"synthesizer.init.wmconv.w", "[5, 5, 3, 3]"},
+                                    {"synthesizer.init.style1.linear.w", "[5, 3]"},
+                                    {"synthesizer.init.noise.s", "[1]"},
+                                    {"synthesizer.init.torgb.wmconv.w", "[any, any, any, any]"},
+                                    {"synthesizer.init.style2.linear.b", "[5]"}}) {
+    std::string const message = says(name);
+    CHECK_MESSAGE((contains(message, name) && contains(message, str(" is missing (expected ", shape, ")"))), message);
+  }
 }
