@@ -1,6 +1,6 @@
 #include "case.hpp"
 
-#include <cmath>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "rig/io/file.hpp"
@@ -32,7 +32,8 @@ Case::Difference Case::difference(std::string const& name, Tensor<float> const& 
   std::string const floor_name =
       has("floor." + name) || dot == std::string::npos ? "floor." + name : name.substr(0, dot) + ".floor" + name.substr(dot);
   std::vector<double> const floor = at(floor_name).as<double>().host();
-  check(floor.size() == 3, path_, ": ", floor_name, " should hold three numbers");
+  bool const fine = floor.size() == 3 && std::all_of(floor.begin(), floor.end(), [](double v) { return std::isfinite(v) && v >= 0; });
+  check(fine, path_, ": ", floor_name, " should hold three numbers, none of them negative");
   std::vector<float> const mine = ours ? ours.host() : std::vector<float>(stored.size(), 0.0f);
   Difference r{0, floor[0], floor[2]};
   for (std::size_t i = 0; i < mine.size(); ++i) {
@@ -48,40 +49,57 @@ void Case::add(std::string const& name, std::string const& group, Difference con
   used_.insert(name);
 }
 
+void Case::attempt(std::string const& part, std::function<void()> const& run) {
+  try {
+    run();
+  } catch (Error const& e) {
+    std::string const why = e.what();
+    leave_out(part, starts(why, path_) ? why : str(path_, ": ", part, ": ", why));
+  }
+}
+
 void Case::compare(std::string const& name, Tensor<float> const& ours, std::string const& group) {
   if (!has(name)) return;
-  Difference const d = difference(name, ours);
-  add(name, group, d, group.empty() ? 4 * d.e + 2e-6 * d.m : 8 * d.e + 3e-5 * d.m);
+  attempt(name, [&] {
+    Difference const d = difference(name, ours);
+    add(name, group, d, group.empty() ? 4 * d.e + 2e-6 * d.m : 8 * d.e + 3e-5 * d.m);
+  });
 }
 
 void Case::compare_training(std::string const& name, Tensor<float> const& ours, std::string const& group) {
   if (!has(name)) return;
-  Difference const d = difference(name, ours);
-  add(name, group, d, 10 * d.e + 1e-4 * d.m);
+  attempt(name, [&] {
+    Difference const d = difference(name, ours);
+    add(name, group, d, 10 * d.e + 1e-4 * d.m);
+  });
 }
 
 void Case::compare_change(std::string const& name, Tensor<float> const& ours, Tensor<float> const& initial) {
   if (!has(name)) return;
-  Difference const d = difference(name, ours);
-  std::vector<double> const stored = at(name).as<double>().host();
-  std::vector<float> const before = initial.host();
-  double change = 0;
-  for (std::size_t i = 0; i < before.size(); ++i) change = std::max(change, std::abs(stored[i] - double(before[i])));
-  add(name, "", d, 10 * d.e + 1e-2 * change);
+  attempt(name, [&] {
+    Difference const d = difference(name, ours);
+    std::vector<double> const stored = at(name).as<double>().host();
+    std::vector<float> const before = initial.host();
+    double change = 0;
+    for (std::size_t i = 0; i < before.size(); ++i) change = std::max(change, std::abs(stored[i] - double(before[i])));
+    add(name, "", d, 10 * d.e + 1e-2 * change);
+  });
 }
 
 void Case::compare_numbers(std::string const& name, std::vector<double> const& ours, double relative) {
   if (!has(name)) return;
-  std::vector<double> const stored = at(name).as<double>().host();
-  check(ours.size() == stored.size(), path_, ": ", name, " has ", stored.size(), " values, rig has ", ours.size());
-  Result r{name, "", 0, 0, 0};
-  for (std::size_t i = 0; i < ours.size(); ++i) {
-    double const d = std::abs(ours[i] - stored[i]);
-    r.error = std::isfinite(d) ? std::max(r.error, d) : HUGE_VAL, r.magnitude = std::max(r.magnitude, std::abs(stored[i]));
-  }
-  r.limit = relative * r.magnitude;
-  results_.push_back(r);
-  used_.insert(name);
+  attempt(name, [&] {
+    std::vector<double> const stored = at(name).as<double>().host();
+    check(ours.size() == stored.size(), path_, ": ", name, " has ", stored.size(), " values, rig has ", ours.size());
+    Result r{name, "", 0, 0, 0};
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+      double const d = std::abs(ours[i] - stored[i]);
+      r.error = std::isfinite(d) ? std::max(r.error, d) : HUGE_VAL, r.magnitude = std::max(r.magnitude, std::abs(stored[i]));
+    }
+    r.limit = relative * r.magnitude;
+    results_.push_back(r);
+    used_.insert(name);
+  });
 }
 
 int Case::report(std::string const& network, std::ostream& out) {
@@ -106,14 +124,15 @@ int Case::report(std::string const& network, std::ostream& out) {
   Json rest = Json::array();
   for (auto const& t : list_)
     if (!used_.count(t.name) && t.name.find("floor.") == std::string::npos) rest.push_back(t.name);
-  check(!results_.empty(), path_, ": this case holds nothing that rig can check");
-  bool const complete = rest.empty();
+  check(!results_.empty() || !left_out_.empty(), path_, ": this case holds nothing that rig can check");
+  bool const complete = rest.empty() && left_out_.empty();
   j["checked"] = results_.size();
   j["outputs"] = std::move(list);
   j["not_checked"] = std::move(rest);
+  for (auto const& [part, why] : left_out_) j["reasons"][part] = why;
   if (!notes_.empty()) j["notes"] = notes_;
   j["verdict"] = !within ? "beyond tolerance" : complete ? "within tolerance" : "not all checked";
-  out << j.dump(1) << "\n";
+  out << j.dump(1, ' ', false, Json::error_handler_t::replace) << "\n";
   return within && complete ? 0 : 1;
 }
 

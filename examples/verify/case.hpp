@@ -1,6 +1,8 @@
 // The arrays of a case file and the comparisons made with them. Every floating array k has a companion floor.k = [largest
 // difference, r.m.s. difference, largest magnitude] between the original code's float32 and float64 runs; limits follow from it.
 #pragma once
+#include <cmath>
+#include <functional>
 #include <map>
 #include <ostream>
 #include <set>
@@ -14,6 +16,16 @@ using V = rig::Var<float>;
 
 inline bool starts(std::string const& s, std::string const& with) { return s.compare(0, with.size(), with) == 0; }
 
+/// "c07." with whatever follows it, or "count".
+inline bool is_of_operator(std::string const& name) {
+  std::size_t const digits = name.find_first_not_of("0123456789", 1);
+  return name == "count" || (starts(name, "c") && digits != std::string::npos && digits > 1 && name[digits] == '.');
+}
+/// "seed85"
+inline bool is_of_seed(std::string const& name) {
+  return starts(name, "seed") && name.size() > 4 && name.find_first_not_of("0123456789", 4) == std::string::npos;
+}
+
 /// The arrays of a case and the comparisons made with them.
 class Case {
  public:
@@ -22,6 +34,7 @@ class Case {
   rig::Device const& device() const { return device_; }
   bool has(std::string const& name) const { return arrays_.count(name) > 0; }
   rig::Shape shape(std::string const& name) const { return at(name).shape(); }
+  rig::io::DType dtype(std::string const& name) const { return at(name).dtype(); }
   rig::Tensor<float> tensor(std::string const& name) {
     used_.insert(name);
     return at(name).as<float>().to(device_);
@@ -29,24 +42,42 @@ class Case {
   V var(std::string const& name) { return has(name) ? V(tensor(name)) : V{}; }
   double number(std::string const& name) {
     used_.insert(name);
+    rig::check(at(name).size() == 1, path_, ": ", name, " should be one number, the case has ", shape(name));
     return at(name).item<double>();
+  }
+  /// A whole number in [first, last].
+  int whole(std::string const& name, int first, int last) {
+    double const v = number(name);
+    rig::check(v >= first && v <= last && v == std::floor(v), path_, ": ", name, " should be a whole number from ", first, " to ", last,
+               ", the case has ", v);
+    return int(v);
   }
   std::vector<int> integers(std::string const& name) {
     used_.insert(name);
     std::vector<int> v;
-    for (auto i : at(name).as<std::int64_t>().host()) v.push_back(int(i));
+    for (auto i : at(name).as<std::int64_t>().host()) {
+      rig::check(std::in_range<int>(i), path_, ": ", name, " holds ", i, ", which is too large");
+      v.push_back(int(i));
+    }
     return v;
   }
   std::vector<double> numbers(std::string const& name) {
     used_.insert(name);
     return at(name).as<double>().host();
   }
+  /// Of the arrays that begin with it, in the order of the file.
   std::vector<std::string> names(std::string const& prefix) const {
     std::vector<std::string> v;
     for (auto const& t : list_)
       if (starts(t.name, prefix)) v.push_back(t.name);
     return v;
   }
+
+  /// Runs a part of the case. If it ends in an Error, the report says so, and the other parts go on.
+  void attempt(std::string const& part, std::function<void()> const& run);
+  /// A part that was not checked, and why.
+  void leave_out(std::string const& part, std::string const& why) { left_out_.emplace_back(part, why); }
+  std::size_t checked() const { return results_.size(); }
 
   /// Compares if the case holds the array. An empty tensor stands for zeros. `group`: derivatives belong to one, forward values
   /// to none.
@@ -57,10 +88,10 @@ class Case {
   void compare_change(std::string const& name, rig::Tensor<float> const& ours, rig::Tensor<float> const& initial);
   /// For numbers that no computation in float32 made, which have no floor: up to `relative` of the largest.
   void compare_numbers(std::string const& name, std::vector<double> const& ours, double relative);
-  /// Writes the JSON object; 0 if every array was checked and lies within its limit, else 1.
+  /// Writes the JSON object; 0 if every array was checked and lies within its limit, else 1. Error if the case holds nothing to check.
   int report(std::string const& network, std::ostream& out);
   void use(std::string const& name) { used_.insert(name); }
-  /// A sentence for the report: why something was left out, what had to be assumed.
+  /// A sentence for the report: what had to be assumed.
   void note(std::string text) { notes_.push_back(std::move(text)); }
 
  private:
@@ -85,6 +116,7 @@ class Case {
   std::map<std::string, rig::io::AnyTensor const*> arrays_;
   std::set<std::string> used_;
   std::vector<std::string> notes_;
+  std::vector<std::pair<std::string, std::string>> left_out_;
   std::vector<Result> results_;
   std::map<std::string, double> largest_;
 };

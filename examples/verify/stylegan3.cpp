@@ -7,23 +7,6 @@ using namespace rig;
 
 namespace {
 
-void verify_pictures(Case& k, nn::StyleGAN3<float>& g) {
-  auto image = [&](char const* name, V const& codes, nn::AliasFreeOptions<float> const& o = {}) {
-    if (k.has(name)) k.compare(name, to_first(g.synthesis(codes, o)).value());
-  };
-  verify_codes(k, g, [&](char const* name, V const& codes) { image(name, codes); });
-  V const w = g.mapping(k.var("z"), k.var("c"));
-  nn::AliasFreeOptions<float> observed, upright;
-  auto const activations = verify_activations(k);
-  observed.observe = [&](std::string const& name, V const& v) {
-    if (name == "input" && k.has("input")) k.compare("input", to_first(slice(v, 0, 0, 1)).value());
-    activations(name, v);
-  };
-  image("img", w, observed);
-  upright.transform = V(nn::image_transform<float>({}, k.device()));
-  image("img_identity", w, upright);
-}
-
 /// The numbers of every layer one after the other, as the file gives them.
 void verify_schedule(Case& k, nn::StyleGAN3<float> const& g) {
   auto numbers = [&](char const* name, auto&& of) {
@@ -75,6 +58,7 @@ void verify_filters(Case& k, nn::StyleGAN3<float> const& g) {
       check(in_file && designed && in_file.shape() == designed.shape(), name, ": the file has ", in_file.shape(), ", rig designs ",
             designed.shape());
       std::vector<double> const stored = k.numbers(name);
+      check(std::int64_t(stored.size()) == designed.size(), name, " has ", stored.size(), " values, rig designs ", designed.shape());
       std::vector<double> worst;
       for (std::size_t i = 0; i < stored.size(); ++i) {
         double const a = double(in_file.data()[i]), b = double(designed.data()[i]);
@@ -82,13 +66,13 @@ void verify_filters(Case& k, nn::StyleGAN3<float> const& g) {
       }
       k.compare_numbers(name, worst, 2e-6);
     };
-    one("up_filter", l.up_filter, l.plan.up_filter()), one("down_filter", l.down_filter, l.plan.down_filter());
+    k.attempt("filter." + l.plan.name,
+              [&] { one("up_filter", l.up_filter, l.plan.up_filter()), one("down_filter", l.down_filter, l.plan.down_filter()); });
   }
 }
 
 /// One step of training's running averages: the picture, which already uses them, and what they became.
 void verify_averages(Case& k, nn::StyleGAN3<float> const& g) {
-  if (!k.has("ema.img")) return;
   nn::StyleGAN3<float> moved = nn::clone(g);
   k.compare("ema.img", to_first(moved.track(k.var("z"), k.var("c"))).value());
   if (moved.mapping.w_avg) k.compare("ema.w_avg", moved.mapping.w_avg);
@@ -98,11 +82,28 @@ void verify_averages(Case& k, nn::StyleGAN3<float> const& g) {
 }  // namespace
 
 void verify_generator(Case& k, nn::StyleGAN3<float>& g) {
-  verify_pictures(k, g);
+  verify_pictures(k, g, [&](V const& ws, Wanted const& o) {
+    check(o.lod <= 0 && o.noise != nn::Noise::random, "a StyleGAN3 has neither levels of detail nor noise");
+    nn::AliasFreeOptions<float> options;
+    if (o.identity) options.transform = V(nn::image_transform<float>({}, k.device()));
+    return g.synthesis(ws, options);
+  });
+  auto observe = [&](auto const& observer) {
+    nn::AliasFreeOptions<float> o;
+    o.observe = observer;
+    g.synthesis(codes_of(k, g), o);
+  };
+  verify_activations(k, observe);
+  if (k.has("input"))
+    k.attempt("input", [&] {
+      observe([&](std::string const& name, V const& v) {
+        if (name == "input") k.compare("input", to_first(slice(v, 0, 0, 1)).value());
+      });
+    });
   verify_gradients(k, g, [&](V const& ws) { return g.synthesis(ws); });
-  verify_schedule(k, g);
+  k.attempt("sched", [&] { verify_schedule(k, g); });
   verify_filters(k, g);
-  verify_averages(k, g);
+  if (k.has("ema.img")) k.attempt("ema", [&] { verify_averages(k, g); });
 }
 
 }  // namespace program::verify

@@ -8,6 +8,11 @@
 
 namespace program::verify {
 
+/// Whether the case holds arrays of a generator beyond its inputs.
+bool asks_for_generator(Case const& k);
+
+/// The latents seed{n} of the official image scripts, to the last bits of a logarithm; of arrays that are not doubles, as floats.
+void verify_seeds(Case& k);
 /// Cases of single operators: value, gradient, gradient of the gradient.
 void verify_operators(Case& k);
 /// Codes, pictures, activations, gradients and path length of a StyleGAN2 generator.

@@ -17,7 +17,9 @@
 
 #include "rig/io/image.hpp"
 #include "rig/nn/discriminator_loader.hpp"
+#include "rig/nn/seed_latents.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
+#include "rig/ops/norm.hpp"
 #include "rig/train/checkpoint.hpp"
 
 namespace fs = std::filesystem;
@@ -81,6 +83,15 @@ Json json_of(std::string const& arguments) {
   Result const r = stylerig(arguments + " --json");
   INFO("stylerig ", arguments, "\nstderr: ", r.err);
   REQUIRE(r.status == 0);
+  return Json::parse(r.out);
+}
+
+/// What verify prints, which ends with this status.
+Json verified(std::string const& files, int status) {
+  Result const r = stylerig("verify " + files);
+  INFO("stylerig verify ", files, "\nstderr: ", r.err);
+  REQUIRE(r.status == status);
+  REQUIRE(r.err.empty());
   return Json::parse(r.out);
 }
 
@@ -310,12 +321,21 @@ TEST_CASE("verify says what a case lacks, and reads nothing beyond it") {
   Rng rng(1);
   io::AnyTensor const x(randn<float>({1, 2, 4, 4}, rng)), w(randn<float>({3, 2, 3, 3}, rng)), style(randn<float>({1, 2}, rng));
   auto check_case = [&](std::vector<io::NamedTensor> arrays, std::string const& word) {
-    arrays.push_back({"count", numbers({1})});
+    // A sound case beside it is checked all the same.
+    arrays.insert(arrays.end(), {{"count", numbers({2})}, {"c01.x", x}, {"c01.kind", numbers({1})}});
+    Tensor<float> const x01 = x.as<float>();
+    arrays.push_back({"c01.y", io::AnyTensor(permute(instance_norm(permute(Var<float>(x01), {0, 2, 3, 1})), {0, 3, 1, 2}).value())});
+    arrays.push_back({"c01.floor.y", numbers({1e-6, 1e-7, 2})});
     io::save_npz(s / "case.npz", arrays);
-    check_failure("verify case.npz", 1, {word});
+    Json const j = verified("case.npz", 1);
+    INFO(j.dump(1));
+    CHECK(j.at("outputs").size() == 1);
+    CHECK(j.at("verdict") == "not all checked");
+    std::string const reason = j.at("reasons").at("c00");
+    CHECK(reason.find("case.npz: ") != std::string::npos);
+    CHECK(reason.find(word) != std::string::npos);
   };
-  check_case({{"c00.x", x}, {"c00.w", w}, {"c00.s", style}, {"c00.p", io::AnyTensor(Tensor<double>({0}, std::vector<double>{}))}},
-             "p should hold 2 numbers, the case has 0");
+  check_case({{"c00.x", x}, {"c00.w", w}, {"c00.s", style}, {"c00.p", numbers({})}}, "p should hold 2 numbers, the case has 0");
   check_case(
       {{"c00.x", x}, {"c00.slope", numbers({0.2})}, {"c00.gain", numbers({1})}, {"c00.clamp", numbers({-1})}, {"c00.p", numbers({2})}},
       "p should hold 7 numbers");
@@ -323,8 +343,74 @@ TEST_CASE("verify says what a case lacks, and reads nothing beyond it") {
     check_case({{"c00.x", x}, {"c00.act", numbers({1})}, {"c00.dim", numbers({dim})}}, "dim should be a whole number from 0 to 3");
   check_case({{"c00.x", x}, {"c00.act", numbers({42})}, {"c00.dim", numbers({1})}}, "act should be a whole number from 0 to 8");
   check_case({{"c00.p", numbers({1, 1, 1, 1, 0, 0, 0, 0, 0})}, {"c00.kind", numbers({0})}, {"c00.gain", numbers({1})}}, "no array c00.x");
+  check_case({{"c00.x", x}, {"c00.kind", numbers({1})}, {"c00.p", numbers({1e12, 1})}}, "c00.p holds 1000000000000");
+  check_case({{"c00.x", x}, {"c00.y", x}, {"c00.kind", numbers({7})}}, "no operator that rig knows");
   io::save_npz(s / "case.npz", {{"count", numbers({1e300})}});
-  check_failure("verify case.npz", 1, {"count should be a whole number"});
+  CHECK(verified("case.npz", 1).at("reasons").at("count").get<std::string>().find("should be a whole number") != std::string::npos);
+  io::save_npz(s / "case.npz", {{"w", x}});
+  check_failure("verify case.npz", 1, {"its file is needed"});
+}
+
+TEST_CASE("verify knows the norm of StyleGAN1 over channels, and latents of seeds, from their arrays") {
+  Scratch& s = scratch();
+  Rng rng(2);
+  Tensor<float> const x = randn<float>({2, 5, 3, 4}, rng);
+  Var<float> const y = Var<float>(x) * rsqrt(mean(square(Var<float>(x)), 1, true) + 1e-8f);
+  Tensor<double> const kind({}, {3}), floor({3}, {1e-6, 1e-7, 2});
+  io::save_npz(s / "norm.npz", {{"count", io::AnyTensor(Tensor<double>({}, {1}))},
+                                {"c00.kind", io::AnyTensor(kind)},
+                                {"c00.x", io::AnyTensor(x)},
+                                {"c00.y", io::AnyTensor(y.value())},
+                                {"c00.floor.y", io::AnyTensor(floor)}});
+  CHECK(verified("norm.npz", 0).at("checked") == 1);
+
+  std::vector<double> drawn;
+  nn::SeedStream stream(4294967295u);
+  for (int i = 0; i < 7; ++i) drawn.push_back(stream.normal());
+  io::save_npz(s / "seeds.npz",
+               {{"seed4294967295", io::AnyTensor(Tensor<double>({1, 7}, drawn))}, {"seed85", io::AnyTensor(nn::seed_latents({85}, 64))}});
+  CHECK(verified("seeds.npz", 0).at("checked") == 2);
+  io::save_npz(s / "seeds.npz", {{"seed84", io::AnyTensor(nn::seed_latents({85}, 64))}});
+  CHECK(verified("seeds.npz", 1).at("verdict") == "beyond tolerance");
+}
+
+TEST_CASE("verify understands names of any truncation, mixing and noise, and goes on past what is wrong") {
+  Scratch& s = scratch();
+  std::string const file = generator(1);
+  nn::StyleGAN2<float> g = nn::load_stylegan2(file);
+  Rng rng(3);
+  Var<float> const z(randn<float>({2, 16}, rng)), z2(randn<float>({2, 16}, rng));
+  std::vector<io::NamedTensor> arrays{{"z", io::AnyTensor(z.value())},
+                                      {"z2", io::AnyTensor(z2.value())},
+                                      {"mix", io::AnyTensor(Tensor<double>({}, {2}))},
+                                      {"cutoff", io::AnyTensor(Tensor<double>({}, {3}))}};
+  auto put = [&](std::string const& name, Var<float> const& v) {
+    arrays.push_back({name, io::AnyTensor(v.value())});
+    arrays.push_back({"floor." + name, io::AnyTensor(Tensor<double>({3}, {1e-6, 1e-7, 3}))});
+  };
+  auto picture = [&](Var<float> const& w, nn::SynthesisOptions<float> const& o = {}) { return permute(g.synthesis(w, o), {0, 3, 1, 2}); };
+  nn::SynthesisOptions<float> none;
+  none.noise = nn::Noise::none;
+  // No array `w`: everything begins with z.
+  put("w_psi05", g.mapping(z, {}, {.psi = 0.5}));
+  put("w_psi-025_cut4", g.mapping(z, {}, {.psi = -0.25, .cutoff = 4}));
+  put("img_psi05_cut", picture(g.mapping(z, {}, {.psi = 0.5, .cutoff = 3})));
+  put("img_const", picture(g.mapping(z)));
+  put("img_none_psi035", picture(g.mapping(z, {}, {.psi = 0.35}), none));
+  put("img_mix", picture(nn::mix(g.mapping(z), g.mapping(z2), 2)));
+  put("w_mix4", nn::mix(g.mapping(z), g.mapping(z2), 4));
+  io::save_npz(s / "case.npz", arrays);
+  CHECK(verified(file + " case.npz", 0).at("checked") == 7);
+
+  put("img_random", picture(g.mapping(z)));
+  put("img_loud", picture(g.mapping(z)));
+  arrays.push_back({"img_none", io::AnyTensor(picture(g.mapping(z), none).value())});
+  io::save_npz(s / "case.npz", arrays);
+  Json const j = verified(file + " case.npz", 1);
+  CHECK(j.at("checked") == 7);
+  CHECK(j.at("not_checked") == Json{"img_random", "img_loud", "img_none"});
+  CHECK(j.at("reasons").at("img_random").get<std::string>().find("case.npz: the case has no array noise_in.b4.conv1") != std::string::npos);
+  CHECK(j.at("reasons").at("img_none").get<std::string>().find("no array floor.img_none") != std::string::npos);
 }
 
 TEST_CASE("the whole job on a generator of sixteen pixels") {
