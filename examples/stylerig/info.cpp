@@ -5,6 +5,7 @@
 
 #include "program.hpp"
 #include "rig/io/file.hpp"
+#include "rig/io/hash.hpp"
 #include "rig/io/obj.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/load_generator.hpp"
@@ -24,8 +25,10 @@ struct Description {
   template <class V> void say(std::string const& key, V const& value, std::string const& shown = {}) {
     Json const& j = json[key] = value;
     text += key + std::string(key.size() < 14 ? 14 - key.size() : 1, ' ');
-    text += (!shown.empty() ? shown : j.is_string() ? j.get<std::string>() : j.dump()) + "\n";
+    text += printable(!shown.empty() ? shown : j.is_string() ? j.get<std::string>() : json_text(j, -1)) + "\n";
   }
+  /// A line below what was said last.
+  void line(std::string const& shown) { text += "  " + printable(shown) + "\n"; }
 };
 
 Json shape_of(Shape const& s) {
@@ -84,31 +87,51 @@ nn::Generator<float> generator_of(io::Document const& file, std::string const& p
   }
 }
 
-/// For files without a generator; says nothing if there is no discriminator either.
-void describe_discriminator(Description& d, io::Document const& file, std::string const& path) {
+/// Says nothing if the file has none. Beside a generator, whose numbers come first, in one line.
+void describe_discriminator(Description& d, io::Document const& file, std::string const& path, bool alone) {
+  auto describe = [&](auto net, std::string const& kind, std::int64_t resolution, std::int64_t classes) {
+    std::int64_t const parameters = nn::parameter_count(net);
+    std::string const hash = nn::content_hash(net);
+    std::string const shown = str(kind, ", ", resolution, " x ", resolution);
+    d.say("discriminator",
+          Json{{"kind", kind}, {"resolution", resolution}, {"classes", classes}, {"parameters", parameters}, {"hash", hash}},
+          alone ? shown : str(shown, ", ", parameters, " parameters, hash ", hash));
+    if (alone) d.say("resolution", resolution), d.say("classes", classes), d.say("parameters", parameters), d.say("hash", hash);
+  };
   try {
-    nn::Discriminator<float> net = nn::discriminator_from(file, path);
-    std::string const architecture = to_string(net.blocks.back().architecture);
-    d.say("discriminator", architecture, str("StyleGAN2, ", architecture, ", ", net.resolution, " x ", net.resolution));
-    d.say("resolution", net.resolution), d.say("classes", net.c_dim);
-    d.say("parameters", nn::parameter_count(net));
-    d.say("hash", nn::content_hash(net));
+    if (nn::is_stylegan1(file)) {
+      auto net = nn::stylegan1_discriminator_from(file, path);
+      describe(net, "StyleGAN1", net.resolution(), net.c_dim());
+    } else {
+      auto net = nn::discriminator_from(file, path);
+      describe(net, str("StyleGAN2, ", to_string(net.blocks.back().architecture)), net.resolution, net.c_dim);
+    }
   } catch (Error const&) {}
 }
 
+/// Their number, shapes and size; their hash, unless that of a network was said: like a network's, of names, shapes and bytes.
 void describe_tensors(Description& d, io::Document const& file, bool list) {
   auto const tensors = file.tensors();
+  bool const hashed = d.json.contains("hash");
+  std::size_t const most = list ? tensors.size() : 6;
   std::int64_t values = 0, bytes = 0;
   Json all = Json::array();
-  std::string lines;
+  io::Hash hash;
   for (auto const& t : tensors) {
     values += t.tensor.size();
     bytes += t.tensor.size() * std::int64_t(io::size_of(t.tensor.dtype()));
     all.push_back({{"name", t.name}, {"type", io::name_of(t.tensor.dtype())}, {"shape", shape_of(t.tensor.shape())}});
-    lines += str("  ", t.name, "  ", t.tensor.dtype(), " ", t.tensor.shape(), "\n");
+    if (hashed) continue;
+    hash.add(t.name).add(str(t.tensor.shape())).add(t.tensor.bytes().span());
+    t.tensor.bytes().release();
   }
+  d.json["values"] = values;
+  if (!hashed && !tensors.empty()) d.say("hash", hash.text());
   d.say("tensors", tensors.size(), str(tensors.size(), " with ", values, " values in ", bytes, " bytes"));
-  if (list) d.json["list"] = all, d.text += lines;
+  d.json["list"] = std::move(all);
+  for (std::size_t i = 0; i < std::min(most, tensors.size()); ++i)
+    d.line(str(tensors[i].name, "  ", tensors[i].tensor.dtype(), " ", tensors[i].tensor.shape()));
+  if (tensors.size() > most) d.line(str("... ", tensors.size() - most, " more, --list shows them"));
 }
 
 void describe_checkpoint(Description& d, std::string const& path, bool list) {
@@ -128,31 +151,45 @@ void describe_checkpoint(Description& d, std::string const& path, bool list) {
       nn::Generator<float> const g = generator_of(file, path, trained);
       describe_generator(d, g, g.family() != nn::Family::stylegan1 || nn::says_fused_scale(file));
       if (trained) d.say("averaged", false, "no: this is the generator that was being trained, --trained asks for it");
+      describe_discriminator(d, file, path, false);
     } catch (Error const& e) {
       d.say("network", nullptr, str("no generator: ", e.what()));
-      describe_discriminator(d, file, path);
+      describe_discriminator(d, file, path, true);
     }
   }
   if (!metadata.empty()) {
     // Networks have hundreds of entries, a few for every layer.
     std::size_t const most = list ? file.metadata.size() : 24;
-    std::string shown = str(file.metadata.size(), file.metadata.size() > most ? " entries, all of them with --list" : " entries");
+    d.say("metadata", metadata, str(file.metadata.size(), file.metadata.size() > most ? " entries, all of them with --list" : " entries"));
     for (std::size_t i = 0; i < std::min(most, file.metadata.size()); ++i) {
       auto const& [key, value] = file.metadata[i];
-      shown += str("\n  ", key, " = ", !list && value.size() > 100 ? value.substr(0, 97) + "..." : value);
+      std::string shown = value.substr(0, list || value.size() <= 100 ? value.size() : 97);
+      if (shown.size() < value.size()) {
+        for (int k = 0; k < 3 && !io::is_utf8(shown); ++k) shown.pop_back();  // not in the middle of a character
+        shown += "...";
+      }
+      d.line(str(key, " = ", shown));
     }
-    d.say("metadata", metadata, shown);
   }
   describe_tensors(d, file, list);
+}
+
+/// PNG's plain texts are Latin-1, though many programs write UTF-8 there.
+std::string utf8_of(std::string const& text) {
+  if (io::is_utf8(text)) return text;
+  std::string out;
+  for (char c : text) io::append_utf8(out, static_cast<unsigned char>(c));
+  return out;
 }
 
 void describe_picture(Description& d, std::string const& path, bool png) {
   Tensor<float> const picture = io::load_image(path);
   d.say("size", shape_of(picture.shape()), str(picture.dim(1), " x ", picture.dim(0)));
   if (!png) return;
-  for (auto const& [key, value] : io::read_png_texts(path)) {
+  for (auto const& text : io::read_png_texts(path)) {
+    std::string const key = utf8_of(text.first), value = utf8_of(text.second);
     d.json["texts"][key] = value;
-    d.text += str("  ", key, ": ", value, "\n");
+    d.line(str(key, ": ", value));
   }
 }
 
@@ -188,7 +225,7 @@ void add_info(CLI::App& app, Context& context) {
   auto file = std::make_shared<std::string>();
   auto list = std::make_shared<bool>(false);
   verb->add_option("FILE", *file, "Any file that rig can read, or a corpus folder")->required();
-  verb->add_flag("-l,--list", *list, "Of a checkpoint or archive: list every tensor with type and shape, and all metadata in full");
+  verb->add_flag("-l,--list", *list, "Of a checkpoint or archive: show every tensor with type and shape, and all metadata in full");
   add_common(*verb, context);
   verb->footer(
       "\nExamples:\n  stylerig info ffhq.pkl\n  stylerig info run/rig.safetensors --list\n  stylerig info sheet.png        the seed, "

@@ -85,7 +85,7 @@ std::string refusal(CLI::App const& verb, CLI::ParseError const& e) {
 }
 
 int fail(std::string const& message, int status) {
-  std::cerr << "stylerig: " << one_line(message) << "\n";
+  std::cerr << "stylerig: " << program::printable(one_line(message)) << "\n";
   return status;
 }
 }  // namespace

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 void Context::answer(Json const& object, std::string const& text) const {
   if (json)
-    std::cout << object.dump(2) << "\n";
+    std::cout << json_text(object, 2) << "\n";
   else
     std::cout << text << (text.empty() || text.back() == '\n' ? "" : "\n");
   std::cout.flush();
@@ -46,11 +46,30 @@ std::function<void(std::int64_t, std::int64_t, std::string const&)> Context::pro
 }
 
 int Context::stopped(std::string const& what) const {
-  std::cerr << "\nstylerig: stopped; " << what << "\n";
+  std::cerr << "\nstylerig: stopped; " << printable(what) << "\n";
   return interrupted;
 }
 
-void note(std::string const& what) { std::cerr << (isatty(STDERR_FILENO) ? "\nstylerig: " : "stylerig: ") << what << std::endl; }
+void note(std::string const& what) { std::cerr << (isatty(STDERR_FILENO) ? "\nstylerig: " : "stylerig: ") << printable(what) << std::endl; }
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    auto const c = static_cast<unsigned char>(text[i]);
+    std::size_t const n = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+    std::string_view const one = text.substr(i, n);
+    bool const control = c < 0x20 || c == 0x7f || (c == 0xC2 && one.size() == 2 && static_cast<unsigned char>(one[1]) < 0xA0);
+    bool const shown = !control && rig::io::is_utf8(one);
+    if (shown)
+      out += one;
+    else
+      out += {'\\', 'x', "0123456789abcdef"[c >> 4], "0123456789abcdef"[c & 15]};
+    i += shown ? n : 1;
+  }
+  return out;
+}
+
+std::string json_text(Json const& value, int indent) { return value.dump(indent, ' ', false, Json::error_handler_t::replace); }
 
 void add_common(CLI::App& verb, Context& context, std::string const& out_default, std::string const& out_help) {
   if (!out_help.empty()) verb.add_option("-o,--out", context.out, out_help + (out_default.empty() ? "" : " (default " + out_default + ")"));
@@ -190,7 +209,7 @@ Json const& member(Json const& object, std::string const& key, std::string const
 }
 void save_json(std::string const& path, Json const& value) {
   make_folder_of(path);
-  rig::io::write_file(path, value.dump(2) + "\n");
+  rig::io::write_file(path, json_text(value, 2) + "\n");
 }
 
 std::int64_t peak_memory() {

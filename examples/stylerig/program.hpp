@@ -65,6 +65,12 @@ struct Context {
   mutable std::optional<rig::Device> target_;
 };
 
+/// A text of a file or of the command line as a terminal may have it: control characters and what is not UTF-8 as \x1b, so that
+/// it neither steers the terminal nor begins a line of its own.
+std::string printable(std::string_view text);
+/// What is not UTF-8 in it becomes the replacement character.
+std::string json_text(Json const& value, int indent);
+
 /// Something a person should know that stops nothing: a line of its own on stderr, below the progress line.
 void note(std::string const& what);
 

@@ -242,6 +242,72 @@ TEST_CASE("info, convert and sample") {
   CHECK(json_of("info head.obj").at("vertices").get<int>() >= 1900);
 }
 
+TEST_CASE("info: what a file says of itself neither steers the terminal nor begins a line") {
+  Scratch& s = scratch();
+  std::string const name = "w\x1b]0;title\x07\nhash          0000";
+  io::save_safetensors(s / "sly.safetensors", {{name, io::AnyTensor(full<float>({2, 3}, 1))}}, {{"key\x1b[2J", "a\nb\xc2\x9b"}});
+  Result const shown = stylerig("info sly.safetensors --list");
+  CHECK(shown.status == 0);
+  CHECK(shown.out.find_first_of("\x1b\x07") == std::string::npos);
+  CHECK(shown.out.find("\xc2\x9b") == std::string::npos);
+  CHECK(shown.out.find("  w\\x1b]0;title\\x07\\x0ahash") != std::string::npos);
+  CHECK(shown.out.find("\nhash          0000") == std::string::npos);
+  CHECK(json_of("info sly.safetensors").at("list").at(0).at("name") == name);
+  check_failure("info \"$(printf 'none\\033[2J\\377')\"", 1, {"none\\x1b[2J\\xff"});
+}
+
+TEST_CASE("JSON is UTF-8 whatever a file and its name hold") {
+  Scratch& s = scratch();
+  io::save_png(s / "latin.png", full<float>({4, 4, 3}, 0.5f), {{"Author", "Jose"}});
+  std::string bytes = text_of(s / "latin.png");
+  auto const at = bytes.find("Jose");
+  REQUIRE(at != std::string::npos);
+  bytes.replace(at, 8,
+                "Jos\xe9"
+                "\x12\x39\x0e\x6c");  // with the checksum of the chunk
+  write(s / "latin.png", bytes);
+  Json const info = json_of("info latin.png");
+  CHECK(info.at("texts").at("Author") == "Jos\xc3\xa9");
+  fs::copy_file(s / "latin.png", s / "odd\xff.png");
+  CHECK(json_of("info \"$(printf 'odd\\377.png')\"").at("file") == "odd\xef\xbf\xbd.png");
+}
+
+TEST_CASE("info: number of values, shapes and hash of any file, and the discriminator beside a generator") {
+  Scratch& s = scratch();
+  std::vector<io::NamedTensor> tensors;
+  for (int i = 0; i < 9; ++i) tensors.push_back({"t" + std::to_string(i), io::AnyTensor(full<float>({2, 3}, float(i)))});
+  io::save_npz(s / "many.npz", tensors);
+  io::save_safetensors(s / "many.safetensors", tensors);
+  Json const info = json_of("info many.npz");
+  CHECK(info.at("values") == 54);
+  CHECK(info.at("list").size() == 9);
+  CHECK(info.at("hash") == json_of("info many.safetensors").at("hash"));
+  std::string const shown = stylerig("info many.npz").out;
+  CHECK(shown.find("  t5  F32 [2, 3]\n  ... 3 more, --list shows them\n") != std::string::npos);
+  tensors[8].tensor = io::AnyTensor(full<float>({3, 2}, 8));
+  io::save_npz(s / "many.npz", tensors);
+  CHECK(json_of("info many.npz").at("hash") != info.at("hash"));
+
+  std::string const both = test_data() + "/parity/stylegan/sg2ada_cond32.pkl";
+  if (!fs::exists(both)) return;
+  Json const networks = json_of("info " + both);
+  CHECK(networks.at("network") == "StyleGAN2 generator");
+  CHECK(networks.at("discriminator").at("kind") == "StyleGAN2, resnet");
+  CHECK(networks.at("discriminator").at("classes") == 5);
+  CHECK(networks.at("discriminator").at("hash") != networks.at("hash"));
+}
+
+TEST_CASE("convert reads back what it wrote, whatever it is") {
+  Scratch& s = scratch();
+  std::string const g = generator(1);
+  io::save_png(s / "grey.png", full<float>({4, 4, 3}, 0.5f));
+  for (std::string const& what : {g + " back.npz", g + " back.safetensors", g + " back.safetensors --raw", std::string("grey.png back.png"),
+                                  std::string("builtin:2000 back.obj")}) {
+    INFO(what);
+    CHECK(json_of("convert " + what).at("checked") == true);
+  }
+}
+
 TEST_CASE("generators of every family, from the files they come in") {
   Scratch& s = scratch();
   std::string const folder = test_data() + "/parity/stylegan/";
