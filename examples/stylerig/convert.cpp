@@ -1,5 +1,6 @@
 // stylerig convert FROM TO: the same content in another format, named by the extension of TO.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "face.hpp"
@@ -44,6 +45,29 @@ template <class Save> void save_with_origin(std::string const& to, io::Document 
   if (!origin.empty()) save(origin);
 }
 
+/// Reads what was written and compares it with what should have been, a tensor at a time.
+void check_tensors(std::string const& to, std::vector<io::NamedTensor> const& tensors, bool npz) {
+  for (auto const& t : tensors) t.tensor.bytes().release();  // so that the two files do not lie in memory together
+  auto const back = npz ? io::read_npz(to) : io::read_safetensors(to).tensors;
+  check(back.size() == tensors.size(), to, ": was written, but holds ", back.size(), " tensors instead of ", tensors.size(),
+        "; is the disk sound?");
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    io::AnyTensor const a = npz ? io::widened(tensors[i].tensor) : tensors[i].tensor, &b = back[i].tensor;
+    bool const same =
+        back[i].name == tensors[i].name && a.dtype() == b.dtype() && a.shape() == b.shape() && a.bytes().text() == b.bytes().text();
+    check(same, to, ": was written, but not with the same ", tensors[i].name, "; is the disk sound?");
+    a.bytes().release(), b.bytes().release();
+  }
+}
+
+/// The same of a picture or the vertices of a mesh, which were rounded to `step`.
+void check_rounded(std::string const& to, Tensor<float> const& wanted, Tensor<float> const& back, float step) {
+  bool same = wanted.shape() == back.shape();
+  std::vector<float> const a = wanted.host(), b = back.host();
+  for (std::size_t i = 0; same && i < a.size(); ++i) same = std::abs(a[i] - b[i]) <= step;
+  check(same, to, ": was written, but holds something else; is the disk sound?");
+}
+
 Json convert(ConvertOptions const& o) {
   std::string const &from = o.from, &to = o.to, extension = fs::path(to).extension().string();
   bool const known = extension == ".safetensors" || extension == ".npz" || extension == ".png" || extension == ".obj";
@@ -58,7 +82,12 @@ Json convert(ConvertOptions const& o) {
     render::MorphableModel const model = load_face_model(from);
     make_folder_of(to);
     io::save_obj(to, model.mean, model.triangles, model.reflectance_mean);
-    return {{"from", from}, {"to", to}, {"vertices", model.vertices()}, {"triangles", model.faces()}};
+    io::ObjMesh const back = io::read_obj(to);
+    float largest = 0;
+    for (float v : model.mean.host()) largest = std::max(largest, std::abs(v));
+    check_rounded(to, model.mean, back.vertices, 1e-5f * largest);
+    check(back.triangles.host() == model.triangles.host(), to, ": was written, but with other triangles; is the disk sound?");
+    return {{"from", from}, {"to", to}, {"vertices", model.vertices()}, {"triangles", model.faces()}, {"checked", true}};
   }
   io::MappedFile const mapped(from);
   io::Kind const kind = io::identify(mapped.bytes());
@@ -67,7 +96,8 @@ Json convert(ConvertOptions const& o) {
     Tensor<float> const picture = io::load_image(from);
     make_folder_of(to);
     io::save_png(to, picture, kind == io::Kind::png ? io::read_png_texts(from) : io::Texts{});
-    return {{"from", from}, {"to", to}, {"height", picture.dim(0)}, {"width", picture.dim(1)}};
+    check_rounded(to, picture, io::load_image(to), 0.51f / 255);
+    return {{"from", from}, {"to", to}, {"height", picture.dim(0)}, {"width", picture.dim(1)}, {"checked", true}};
   }
   check(extension != ".png", to, ": a checkpoint is converted to .safetensors or .npz, found the extension '", extension, "'");
   io::Document const file = io::read_any(from);
@@ -104,7 +134,8 @@ Json convert(ConvertOptions const& o) {
     io::save_npz(to, tensors, io::NpzTypes::wide);
   else
     io::save_safetensors(to, tensors, file.metadata);
-  return {{"from", from}, {"to", to}, {"tensors", tensors.size()}};
+  check_tensors(to, tensors, extension == ".npz");
+  return {{"from", from}, {"to", to}, {"tensors", tensors.size()}, {"checked", true}};
 }
 }  // namespace
 
@@ -128,7 +159,7 @@ void add_convert(CLI::App& app, Context& context) {
   verb->callback([&context, o] {
     context.action = [&context, o] {
       Json const done = convert(*o);
-      context.answer(done, o->to + " written");
+      context.answer(done, printable(o->to) + " written");
       return success;
     };
   });
