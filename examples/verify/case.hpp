@@ -6,6 +6,7 @@
 #include <map>
 #include <ostream>
 #include <set>
+#include <utility>
 
 #include "rig/io/any_tensor.hpp"
 #include "rig/ops/shape.hpp"

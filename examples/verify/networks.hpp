@@ -85,7 +85,7 @@ inline std::optional<Wanted> wanted(Case& k, std::string const& name, std::int64
 /// The codes of the case's latents; the stored ones where it has no latents.
 template <class Net> V codes_of(Case& k, Net& net, Wanted const& o = {}) {
   if (!k.has("z") && net.z_dim() > 0) {
-    check(!o.cut, "a mix needs the latents z, which the case does not have");
+    rig::check(!o.cut, "a mix needs the latents z, which the case does not have");
     return net.mapping.truncate(V(k.tensor("w")), o.truncation);
   }
   V const z = k.var("z"), c = k.var("c"), w = net.mapping(z, c, o.truncation);
