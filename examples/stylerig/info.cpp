@@ -146,16 +146,17 @@ void describe_checkpoint(Description& d, std::string const& path, bool list) {
     for (auto const& n : networks.networks) shown += (shown.empty() ? "" : ", ") + n;
     if (!shown.empty()) d.say("holds", networks.networks, shown);
     // Whatever cannot be built, its tensors are listed.
+    bool generator = false;  // which is gone again before the discriminator is built
     try {
       bool trained = false;
       nn::Generator<float> const g = generator_of(file, path, trained);
       describe_generator(d, g, g.family() != nn::Family::stylegan1 || nn::says_fused_scale(file));
       if (trained) d.say("averaged", false, "no: this is the generator that was being trained, --trained asks for it");
-      describe_discriminator(d, file, path, false);
+      generator = true;
     } catch (Error const& e) {
       d.say("network", nullptr, str("no generator: ", e.what()));
-      describe_discriminator(d, file, path, true);
     }
+    describe_discriminator(d, file, path, !generator);
   }
   if (!metadata.empty()) {
     // Networks have hundreds of entries, a few for every layer.
