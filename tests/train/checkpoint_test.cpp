@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "helpers.hpp"
@@ -38,6 +39,52 @@ TEST_CASE("a checkpoint of another run is told by its settings, numbers as short
   CHECK(contains(said("18446744073709551615", "1e5"), "is '18446744073709551615', here it is '1e5'"));
   CHECK(contains(said("0.5,0.25", "a.b"), "is '0.5,0.25', here it is 'a.b'"));
   CHECK_THROWS_AS(train::check_same_run("file", {{"x", "1"}}, {{"x", "2"}}), train::OtherRun);
+  CHECK_THROWS_WITH_AS(train::check_same_run("file", {}, {{"x", "2"}}), "file: was made by another version of rig: it does not tell its x",
+                       train::OtherRun);
+}
+
+TEST_CASE("what is no checkpoint of a run's kind is told so before anything else") {
+  train::Settings const run{{"extra", ""}, {"kind", "rig gan run"}};
+  auto said = [&](io::Metadata const& there) { return message_of([&] { train::check_same_run("file", there, run); }); };
+  CHECK(said({{"format", "rig.stylegan2"}}) == "file: expected a checkpoint of the kind 'rig gan run', found 'rig.stylegan2'");
+  CHECK(said({{"kind", "rig network run"}}) == "file: expected a checkpoint of the kind 'rig gan run', found 'rig network run'");
+  CHECK(said({}) == "file: expected a checkpoint of the kind 'rig gan run', found a file that names no kind");
+  CHECK(said({{"kind", "rig gan run"}, {"extra", ""}}).empty());
+}
+
+TEST_CASE("curves are never behind their checkpoint, and damaged ones stop nothing") {
+  namespace fs = std::filesystem;
+  Rng rng(5);
+  TwoLayers<float> a(4, rng);
+  std::string const path = temporary("rig_run_checkpoint.safetensors"), curves = path + ".log.jsonl";
+  for (auto const& f : {path, curves}) fs::remove_all(f);
+  train::Log log;
+  std::vector<std::string> told;
+  train::RunCheckpoint const checkpoint(path, {{"kind", "x"}}, &log, [&](std::string const& what) { told.push_back(what); });
+  log.add("loss", 3, 0.5);
+  fs::create_directories(path);  // so that the checkpoint cannot be written: as if the run were killed at this point
+  CHECK_THROWS_AS(checkpoint.save(3, {}, io::item("F", a)), Error);
+  CHECK(train::Log::read_json_lines(curves).curve("loss").size() == 1);
+  fs::remove_all(path);
+
+  checkpoint.save(3, {}, io::item("F", a));
+  log.add("loss", 6, 0.25);
+  log.write_json_lines(curves);  // ahead of the checkpoint
+  std::int64_t step = 0;
+  checkpoint.load(step, io::item("F", a));
+  CHECK(step == 3);
+  CHECK(log.curve("loss") == std::vector<std::pair<std::int64_t, double>>{{3, 0.5}});
+  CHECK(told.empty());
+
+  std::ofstream(curves) << "{\"step\": 3, \"na";
+  step = 0;
+  checkpoint.load(step, io::item("F", a));
+  CHECK(step == 3);
+  CHECK(log.entries().empty());
+  REQUIRE(told.size() == 1);
+  CHECK(
+      contains(told[0], "the curves begin anew at step 3, because those of before cannot be read: Log: " + curves + ", line 1: expected"));
+  for (auto const& f : {path, curves}) fs::remove(f);
 }
 
 TEST_CASE("checkpoint: everything comes back with the same bits, into the same blocks") {

@@ -103,7 +103,7 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   train::Settings run = train::to_settings(o, "training");
   run["kind"] = str(kind_of(&F), " run"), run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = r.origin,
   run["extra"] = hooks.extra_provenance;
-  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log);
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log, hooks.note);
   auto save = [&] {
     train::check_weights(who, F, step);
     checkpoint.save(step, {{"best_score", train::exact_text(best_score)}, {"first_score", train::exact_text(first_score)}},
@@ -147,16 +147,18 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
     corpus.load(items, codes);
     corpus.load(items, seen);
     optimiser.announce(F, step, o.steps);
-    repeated([&] {
-      Tape tape;
-      tape.watch(F);
-      Var<float> const p = read(F, codes, seen);
-      parts = face(seen, p, {photo, landmarks});
-      prior = regulariser(r.layout, p, o.regulariser, face.named_expressions(), light);
-      total = render_loss(parts, landmarks ? o.landmark : 0) + prior;
-      tape.backward(total);
-      optimiser.step(F);
-    }, not_captured);
+    repeated(
+        [&] {
+          Tape tape;
+          tape.watch(F);
+          Var<float> const p = read(F, codes, seen);
+          parts = face(seen, p, {photo, landmarks});
+          prior = regulariser(r.layout, p, o.regulariser, face.named_expressions(), light);
+          total = render_loss(parts, landmarks ? o.landmark : 0) + prior;
+          tape.backward(total);
+          optimiser.step(F);
+        },
+        not_captured);
 
     bool const told = hooks.log_every > 0 && (step % hooks.log_every == 0 || step + 1 == o.steps);
     if (told) {

@@ -279,7 +279,7 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   train::Settings run = train::to_settings(o, "training");
   run["kind"] = "rig network run", run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = corpus.provenance();
   run["reconstruction"] = nn::content_hash(F), run["extra"] = hooks.extra_provenance;
-  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log);
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log, hooks.note);
   auto save = [&] {
     train::check_weights("train_rig", N, step);
     checkpoint.save(step, {}, io::item("N", N), io::item("optimiser", optimiser));
@@ -303,13 +303,15 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
     if (train::stop_asked(hooks.stop)) break;
     load_batch(batch, corpus, p, r.layout, draw(), losses);
     optimiser.announce(N, step, o.steps);
-    repeated([&] {
-      Tape tape;
-      tape.watch(N);
-      l = rig_losses(N, t.network.input, F, face, batch, losses);
-      tape.backward(l.total);
-      optimiser.step(N);
-    }, not_captured);
+    repeated(
+        [&] {
+          Tape tape;
+          tape.watch(N);
+          l = rig_losses(N, t.network.input, F, face, batch, losses);
+          tape.backward(l.total);
+          optimiser.step(N);
+        },
+        not_captured);
 
     bool const told = hooks.log_every > 0 && (step % hooks.log_every == 0 || step + 1 == o.steps);
     if (told)

@@ -1,6 +1,7 @@
 // A run that goes on: its checkpoint carries the settings it was made with, and is refused by a run with other ones.
 #pragma once
 #include <charconv>
+#include <functional>
 #include <string>
 
 #include "rig/train/checkpoint.hpp"
@@ -26,12 +27,23 @@ inline std::string short_text(std::string const& setting) {
 }
 }  // namespace detail
 
-/// OtherRun, saying in what they differ, unless a checkpoint with this metadata was made by a run with the wanted settings.
+/// OtherRun, saying in what they differ, unless a checkpoint with this metadata was made by a run with the wanted settings. If these
+/// name a kind, a file of another one is a plain Error: it is no such checkpoint, and nothing to write over.
 inline void check_same_run(std::string const& path, io::Metadata const& there, Settings const& wanted) {
-  for (auto const& [key, value] : wanted)
-    if (std::string const& old = io::metadata_value(there, key, path); old != value)
-      throw OtherRun(str(path, ": was made by another run: its ", key, " is '", detail::short_text(old), "', here it is '",
+  if (auto const kind = wanted.find("kind"); kind != wanted.end()) {
+    std::string found = io::find_metadata(there, "kind");
+    if (found.empty()) found = io::find_metadata(there, "format");
+    check(found == kind->second, path, ": expected a checkpoint of the kind '", kind->second, "', found ",
+          found.empty() ? "a file that names no kind" : "'" + found + "'");
+  }
+  Settings const all(there.begin(), there.end());
+  for (auto const& [key, value] : wanted) {
+    auto const old = all.find(key);
+    if (old == all.end()) throw OtherRun(str(path, ": was made by another version of rig: it does not tell its ", key));
+    if (old->second != value)
+      throw OtherRun(str(path, ": was made by another run: its ", key, " is '", detail::short_text(old->second), "', here it is '",
                          detail::short_text(value), "'"));
+  }
 }
 
 /// Text from which metadata_number() makes the same bits again.
@@ -49,20 +61,23 @@ template <class V> V metadata_number(io::Metadata const& metadata, std::string_v
 /// Where a run keeps its state: a checkpoint that only a run with the same settings goes on from, and the curves in a file beside it.
 class RunCheckpoint {
  public:
-  /// An empty path: nothing is kept. The log may be null.
-  RunCheckpoint(std::string path, Settings run, Log* log) : path_(std::move(path)), run_(std::move(run)), log_(log) {}
+  /// An empty path: nothing is kept. The log may be null. `note` is told when curves of an earlier part are lost.
+  RunCheckpoint(std::string path, Settings run, Log* log, std::function<void(std::string const&)> note = {})
+      : path_(std::move(path)), run_(std::move(run)), log_(log), note_(std::move(note)) {}
   bool exists() const { return !path_.empty() && is_there(path_); }
 
-  /// Writes the items with the steps done and further entries of metadata, then the curves; each file whole.
+  /// Writes the curves, then the items with the steps done and further entries of metadata; each file whole. Curves that run ahead of
+  /// their checkpoint, because the run was killed between the two, are cut by load(); what was never written could not come back.
   template <class... M> void save(std::int64_t step, Settings state, io::Item<M> const&... items) const {
     if (path_.empty()) return;
     io::Metadata metadata(run_.begin(), run_.end());
     state["step"] = std::to_string(step);
     metadata.insert(metadata.end(), state.begin(), state.end());
-    io::save(path_, metadata, items...);
     if (log_) log_->write_json_lines(curves());
+    io::save(path_, metadata, items...);
   }
   /// Fills the items, and the log up to that step; returns the metadata. OtherRun if another run wrote the file, Error if it is damaged.
+  /// Damaged curves stop nothing: they begin anew.
   template <class... M> io::Metadata load(std::int64_t& step, io::Item<M> const&... items) const {
     io::Metadata const there = io::load_metadata(path_);
     check_same_run(path_, there, run_);
@@ -70,19 +85,18 @@ class RunCheckpoint {
     check(done >= 0, path_, ": its step should not be negative, found ", done);
     io::load(path_, items...);
     step = done;
-    if (log_ && is_there(curves())) {
-      *log_ = Log::read_json_lines(curves());
-      log_->cut(step + 1);
-    }
+    if (log_ && is_there(curves())) load_curves(step);
     return there;
   }
 
  private:
   static bool is_there(std::string const& file);
+  void load_curves(std::int64_t step) const;
   std::string curves() const { return path_ + ".log.jsonl"; }
   std::string path_;
   Settings run_;
   Log* log_;
+  std::function<void(std::string const&)> note_;
 };
 
 }  // namespace rig::inline RIG_ABI::train
