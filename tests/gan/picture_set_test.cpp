@@ -106,6 +106,24 @@ TEST_CASE("a folder: sorted, nested, bad files counted and named, others ignored
   CHECK(gan::load_pictures(f.path.string(), 4).hash() != set.hash());
 }
 
+TEST_CASE("links are followed, into every folder once; what leads nowhere is named") {
+  Folder const f("rig_picture_links"), other("rig_picture_links_other");
+  io::save_png(f / "b.png", picture(8, 8, 1));
+  io::save_png(f / "inner/a.png", picture(8, 8, 2));
+  io::save_png(other / "c.png", picture(8, 8, 3));
+  fs::create_directory_symlink(other.path, f / "linked");
+  fs::create_directory_symlink(f.path, f / "inner/up");  // a circle
+  fs::create_directory_symlink(f.path / "inner", f / "again");
+  fs::create_symlink(f / "b.png", f / "copy.png");
+  fs::create_symlink("nowhere", f / "gone.png");
+  fs::create_symlink("nowhere", f / "gone.txt");
+  auto const set = gan::load_pictures(f.path.string(), 8);
+  CHECK(set.names == std::vector<std::string>{"b.png", "copy.png", "inner/a.png", "linked/c.png"});
+  CHECK(set.ignored == 1);
+  REQUIRE(set.skipped.size() == 1);
+  CHECK(set.skipped[0].name == "gone.png");
+}
+
 TEST_CASE("an archive gives the same pictures as the folder") {
   Folder const f("rig_picture_zip");
   io::save_png(f / "b.png", picture(8, 8, 1));

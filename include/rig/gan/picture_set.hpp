@@ -18,7 +18,7 @@ struct PictureSet {
   std::string source;                   ///< the folder or archive
   Tensor<std::uint8_t> pictures;        ///< [n, side, side, 3]
   std::vector<std::string> names;       ///< by name within the source, in this order
-  std::vector<SkippedPicture> skipped;  ///< damaged, or smaller than the side
+  std::vector<SkippedPicture> skipped;  ///< damaged, smaller than the side, links to nothing; folders that cannot be read
   std::int64_t ignored = 0;             ///< files that are no pictures by their name
 
   std::int64_t size() const { return pictures ? pictures.dim(0) : 0; }
@@ -34,8 +34,8 @@ struct PictureSet {
 Tensor<std::uint8_t> middle_square(Tensor<std::uint8_t> const& picture, std::int64_t side);
 
 /// All .png, .jpg and .jpeg files of a folder and the folders in it, or of a zip archive, in the order of their names, each as
-/// middle_square(). Takes n side^2 3 bytes. Error if there is no such place or no picture in it that can be used; then the first
-/// reasons are named. `progress` is called now and then with the files done and their number.
+/// middle_square(). Links are followed, into every folder once. Takes n side^2 3 bytes. Error if there is no such place or no picture in it
+/// that can be used; then the first reasons are named. `progress` is called now and then with the files done and their number.
 PictureSet load_pictures(std::string const& path, std::int64_t side, train::StopFlag const* stop = nullptr,
                          std::function<void(std::int64_t, std::int64_t)> const& progress = {});
 

@@ -3,6 +3,8 @@
 #include <cctype>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <set>
 
 #include "rig/core/launch.hpp"
 #include "rig/gan/picture_set.hpp"
@@ -14,6 +16,7 @@
 namespace rig::inline RIG_ABI::gan {
 
 namespace detail {
+namespace fs = std::filesystem;
 
 inline bool named_like_a_picture(std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
@@ -25,12 +28,52 @@ inline bool named_like_a_picture(std::string name) {
 /// Where pictures come from: names, and the bytes behind each.
 struct PictureSource {
   std::vector<std::string> names;
+  std::vector<SkippedPicture> skipped;  ///< folders that could not be opened
   std::int64_t ignored = 0;
   std::function<io::Bytes(std::size_t)> read;
 };
 
+/// Every file below a folder that is there or that a link should lead to, in no order. Links to folders are followed, after all that is
+/// there itself; a folder is entered once, by whatever name, so that a link to one above it ends.
+class FilesBelow {
+ public:
+  std::vector<std::string> names;
+  std::vector<SkippedPicture> skipped;
+
+  explicit FilesBelow(std::filesystem::path const& folder) : folder_(folder) {
+    enter({});
+    while (!links_.empty()) {
+      std::sort(links_.begin(), links_.end(), std::greater<>());
+      fs::path const next = links_.back();
+      links_.pop_back();
+      enter(next);
+    }
+  }
+
+ private:
+  void enter(fs::path const& inner) {
+    std::error_code error;
+    fs::path const full = fs::canonical(folder_ / inner, error);
+    if (!error && !entered_.insert(full).second) return;
+    for (fs::directory_iterator at(folder_ / inner, error), end; !error && at != end; at.increment(error)) {
+      fs::path const name = inner / at->path().filename();
+      std::error_code ignored;
+      if (!at->is_directory(ignored)) {
+        if (at->is_regular_file(ignored) || !at->exists(ignored)) names.push_back(name.generic_string());
+      } else if (at->is_symlink(ignored)) {
+        links_.push_back(name);
+      } else {
+        enter(name);
+      }
+    }
+    if (error) skipped.push_back({inner.generic_string() + "/", "this folder cannot be read: " + error.message()});
+  }
+  fs::path folder_;
+  std::set<fs::path> entered_;
+  std::vector<fs::path> links_;
+};
+
 inline PictureSource open_pictures(std::string const& path) {
-  namespace fs = std::filesystem;
   PictureSource s;
   auto add = [&](std::string name) {
     if (named_like_a_picture(name))
@@ -40,8 +83,9 @@ inline PictureSource open_pictures(std::string const& path) {
   };
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) {
-    for (auto const& entry : fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied))
-      if (entry.is_regular_file(ignored)) add(fs::relative(entry.path(), path).generic_string());
+    FilesBelow below(path);
+    for (auto& name : below.names) add(std::move(name));
+    s.skipped = std::move(below.skipped);
     std::sort(s.names.begin(), s.names.end());
     s.read = [path, names = s.names](std::size_t i) { return io::MappedFile(path + "/" + names[i]).bytes(); };
     return s;
@@ -145,13 +189,16 @@ RIG_INLINE PictureSet load_pictures(std::string const& path, std::int64_t side, 
   }
   PictureSet set;
   set.source = path, set.ignored = source.ignored;
+  auto skip = [&](std::string const& name, std::string const& reason) {
+    set.skipped.push_back({io::is_utf8(name) ? name : io::excerpt(name, name.size()), reason});
+  };
+  for (auto const& s : source.skipped) skip(s.name, s.why);
   std::int64_t const size = side * side * 3;
   std::uint8_t* const y = all.mutate();
   std::int64_t kept = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     if (!why[std::size_t(i)].empty()) {
-      std::string const& name = source.names[std::size_t(i)];
-      set.skipped.push_back({io::is_utf8(name) ? name : io::excerpt(name, name.size()), why[std::size_t(i)]});
+      skip(source.names[std::size_t(i)], why[std::size_t(i)]);
       continue;
     }
     if (kept != i) std::memcpy(y + kept * size, y + i * size, std::size_t(size));
