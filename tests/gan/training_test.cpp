@@ -1,11 +1,14 @@
 #include "rig/gan/training.hpp"
 
 #include <limits>
+#include <map>
+#include <numeric>
 
 #include "helpers.hpp"
 #include "rig/gan/start.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/stylegan2_loader.hpp"
+#include "rig/train/data.hpp"
 #include "rig/train/resume.hpp"
 
 using namespace rig;
@@ -48,6 +51,10 @@ TEST_CASE("settings by resolution") {
   CHECK(gan::GanTraining::for_resolution(1024, 32).losses.rate == 0.002);
   CHECK(gan::GanTraining::for_resolution(1024, 32).channel_base == 32768);
   CHECK(gan::GanTraining::for_resolution(64, 6).stddev_group == 2);
+  std::int64_t const batches[][2] = {{8, 32}, {64, 32}, {128, 32}, {256, 16}, {512, 8}, {1024, 4}};
+  for (auto const& [resolution, batch] : batches) CHECK(gan::GanTraining::for_resolution(resolution).batch == batch);
+  CHECK(gan::GanTraining::for_resolution(512).losses.gamma == doctest::Approx(6.5536));
+  CHECK(gan::GanTraining::for_resolution(512).losses.average_kimg == 2.5);
   CHECK(contains(message_of([] { gan::GanTraining::for_resolution(48); }), "power of two"));
   CHECK(small(0.1).iterations() == 25);
   for (double wrong : {1e300, 0.0, -1.0, std::nan("")}) {
@@ -204,26 +211,147 @@ TEST_CASE("training is reproducible, moves every weight, and goes on after a sto
   for (auto const& f : {file, file + ".log.jsonl"}) std::filesystem::remove(f);
 }
 
-TEST_CASE("a training that diverges says which loss, and the last checkpoint stays") {
+TEST_CASE("a training that diverges says which loss and when, and the last checkpoint stays") {
   auto const pictures = discs(10, 8);
   std::string const file = temporary("rig_gan_diverged.safetensors");
   std::filesystem::remove(file);
-  auto o = small(0.4);
+  float const nan = std::numeric_limits<float>::quiet_NaN();
+  auto const o = small(0.4);
   gan::GanHooks h;
-  h.checkpoint = file, h.checkpoint_every = 1;
-  o.losses.rate = 1e18;
-  std::string const said = message_of([&] { gan::train_gan(pictures, o, h); });
-  INFO(said);
-  CHECK((contains(said, "training has diverged: the ") || contains(said, "weights are not finite")));
-  if (std::filesystem::exists(file)) {
+  h.checkpoint = file, h.checkpoint_every = 0, h.snapshot_every = 3;  // a snapshot has its checkpoint
+  h.snapshot = [&](gan::Gan& g, std::int64_t step) {
+    if (step == 3) g.discriminator.epilogue.out.bias.tensor().mutate()[0] = nan;
+  };
+  std::string said = message_of([&] { gan::train_gan(pictures, o, h); });
+  CHECK_MESSAGE(contains(said, "training has diverged: the generator loss is"), said);
+  CHECK_MESSAGE(contains(said, "nan in iteration 3; "), said);
+  auto finite = [&] {
     gan::Gan kept = gan::new_networks(o);
-    io::load(file, io::item("networks", kept));
+    io::Metadata const there = io::load(file, io::item("networks", kept));
+    CHECK(io::metadata_value(there, "step") == "3");
     nn::tensors(kept, [](std::string const& name, auto& leaf) {
       INFO(name);
       for (auto v : nn::detail::tensor_of(leaf).host()) CHECK(std::isfinite(v));
     });
-  }
+  };
+  finite();
+
+  // So it does when a run that is to take its place ends before its first checkpoint.
+  h.fresh = true;
+  h.snapshot = [&](gan::Gan& g, std::int64_t) { g.discriminator.epilogue.out.bias.tensor().mutate()[0] = nan; };
+  said = message_of([&] { gan::train_gan(pictures, o, h); });
+  CHECK_MESSAGE(contains(said, "nan in iteration 0; "), said);
+  finite();
+
+  // No loss sees the average: it is looked at before a snapshot shows it.
+  std::vector<std::int64_t> seen;
+  h.checkpoint.clear(), h.snapshot_every = 1;
+  h.snapshot = [&](gan::Gan& g, std::int64_t step) {
+    seen.push_back(step);
+    if (step == 2) nn::parameters(g.average, [&](std::string const&, auto& p) { p.tensor().mutate()[0] = nan; });
+  };
+  said = message_of([&] { gan::train_gan(pictures, o, h); });
+  CHECK_MESSAGE(contains(said, "average.mapping.fc0.weight is not finite after 3 steps"), said);
+  CHECK(seen == std::vector<std::int64_t>{0, 1, 2});
+  for (auto const& f : {file, file + ".log.jsonl"}) std::filesystem::remove(f);
+}
+
+TEST_CASE("a run goes on only where its bits would be the same, and makes the snapshot that was due where it was killed") {
+  auto const pictures = discs(10, 8);
+  auto const o = small(0.02);  // 5 iterations
+  std::string const file = temporary("rig_gan_device.safetensors");
   std::filesystem::remove(file);
+  train::StopFlag stop = false;
+  gan::GanHooks h;
+  h.stop = &stop, h.checkpoint = file;
+  h.progress = [&](std::int64_t step, std::int64_t, std::string const&) { stop = step == 3; };
+  gan::train_gan(pictures, o, h);
+  stop = false, h.progress = {};
+
+  io::Safetensors made = io::read_safetensors(file);
+  for (auto& [key, value] : made.metadata)
+    if (key == "device") value = "cuda, bf16";
+  h.checkpoint = file + ".cuda";
+  io::save_safetensors(h.checkpoint, made.tensors, made.metadata);
+  CHECK_THROWS_WITH_AS(gan::train_gan(pictures, o, h), doctest::Contains("its device is 'cuda, bf16', here it is 'cpu'"), train::OtherRun);
+  std::filesystem::remove(h.checkpoint);
+
+  std::vector<std::int64_t> seen;
+  h.checkpoint = file, h.snapshot_every = 3;
+  h.snapshot = [&](gan::Gan&, std::int64_t step) { seen.push_back(step); };
+  gan::train_gan(pictures, o, h);
+  CHECK(seen == std::vector<std::int64_t>{3, 5});
+  std::filesystem::remove(file);
+}
+
+TEST_CASE("the luck of an iteration: how often codes are mixed, and where; half the batch for path lengths") {
+  auto o = small(1);
+  o.batch = 8, o.mixing = 0.3;
+  std::int64_t const rows = 6, n = 2000;
+  std::map<std::int64_t, int> cuts;
+  int mixed = 0;
+  for (std::int64_t i = 0; i < n; ++i) {
+    gan::RandomDraws draws(o, i, 0, {});
+    draws.begin(gan::GanPhase::generator);
+    Tensor<float> const z = draws.latents();
+    CHECK(z.shape() == Shape{8, 8});
+    if (auto const m = draws.mixing(8, rows); m.z) {
+      ++mixed, ++cuts[m.cut];
+      CHECK(m.z.shape() == Shape{8, 8});
+      CHECK(m.z.host() != z.host());
+    }
+    draws.begin(gan::GanPhase::path_length);
+    CHECK(draws.latents().shape() == Shape{4, 8});
+    draws.begin(gan::GanPhase::discriminator);
+    CHECK(draws.latents().host() != z.host());
+    draws.begin(gan::GanPhase::generator);
+    CHECK(draws.latents().host() == z.host());
+  }
+  CHECK(mixed == doctest::Approx(600).epsilon(0.15));  // four and a half deviations
+  CHECK(cuts.size() == 5);
+  for (std::int64_t cut = 1; cut < rows; ++cut) CHECK_MESSAGE(std::abs(cuts[cut] - mixed / 5.) < 45, cut, ": ", cuts[cut]);
+}
+
+TEST_CASE("p follows the signs of the scores of real pictures") {
+  struct Signs final : gan::GanObserver {
+    std::map<std::string, std::pair<double, int>> seen;
+    void value(gan::GanPhase phase, char const* what, Var<float> const& v) override {
+      if (phase == gan::GanPhase::generator) return;
+      for (float s : v.value().host()) seen[what].first += double(s > 0) - double(s < 0), ++seen[what].second;
+    }
+    double mean(std::string const& what) { return seen.at(what).first / seen.at(what).second; }
+  };
+  auto const pictures = discs(10, 8);
+  auto o = small(0.096);  // 24 iterations
+  o.first_strength = 0.3, o.adaptive.target = 0.2;
+  train::Log log;
+  gan::GanHooks h;
+  h.log = &log, h.log_every = 4;
+  gan::TrainedGan const run = gan::train_gan(pictures, o, h);
+  auto const signs = log.curve("sign of real"), strengths = log.curve("augmentation");
+  REQUIRE(signs.size() == 6);
+
+  gan::Gan g = gan::new_networks(o);
+  gan::GanIteration iterate(o.losses, g);
+  std::vector<int> items(10);
+  std::iota(items.begin(), items.end(), 0);
+  train::EpochSampler sampler(items, o.batch, o.seed);
+  double p = o.first_strength;
+  bool apart = false;
+  for (std::int64_t k = 0; k < 6; ++k) {
+    Signs seen;
+    for (std::int64_t i = 4 * k; i < 4 * k + 4; ++i) {
+      gan::RandomDraws draws(o, i, p, {});
+      iterate(g, i, Var<float>(pictures.batch(sampler.batch(i))), draws, seen);
+    }
+    double const real = seen.mean("real");
+    apart = apart || real != seen.mean("fake");
+    p = std::max(0.0, p + (real > 0.2 ? 1 : -1) * 16 / (1000 * o.adaptive.kimg));
+    CHECK(signs[std::size_t(k)].second == real);
+    CHECK(strengths[std::size_t(k)].second == p);
+  }
+  CHECK(apart);  // or scores of generated pictures would do as well
+  CHECK(hash(g) == hash(run.networks));
 }
 
 TEST_CASE("the discriminator learns to tell, and pictures come nearer") {
@@ -248,4 +376,8 @@ TEST_CASE("the discriminator learns to tell, and pictures come nearer") {
   gan::TrainedGan const t = gan::train_gan(pictures, o, h);
   INFO(first, " ", distance(t.networks.average));
   CHECK(distance(t.networks.average) < 0.2 * first);
+  auto score = [&](Var<float> const& x) { return mean(t.networks.discriminator(x)).item(); };
+  double const real = score(Var<float>(pictures.batch(all))), drawn = score(t.networks.generator(Var<float>(z)));
+  INFO(real, " ", drawn);
+  CHECK(real > drawn + 0.1);
 }

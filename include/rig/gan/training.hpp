@@ -2,6 +2,7 @@
 // is in iteration.hpp; the loop round it is in training.ipp and can be read from top to bottom. An iteration is a function of (seed,
 // number) and the saved state, so a killed run goes on to the same bits.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -32,7 +33,9 @@ struct GanTraining {
 
   /// Sensible values for a resolution and a batch, after the automatic configuration of StyleGAN2-ADA: 64 channels at the largest
   /// resolution up to 512, gamma = 0.0002 resolution^2 / batch, a half-life of 10/32 batch kimg, rate 0.002 from 1024 pixels on.
-  static GanTraining for_resolution(std::int64_t resolution, std::int64_t batch = 16);
+  static GanTraining for_resolution(std::int64_t resolution, std::int64_t batch);
+  /// The same with its batch for one GPU: 4096 / resolution, at most 32.
+  static GanTraining for_resolution(std::int64_t resolution);
   /// Iterations of the whole run.
   std::int64_t iterations() const;
   /// Error, saying what was expected and what was found, if no run can have these settings. train_gan asks first of all; a program
@@ -47,14 +50,46 @@ struct GanTraining {
   }
 };
 
+/// What is random in iteration `number`: a function of the seed, the number and the phase.
+class RandomDraws final : public GanDraws {
+ public:
+  /// p: strength of the augmentation.
+  RandomDraws(GanTraining const& o, std::int64_t number, double p, Device device)
+      : o_(o), p_(p), iteration_(Rng(o.seed).split(0x17e2).split(std::uint64_t(number))), device_(std::move(device)) {}
+  void begin(GanPhase phase) override {
+    rng_ = iteration_.split(std::uint64_t(phase));
+    // The path length phase is the most expensive one: on half the batch, as in the official training.
+    n_ = phase == GanPhase::path_length ? std::max<std::int64_t>(1, o_.batch / 2) : o_.batch;
+  }
+  Tensor<float> latents() override { return randn<float>({n_, o_.z_dim}, rng_, device_); }
+  Mixing mixing(std::int64_t n, std::int64_t rows) override {
+    if (rng_.uniform() >= o_.mixing) return {};
+    std::int64_t const cut = 1 + rng_.below(rows - 1);
+    return {cut, randn<float>({n, o_.z_dim}, rng_, device_)};
+  }
+  nn::SynthesisOptions<float> noise() override { return {.noise = nn::Noise::random, .rng = &rng_}; }
+  Tensor<float> picture_noise(Shape const& shape) override { return randn<float>(shape, rng_, device_); }
+  Var<float> augmented(Var<float> const& pictures) override { return nn::augment(pictures, p_, o_.augment, rng_); }
+
+ private:
+  GanTraining const& o_;
+  double p_;
+  Rng const iteration_;
+  Device device_;
+  Rng rng_;
+  std::int64_t n_ = 0;
+};
+
 /// New networks with the standard initialisation, drawn from the seed.
 Gan new_networks(GanTraining const& o, Device const& device = {});
 
 struct GanHooks : train::TrainingHooks {
-  /// Sees the networks before the first iteration of a new run, every snapshot_every iterations, and at the end.
+  /// Sees the networks before the first iteration of a new run, every snapshot_every iterations, and at the end; their weights are
+  /// finite, and the checkpoint is written before. A run that goes on from where one is due makes that one again.
   std::function<void(Gan&, std::int64_t iteration)> snapshot;
   std::int64_t snapshot_every = 2000;
-  std::string start;  ///< where to take the networks from, as start_from() understands it; empty: new ones
+  std::string start;   ///< where to take the networks from, as start_from() understands it; empty: new ones
+  bool fresh = false;  ///< start anew; a checkpoint that is there stays until the first new one takes its place
 };
 
 struct TrainedGan {

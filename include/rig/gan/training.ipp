@@ -16,6 +16,10 @@
 
 namespace rig::inline RIG_ABI::gan {
 
+RIG_INLINE GanTraining GanTraining::for_resolution(std::int64_t resolution) {
+  nn::rows_for_resolution(resolution);
+  return for_resolution(resolution, std::clamp<std::int64_t>(4096 / resolution, 1, 32));
+}
 RIG_INLINE GanTraining GanTraining::for_resolution(std::int64_t resolution, std::int64_t batch) {
   check(batch > 0, "train_gan: the batch must be positive, got ", batch);
   nn::rows_for_resolution(resolution);
@@ -67,35 +71,12 @@ RIG_INLINE Gan new_networks(GanTraining const& o, Device const& device) {
 
 namespace detail {
 
-/// What is random in iteration `number`: a function of the seed, the number and the phase.
-class RandomDraws final : public GanDraws {
- public:
-  /// p: strength of the augmentation.
-  RandomDraws(GanTraining const& o, std::int64_t number, double p, Device device)
-      : o_(o), p_(p), iteration_(Rng(o.seed).split(0x17e2).split(std::uint64_t(number))), device_(std::move(device)) {}
-  void begin(GanPhase phase) override {
-    rng_ = iteration_.split(std::uint64_t(phase));
-    // The path length phase is the most expensive one: on half the batch, as in the official training.
-    n_ = phase == GanPhase::path_length ? std::max<std::int64_t>(1, o_.batch / 2) : o_.batch;
-  }
-  Tensor<float> latents() override { return randn<float>({n_, o_.z_dim}, rng_, device_); }
-  Mixing mixing(std::int64_t n, std::int64_t rows) override {
-    if (rng_.uniform() >= o_.mixing) return {};
-    std::int64_t const cut = 1 + rng_.below(rows - 1);
-    return {cut, randn<float>({n, o_.z_dim}, rng_, device_)};
-  }
-  nn::SynthesisOptions<float> noise() override { return {.noise = nn::Noise::random, .rng = &rng_}; }
-  Tensor<float> picture_noise(Shape const& shape) override { return randn<float>(shape, rng_, device_); }
-  Var<float> augmented(Var<float> const& pictures) override { return nn::augment(pictures, p_, o_.augment, rng_); }
-
- private:
-  GanTraining const& o_;
-  double p_;
-  Rng const iteration_;
-  Device device_;
-  Rng rng_;
-  std::int64_t n_ = 0;
-};
+/// What decides the bits beside the settings: the kind of device, and on a GPU the precision of its products.
+inline std::string arithmetic_of(Device const& device) {
+  if (device.is_cpu()) return "cpu";
+  constexpr char const* precisions[] = {"float32", "tf32", "bf16"};
+  return str("cuda, ", precisions[int(device.precision())]);
+}
 
 /// Means of what was seen since the last entry of the log; an adaptive strength is told of the scores of real pictures.
 class Meter final : public GanObserver {
@@ -162,7 +143,8 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   train::Settings run = train::to_settings(o, "training");
   run.erase("training.kimg");
   run["kind"] = "rig gan run", run["pictures"] = pictures.hash(), run["extra"] = hooks.extra_provenance;
-  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log);
+  run["device"] = detail::arithmetic_of(device);
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log, hooks.note);
   std::string started_from;
   detail::Meter meter(adaptive ? &strength : nullptr);
   auto save = [&] {
@@ -170,7 +152,7 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
     checkpoint.save(done, {{"started_from", started_from}, {"means", meter.text()}}, io::item("networks", networks),
                     io::item("optimisers", iterate), io::item("strength", strength));
   };
-  if (checkpoint.exists()) {
+  if (checkpoint.exists() && !hooks.fresh) {
     io::Metadata const there =
         checkpoint.load(done, io::item("networks", networks), io::item("optimisers", iterate), io::item("strength", strength));
     started_from = io::metadata_value(there, "started_from", hooks.checkpoint);
@@ -191,13 +173,15 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   std::vector<int> items(std::size_t(pictures.size() * (o.mirror ? 2 : 1)));
   std::iota(items.begin(), items.end(), 0);
   train::EpochSampler sampler(items, o.batch, o.seed);
+  auto due = [&](std::int64_t every) { return every > 0 && done % every == 0; };
   auto snapshot = [&] {
     if (hooks.snapshot) hooks.snapshot(networks, done);
   };
-  if (done == 0) snapshot();
+  // A run that goes on may have been killed between a checkpoint and the snapshot that was due there.
+  if (done == 0 || (done < total && due(hooks.snapshot_every))) snapshot();
   while (done < total && !train::stop_asked(hooks.stop)) {
     Var<float> const real(pictures.batch(sampler.batch(done), device));
-    detail::RandomDraws draws(o, done, strength.p, device);
+    RandomDraws draws(o, done, strength.p, device);
     iterate(networks, done, real, draws, meter, device.is_cpu() ? 1 : 16);  // reading a loss waits for a GPU
     if (adaptive) strength.next(o.batch);
     ++done;
@@ -207,8 +191,10 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
       if (adaptive) hooks.log->add("sign of real", done, strength.last_sign);
     }
     if (hooks.progress) hooks.progress(done, total, {});
-    if (hooks.checkpoint_every > 0 && done % hooks.checkpoint_every == 0 && done < total) save();
-    if (hooks.snapshot_every > 0 && done % hooks.snapshot_every == 0 && done < total) snapshot();
+    if (done == total) break;
+    bool const shown = hooks.snapshot && due(hooks.snapshot_every);
+    if (shown || due(hooks.checkpoint_every)) save();  // with its check of the weights; no networks are written without a checkpoint
+    if (shown) snapshot();
   }
   save();
   snapshot();
