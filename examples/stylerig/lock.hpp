@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "program.hpp"
+#include "rig/train/checkpoint.hpp"
 
 namespace program {
 
@@ -34,6 +35,15 @@ class OutputFolder {
  private:
   std::vector<std::filesystem::path> made_;  // the innermost first
 };
+
+/// Error if one of `results` lies in the folder without a checkpoint of this kind: the run that made it is over, or it is nobody's run.
+inline void check_no_results(std::string const& folder, std::string const& kind, std::vector<std::string> const& results,
+                             std::string const& advice) {
+  std::string const checkpoint = folder + "/checkpoint.safetensors";
+  if (std::filesystem::exists(checkpoint) && rig::io::find_metadata(rig::io::load_metadata(checkpoint), "kind") == kind) return;
+  for (auto const& name : results)
+    rig::check(!std::filesystem::exists(folder + "/" + name), folder, "/", name, ": is there already, ", advice);
+}
 
 /// A lock on a folder itself.
 class FolderLock {

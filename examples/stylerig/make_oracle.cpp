@@ -25,8 +25,9 @@ int make(Context const& context, MakeOracleOptions& options) {
   FolderLock const lock(context.out);
   if (options.fresh) fs::remove(o.checkpoint);
   // A finished fit leaves no checkpoint: the command would begin anew and write over its result.
-  check(options.fresh || !fs::exists(generator) || fs::exists(o.checkpoint), generator,
-        ": is there already, from a fit that was finished; --fresh makes another in its place");
+  if (!options.fresh)
+    check_no_results(context.out, "rig oracle fit", {"generator.safetensors"},
+                     "from a fit that was finished; --fresh makes another in its place");
   train::Log log;
   stylerig::OracleWorld world = stylerig::fit_oracle(o, log, context.stop);
   if (train::stop_asked(context.stop))

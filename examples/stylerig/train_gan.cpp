@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <optional>
 
 #include "chart.hpp"
 #include "lock.hpp"
@@ -25,10 +26,20 @@ namespace {
 struct TrainGanOptions {
   std::string pictures, run = "gan", start, augment = "bgc";
   gan::GanTraining training;
-  std::int64_t resolution = 64, batch = 16, columns = 10, rows = 6;
+  std::int64_t resolution = 64, batch = 0, columns = 10, rows = 6;
   double checkpoint_kimg = 2, snapshot_kimg = 10;
   bool fresh = false;
 };
+
+/// The pictures shown before a sheet, if this is the name of one: nine digits or more.
+std::optional<std::int64_t> sheet_number(fs::path const& file) {
+  std::string const stem = file.stem().string();
+  std::int64_t shown = 0;
+  auto const [end, error] = std::from_chars(stem.data(), stem.data() + stem.size(), shown);
+  if (file.extension() != ".png" || stem.size() < 9 || stem[0] == '-' || error != std::errc() || end != stem.data() + stem.size())
+    return {};
+  return shown;
+}
 
 /// The folder of a run and what is written into it.
 class GanRun {
@@ -51,6 +62,7 @@ class GanRun {
     sheets_[shown] = name;
     write_real();
     if (iteration == 0) return;
+    remove_other_sheets();
     write_sheet(g.average, 0.7, "samples-0.7.png", kimg);
     io::Metadata const origin{{"command", context_.command}, {"pictures", pictures_.hash()}, {"kimg", str(kimg)}};
     nn::save_stylegan2(file("generator.safetensors"), g.average, origin);
@@ -59,13 +71,8 @@ class GanRun {
   }
   /// The sheets that an earlier part of the run left.
   void find_sheets() {
-    for (auto const& e : fs::directory_iterator(file("samples"))) {
-      std::string const stem = e.path().stem().string();
-      std::int64_t shown = 0;
-      auto const [end, error] = std::from_chars(stem.data(), stem.data() + stem.size(), shown);
-      if (e.path().extension() == ".png" && error == std::errc() && end == stem.data() + stem.size())
-        sheets_[shown] = "samples/" + e.path().filename().string();
-    }
+    for (auto const& e : fs::directory_iterator(file("samples")))
+      if (auto const shown = sheet_number(e.path())) sheets_[*shown] = "samples/" + e.path().filename().string();
   }
   Json numbers(double kimg) const {
     Json options = Json::object(), last = Json::object();
@@ -76,11 +83,19 @@ class GanRun {
             {"pictures", pictures_.size()},
             {"pictures_hash", pictures_.hash()},
             {"skipped", skipped_json(pictures_)},
+            {"ignored", pictures_.ignored},
             {"options", options},
             {"last", last}};
   }
 
  private:
+  /// Those of a state that was lost, and of the run whose place a fresh one has taken.
+  void remove_other_sheets() const {
+    std::vector<fs::path> others;
+    for (auto const& e : fs::directory_iterator(file("samples")))
+      if (auto const shown = sheet_number(e.path()); shown && !sheets_.count(*shown)) others.push_back(e.path());
+    for (auto const& p : others) fs::remove(p);
+  }
   void write_sheet(nn::StyleGAN2<float> const& g, double psi, std::string const& name, double kimg) const {
     save(g(Var<float>(latents_.to(g.device())), {}, {.psi = psi}, {.noise = nn::Noise::stored}).value(), name,
          {{"Kimg", str(kimg)}, {"Truncation", str(psi)}});
@@ -142,16 +157,23 @@ class GanRun {
 
 /// Everything that can be refused without the pictures, which may be many.
 void check_before_reading(Context const& context, TrainGanOptions const& o, std::string const& checkpoint) {
-  if (!o.fresh && fs::exists(checkpoint)) {
+  if (fs::exists(checkpoint)) {
     io::Metadata const there = io::load_metadata(checkpoint);
+    train::check_same_run(checkpoint, there, {{"kind", "rig gan run"}});
     bool const started = !io::find_metadata(there, "started_from").empty();
-    if (io::find_metadata(there, "kind") == "rig gan run" && started != !o.start.empty())
+    if (!o.fresh && started != !o.start.empty())
       throw train::OtherRun(str(checkpoint, ": was made by another run: it was begun ",
                                 started ? "with --start; give that again" : "with new networks, here --start is " + o.start));
   }
+  // Before its first checkpoint a run has written one sheet.
+  std::vector<std::string> results{"generator.safetensors", "discriminator.safetensors", "report.html", "report.json", "curves.csv"};
+  std::string const samples = o.run + "/samples";
+  if (fs::is_directory(samples) && std::any_of(fs::directory_iterator(samples), {}, [](auto& e) { return sheet_number(e.path()) != 0; }))
+    results.push_back("samples");
+  check_no_results(o.run, "rig gan run", results, "and no checkpoint of train-gan with it; expected a folder of its own for --run");
   if (o.start.empty()) return;
   std::error_code ignored;
-  check(!o.fresh || !fs::equivalent(o.start, checkpoint, ignored), "--start ", o.start, ": is the checkpoint that --fresh removes; name ",
+  check(!o.fresh || !fs::equivalent(o.start, checkpoint, ignored), "--start ", o.start, ": is the checkpoint that --fresh replaces; name ",
         "another --run");
   gan::Gan networks = gan::new_networks(o.training, context.target());
   gan::start_from(networks, o.start);
@@ -159,7 +181,7 @@ void check_before_reading(Context const& context, TrainGanOptions const& o, std:
 
 int train(Context const& context, TrainGanOptions const& o) {
   gan::GanTraining const& t = o.training;
-  t.check_settings();
+  as_usage([&] { t.check_settings(); });
   std::string const checkpoint = o.run + "/checkpoint.safetensors", samples = o.run + "/samples";
   check_apart("--run", o.run, o.pictures, samples);
   OutputFolder const folder(o.run);
@@ -170,18 +192,21 @@ int train(Context const& context, TrainGanOptions const& o) {
     return gan::load_pictures(o.pictures, t.resolution, context.stop, [&](std::int64_t done, std::int64_t n) { told(done, n, {}); });
   }();
   if (train::stop_asked(context.stop)) return context.stopped("nothing is written; the same command starts again");
-  if (o.fresh) {
-    fs::remove(checkpoint);
-    fs::remove_all(samples);
-  }
+  std::string const left_out =
+      pictures.skipped.empty()
+          ? ""
+          : str(pictures.skipped.size(), " files were left out, the first: ", pictures.skipped[0].name, ": ", pictures.skipped[0].why);
+  note(str(pictures.size(), " pictures", pictures.ignored ? str(", ", pictures.ignored, " files of other kinds") : "",
+           left_out.empty() ? "" : "; ", left_out));
   OutputFolder const sheets(samples);
   train::Log log;
   GanRun run(context, o, pictures, log);
-  run.find_sheets();
+  if (!o.fresh) run.find_sheets();
 
   auto every = [&](double kimg) { return std::int64_t(std::clamp(std::round(kimg * 1000 / double(t.batch)), 1.0, 1e15)); };
   gan::GanHooks hooks;
   hooks.stop = context.stop, hooks.log = &log, hooks.checkpoint = checkpoint, hooks.start = o.start;
+  hooks.fresh = o.fresh, hooks.note = note;
   hooks.checkpoint_every = every(o.checkpoint_kimg), hooks.snapshot_every = every(o.snapshot_kimg);
   hooks.log_every = std::max<std::int64_t>(1, std::min<std::int64_t>(hooks.checkpoint_every, every(0.5)));
   hooks.checkpoint_every = (hooks.checkpoint_every + hooks.log_every - 1) / hooks.log_every * hooks.log_every;
@@ -197,7 +222,8 @@ int train(Context const& context, TrainGanOptions const& o) {
       double const rate = double((done - before) * t.batch) / std::chrono::duration<double>(now - began).count();
       began = now, before = done;
       log.add("pictures per second", done, rate);
-      log.add("memory, MB", done, double(peak_memory()) / 1048576);
+      Device const device = context.target();
+      log.add("memory, MB", done, (device.is_cpu() ? double(peak_memory()) : double(device.queue().memory().peak)) / 1048576);
       note =
           str("G ", number(log.last("generator loss")), "  D ", number(log.last("discriminator loss")), "  ", number(rate), " pictures/s");
     }
@@ -208,11 +234,8 @@ int train(Context const& context, TrainGanOptions const& o) {
   if (!result.finished) return context.stopped(str(kimg, " of ", t.kimg, " thousand pictures are in ", checkpoint, "; ", go_on(o.fresh)));
   Json answer = run.numbers(kimg);
   answer["generator"] = run.file("generator.safetensors"), answer["report"] = run.file("report.html");
-  context.answer(answer,
-                 str(run.file("generator.safetensors"), " written after ", kimg, " thousand pictures; see ", run.file("report.html"),
-                     pictures.skipped.empty() ? ""
-                                              : str("\n", pictures.skipped.size(), " files were left out, the first: ",
-                                                    pictures.skipped[0].name, ": ", pictures.skipped[0].why)));
+  context.answer(answer, str(run.file("generator.safetensors"), " written after ", kimg, " thousand pictures; see ",
+                             run.file("report.html"), left_out.empty() ? "" : "\n", left_out));
   return success;
 }
 }  // namespace
@@ -222,11 +245,12 @@ void add_train_gan(CLI::App& app, Context& context) {
   auto given = std::make_shared<gan::GanTraining>();
   auto* verb = app.add_subcommand("train-gan", "Train a StyleGAN2 from nothing on pictures of one kind");
   verb->add_option("PICTURES", o->pictures,
-                   "Folder or zip archive of PNG and JPEG pictures; the middle square of each is made smaller by area")
+                   "Folder or zip archive of PNG and JPEG pictures; the middle square of each is made smaller by area, as it is stored: "
+                   "an orientation in EXIF is not followed")
       ->required();
   verb->add_option("--run", o->run, "Folder of the run to write (default gan)");
   verb->add_option("--resolution", o->resolution, "Side of the pictures, a power of two (default 64)")->check(CLI::Range(8, 1024));
-  verb->add_option("--batch", o->batch, "Pictures an iteration (default 16)")->check(CLI::PositiveNumber);
+  verb->add_option("--batch", o->batch, "Pictures an iteration (default 4096 / resolution, at most 32)")->check(CLI::PositiveNumber);
   verb->add_option("--kimg", given->kimg, "Length in thousands of real pictures shown (default 25000); may be raised later")
       ->check(CLI::PositiveNumber);
   verb->add_flag("--mirror", given->mirror, "Show the mirror images too");
@@ -264,7 +288,8 @@ void add_train_gan(CLI::App& app, Context& context) {
   for (CLI::Option* option : following) fixed->excludes(option);
   verb->add_option(
       "--start", o->start,
-      "Networks of the same shapes to start from: the checkpoint of another run, an official pickle, or GENERATOR,DISCRIMINATOR");
+      "Networks of the same shapes to start from: the checkpoint of another run, an official pickle, or GENERATOR,DISCRIMINATOR. The "
+      "moving average then has its full half-life from the first iteration on");
   from_zero("--checkpoint-kimg", o->checkpoint_kimg, "Thousand pictures between checkpoints (default 2)");
   from_zero("--snapshot-kimg", o->snapshot_kimg, "Thousand pictures between sheets and written networks (default 10)");
   verb->add_flag("--fresh", o->fresh, "Start anew even if there is a checkpoint");
@@ -279,7 +304,8 @@ void add_train_gan(CLI::App& app, Context& context) {
       for (char const* option : {"--augment-p", "--augment-start", "--augment-target", "--augment-kimg"})
         if (o->augment == "none" && verb->count(option))
           throw Usage(str(option, ": expected a strength for pictures that are changed, found --augment none"));
-      gan::GanTraining t = gan::GanTraining::for_resolution(o->resolution, o->batch);
+      gan::GanTraining t = verb->count("--batch") ? gan::GanTraining::for_resolution(o->resolution, o->batch)
+                                                  : gan::GanTraining::for_resolution(o->resolution);
       gan::GanTraining const& g = *given;
       auto take = [&](char const* name, auto& value, auto const& wanted) {
         if (verb->count(name)) value = wanted;
