@@ -21,12 +21,12 @@ try make-oracle --out oracle --resolution 16 --width 8 --channel-base 64 --chann
   --vertices 2000 --hair-vertices 400
 try sample $generator --seeds 0-15 --singles pictures --out sample.png
 try corpus $generator --count 100 --out corpus
-try train-face $generator --corpus corpus --run run --steps 4 --landmark-steps 2 --batch 4 --hidden 16 --fit-items 2
+try train-face $generator --corpus corpus --run run --steps 3 --landmark-steps 1 --batch 2 --hidden 16 --fit-items 1
 try train-rig $generator --corpus corpus --run run --steps 3 --pairs 2 --no-calibration
 try transfer $generator --run run --targets 0 --sources 10 --mix-layers --refine 1 --out transfer.png
 try edit $generator --run run --seeds 0 --yaw 5 --light azimuth=20 --mesh --refine 1 --out edit.png
 try edit $generator --run run --seeds 0 --sweep yaw=-5:5:2 --out sweep.png
 try evaluate $generator --run run --pairs 4 --sweep-codes 2 --sweep-steps 3 --expressions 1 --out evaluation
-try train-gan pictures --run gan --resolution 16 --batch 4 --kimg 0.012 --latent 8 --code 8 --channel-base 64 --channel-max 4 --augment-p 0.5
+try train-gan pictures --run gan --resolution 16 --batch 4 --kimg 0.004 --latent 8 --code 8 --channel-base 64 --channel-max 4 --augment-p 0.5
 try judge-gan gan/generator.safetensors --pictures pictures --discriminator gan/discriminator.safetensors --count 8 --samples 4 --beside 2 --out judge
 exit $failed
