@@ -2,6 +2,7 @@
 #include "fuzz.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/load_generator.hpp"
+#include "rig/nn/stylegan1_loader.hpp"
 
 using namespace rig;
 
@@ -12,5 +13,6 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     fuzz_once([&] { nn::generator_from(file, "file"); });
     fuzz_once([&] { nn::generator_from(file, "file", {}, nn::GeneratorChoice::trained); });
     fuzz_once([&] { nn::discriminator_from(file, "file"); });
+    fuzz_once([&] { nn::stylegan1_discriminator_from(file, "file"); });
   });
 }

@@ -508,9 +508,9 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   CHECK(stopped.err.find("the same command goes on") != std::string::npos);
   CHECK(fs::exists(s / "stopped/face.checkpoint.safetensors"));
   CHECK_FALSE(fs::exists(s / "stopped/face.lock"));
-  Result const two = shell("timeout -s INT 30 \"$S\" " + longer +
-                           " 2>/dev/null &\nfor i in $(seq 100); do [ -e stopped/face.lock ] && break; sleep 0.1; done\n" + "\"$S\" " +
-                           longer + "; status=$?; kill -INT $!; wait; exit $status");
+  Result const two = shell("timeout -s INT 120 \"$S\" " + longer +
+                           " 2>/dev/null &\nfor i in $(seq 600); do [ -e stopped/face.lock ] && break; sleep 0.1; done\n" +
+                           "timeout -s INT 60 \"$S\" " + longer + "; status=$?; kill -INT $!; wait; exit $status");
   INFO(two.err);
   CHECK(two.status == 1);
   CHECK(two.err.find("another process is training this network") != std::string::npos);
@@ -657,9 +657,9 @@ TEST_CASE("judge-gan: distances beside their baselines, sheets, and the same num
     CHECK(numbers.at("generated_to_half").get<double>() > half);
     CHECK(numbers.at("noise_to_half").get<double>() > half);
     auto const& nearest = numbers.at("nearest").at("generated to real");
-  CHECK(nearest.at("least").get<double>() > 0);
-  CHECK(nearest.at("least").get<double>() <= nearest.at("p5").get<double>());
-  CHECK(numbers.at("spread").at("real").get<double>() > 0);
+    CHECK(nearest.at("least").get<double>() > 0);
+    CHECK(nearest.at("least").get<double>() <= nearest.at("p5").get<double>());
+    CHECK(numbers.at("spread").at("real").get<double>() > 0);
   }
   CHECK(j.at("distances").at("discriminator").at("dimensions") == 8);
   for (char const* file : {"samples-1.png", "samples-0.7.png", "nearest.png"}) CHECK(io::load_image((s / "judged/") + file).dim(0) > 16);
