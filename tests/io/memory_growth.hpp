@@ -9,6 +9,13 @@
 
 #include "rig/core/device.hpp"
 
+/// Whether times and memory are those of a build that people use.
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+inline constexpr bool measured = false;
+#else
+inline constexpr bool measured = true;
+#endif
+
 /// Kilobytes that job() adds to what this process holds; -1 if it returned false or threw. On one thread: a forked process
 /// has no others.
 template <class F> long memory_growth(F&& job) {

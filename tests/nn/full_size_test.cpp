@@ -14,12 +14,6 @@ using namespace rig;
 namespace fs = std::filesystem;
 
 namespace {
-#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
-constexpr bool measured = false;
-#else
-constexpr bool measured = true;
-#endif
-
 /// A file of this test's own, gone at the end.
 struct TemporaryFile {
   std::string path = (fs::temp_directory_path() / ("rig_full_size_" + std::to_string(::getpid()) + ".pkl")).string();

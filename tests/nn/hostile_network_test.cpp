@@ -12,12 +12,6 @@ using namespace rig;
 using pickled::little;
 
 namespace {
-#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
-constexpr bool measured = false;
-#else
-constexpr bool measured = true;
-#endif
-
 /// A file of PyTorch's in which every tensor is a view of one and the same byte.
 struct Views {
   std::string entries;
