@@ -224,13 +224,9 @@ class Demo {
     auto const names = numbered("face", 3);
     auto sweep = [&](std::string const& file, std::string const& axis, std::vector<double> values) {
       // Beyond what can be attained the pictures would only repeat.
-      auto const* c = calibration_of_wish(w.rig, axis);
-      if (c && c->achieved) {
-        auto const reached = c->achieved.host();
-        double const low = double(reached.front()), high = double(reached.back());
-        if (values.front() < low || values.back() > high)
-          for (std::size_t i = 0; i < values.size(); ++i) values[i] = low + (high - low) * double(i) / double(values.size() - 1);
-      }
+      if (auto const range = attainable(w.rig, axis); range && (values.front() < range->first || values.back() > range->second))
+        for (std::size_t i = 0; i < values.size(); ++i)
+          values[i] = range->first + (range->second - range->first) * double(i) / double(values.size() - 1);
       Json j;
       save(file, sweep_sheet(w, targets, names, axis, values, {}, 0, j), "sweep of " + axis);
       sweep_files_.push_back({file, axis});

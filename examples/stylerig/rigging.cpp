@@ -150,8 +150,9 @@ Sheet transfer_sheet(RiggedWorld const& w, Tensor<float> const& targets, std::ve
 }
 
 namespace {
-/// The number of human() that a wish for `axis` is about; NaN if there is none.
+/// The number of human() that a wish for `axis` is about; NaN if there is none, as for roll: the picture is turned, not the code.
 double measured(Json const& h, std::string const& axis) {
+  if (axis == "roll") return std::nan("");
   for (auto const& [group, prefix] : {std::pair{"", ""}, std::pair{"light", "light."}, std::pair{"expression", ""}}) {
     if (axis.rfind(prefix, 0) != 0) continue;
     Json const& there = *group ? h.value(group, Json::object()) : h;
@@ -162,10 +163,12 @@ double measured(Json const& h, std::string const& axis) {
 }
 }  // namespace
 
-stylerig::Calibration const* calibration_of_wish(stylerig::Rig const& rig, std::string const& axis) {
-  if (axis.rfind("light.", 0) == 0) return rig.calibration("light " + axis.substr(6));
-  if (auto const* c = rig.calibration(axis)) return c;
-  return rig.calibration("expression." + axis);
+std::optional<std::pair<double, double>> attainable(stylerig::Rig const& rig, std::string const& axis) {
+  auto const* c = axis.rfind("light.", 0) == 0 ? rig.calibration("light " + axis.substr(6)) : rig.calibration(axis);
+  if (!c) c = rig.calibration("expression." + axis);
+  if (!c || !c->achieved) return {};
+  auto const reached = c->achieved.host();
+  return std::pair{double(reached.front()), double(reached.back())};
 }
 
 Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis,
@@ -203,13 +206,11 @@ Sheet sweep_sheet(RiggedWorld const& w, Tensor<float> const& codes, std::vector<
     }
   }
   for (std::size_t i = 0; i < rows.size(); ++i) sheet.row(names[i], std::move(rows[i]), std::move(captions[i]));
-  std::string note = "above: what is asked for; below each picture: what F reads there";
-  auto const* c = o.calibrated ? calibration_of_wish(w.rig, axis) : nullptr;
-  if (c && c->achieved) {
-    auto const reached = c->achieved.host();
-    if (values.front() < double(reached.front()) || values.back() > double(reached.back()))
-      note += str("; what can be attained is ", number(reached.front(), 3), " to ", number(reached.back(), 3));
-  }
+  std::string note = "above: what is asked for";
+  if (axis != "roll") note += "; below each picture: what F reads there";
+  auto const [least, most] = std::minmax_element(values.begin(), values.end());
+  if (auto const range = o.calibrated ? attainable(w.rig, axis) : std::nullopt; range && (*least < range->first || *most > range->second))
+    note += str("; what can be attained is ", number(range->first, 3), " to ", number(range->second, 3));
   sheet.note(note);
   return sheet;
 }

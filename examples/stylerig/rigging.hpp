@@ -1,6 +1,8 @@
 // What the verbs that use or judge a trained rig share.
 #pragma once
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "report.hpp"
@@ -65,8 +67,8 @@ Sheet transfer_sheet(RiggedWorld const& w, rig::Tensor<float> const& targets, st
 Sheet sweep_sheet(RiggedWorld const& w, rig::Tensor<float> const& codes, std::vector<std::string> const& names, std::string const& axis,
                   std::vector<double> const& values, rig::stylerig::EditOptions const& o, int width, Json& numbers);
 
-/// The calibration that a wish for `axis` goes by ("yaw", "light.azimuth", "jawOpen"), or null.
-rig::stylerig::Calibration const* calibration_of_wish(rig::stylerig::Rig const& rig, std::string const& axis);
+/// The least and the most that the rig's calibration of a wish for `axis` ("yaw", "light.azimuth", "jawOpen") attains, if it has one.
+std::optional<std::pair<double, double>> attainable(rig::stylerig::Rig const& rig, std::string const& axis);
 
 /// Angles in degrees as they are seen, and the light, of one vector.
 Json human(rig::stylerig::ParameterLayout const& layout, float const* p);
