@@ -60,7 +60,7 @@ TEST_CASE("curves are never behind their checkpoint, and damaged ones stop nothi
   for (auto const& f : {path, curves}) fs::remove_all(f);
   train::Log log;
   std::vector<std::string> told;
-  train::RunCheckpoint const checkpoint(path, {{"kind", "x"}}, &log, [&](std::string const& what) { told.push_back(what); });
+  train::RunCheckpoint const checkpoint(path, {{"kind", "x"}}, cpu(), &log, [&](std::string const& what) { told.push_back(what); });
   log.add("loss", 3, 0.5);
   fs::create_directories(path);  // so that the checkpoint cannot be written: as if the run were killed at this point
   CHECK_THROWS_AS(checkpoint.save(3, {}, io::item("F", a)), Error);
@@ -68,6 +68,7 @@ TEST_CASE("curves are never behind their checkpoint, and damaged ones stop nothi
   fs::remove_all(path);
 
   checkpoint.save(3, {}, io::item("F", a));
+  CHECK(io::metadata_value(io::load_metadata(path), "device", path) == "cpu");
   log.add("loss", 6, 0.25);
   log.write_json_lines(curves);  // ahead of the checkpoint
   std::int64_t step = 0;

@@ -71,13 +71,6 @@ RIG_INLINE Gan new_networks(GanTraining const& o, Device const& device) {
 
 namespace detail {
 
-/// What decides the bits beside the settings: the kind of device, and on a GPU the precision of its products.
-inline std::string arithmetic_of(Device const& device) {
-  if (device.is_cpu()) return "cpu";
-  constexpr char const* precisions[] = {"float32", "tf32", "bf16"};
-  return str("cuda, ", precisions[int(device.precision())]);
-}
-
 /// Means of what was seen since the last entry of the log; an adaptive strength is told of the scores of real pictures.
 class Meter final : public GanObserver {
  public:
@@ -143,8 +136,7 @@ RIG_INLINE TrainedGan train_gan(PictureSet const& pictures, GanTraining const& o
   train::Settings run = train::to_settings(o, "training");
   run.erase("training.kimg");
   run["kind"] = "rig gan run", run["pictures"] = pictures.hash(), run["extra"] = hooks.extra_provenance;
-  run["device"] = detail::arithmetic_of(device);
-  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log, hooks.note);
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, device, hooks.log, hooks.note);
   std::string started_from;
   detail::Meter meter(adaptive ? &strength : nullptr);
   auto save = [&] {

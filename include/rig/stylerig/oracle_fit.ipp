@@ -169,7 +169,7 @@ RIG_INLINE OracleWorld fit_oracle(OracleFitOptions const& o, train::Log& log, tr
   double smooth = 0;
   train::Settings run = train::to_settings(o, "fit");
   run["kind"] = "rig oracle fit";
-  train::RunCheckpoint const checkpoint(o.checkpoint, run, &log);
+  train::RunCheckpoint const checkpoint(o.checkpoint, run, o.device, &log);
   if (checkpoint.exists()) {
     io::Metadata const there = checkpoint.load(step, io::item("world", world), io::item("adam", adam));
     smooth = train::metadata_number<double>(there, "smooth", o.checkpoint);

@@ -103,7 +103,7 @@ TrainedReader<Net> train_reader(Corpus const& corpus, FaceLoss<float> const& fac
   train::Settings run = train::to_settings(o, "training");
   run["kind"] = str(kind_of(&F), " run"), run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = r.origin,
   run["extra"] = hooks.extra_provenance;
-  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log, hooks.note);
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, device, hooks.log, hooks.note);
   auto save = [&] {
     train::check_weights(who, F, step);
     checkpoint.save(step, {{"best_score", train::exact_text(best_score)}, {"first_score", train::exact_text(first_score)}},

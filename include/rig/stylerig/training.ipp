@@ -279,7 +279,7 @@ RIG_INLINE TrainedRig train_rig(Corpus const& corpus, TrainedReconstruction cons
   train::Settings run = train::to_settings(o, "training");
   run["kind"] = "rig network run", run["layout"] = r.layout.text(), run["face"] = r.face, run["corpus"] = corpus.provenance();
   run["reconstruction"] = nn::content_hash(F), run["extra"] = hooks.extra_provenance;
-  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, hooks.log, hooks.note);
+  train::RunCheckpoint const checkpoint(hooks.checkpoint, run, p.device(), hooks.log, hooks.note);
   auto save = [&] {
     train::check_weights("train_rig", N, step);
     checkpoint.save(step, {}, io::item("N", N), io::item("optimiser", optimiser));

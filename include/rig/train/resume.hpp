@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "rig/core/device.hpp"
 #include "rig/train/checkpoint.hpp"
 #include "rig/train/config.hpp"
 #include "rig/train/log.hpp"
@@ -58,12 +59,22 @@ template <class V> V metadata_number(io::Metadata const& metadata, std::string_v
   return v;
 }
 
-/// Where a run keeps its state: a checkpoint that only a run with the same settings goes on from, and the curves in a file beside it.
+/// What decides the bits of a training beside its settings: the kind of device, and on a GPU the precision of its products.
+inline std::string arithmetic_of(Device const& device) {
+  if (device.is_cpu()) return "cpu";
+  constexpr char const* precisions[] = {"float32", "tf32", "bf16"};
+  return str("cuda, ", precisions[int(device.precision())]);
+}
+
+/// Where a run keeps its state: a checkpoint that only a run with the same settings and arithmetic goes on from, and the curves in a file
+/// beside it.
 class RunCheckpoint {
  public:
   /// An empty path: nothing is kept. The log may be null. `note` is told when curves of an earlier part are lost.
-  RunCheckpoint(std::string path, Settings run, Log* log, std::function<void(std::string const&)> note = {})
-      : path_(std::move(path)), run_(std::move(run)), log_(log), note_(std::move(note)) {}
+  RunCheckpoint(std::string path, Settings run, Device const& device, Log* log, std::function<void(std::string const&)> note = {})
+      : path_(std::move(path)), run_(std::move(run)), log_(log), note_(std::move(note)) {
+    run_["device"] = arithmetic_of(device);
+  }
   bool exists() const { return !path_.empty() && is_there(path_); }
 
   /// Writes the curves, then the items with the steps done and further entries of metadata; each file whole. Curves that run ahead of
