@@ -556,6 +556,28 @@ TEST_CASE("the whole job on a generator of sixteen pixels") {
   check_failure("transfer " + g + " --run run", 1, {"setup.json"});
 }
 
+TEST_CASE("demo: the whole job on the generator of the repository, small, and again to the same numbers") {
+  Scratch& s = scratch();
+  std::string const demo =
+      "demo --landmarks none --face builtin:2000:4:4 --items 100 --face-steps 10 --rig-steps 10 --evaluation-pairs 4 --sweep-codes 2 "
+      "--out demo";
+  Json const first = json_of(demo);
+  CHECK(first.at("generator") == json_of("info '" + fs::absolute("data/generators/portraits-64.safetensors").string() + "'").at("hash"));
+  CHECK(first.at("evaluation").at("controls").size() == 3);
+  for (char const* picture : {"yaw.png", "light.png", "transfer.png", "reconstruction.png"})
+    CHECK_MESSAGE(io::load_image(s / (std::string("demo/") + picture)).dim(2) == 3, picture);
+  std::string const page = text_of(s / "demo/report.html");
+  CHECK(page.find("data:image/png") != std::string::npos);
+  CHECK(page.find("http://") == page.find("http://www.w3.org/2000/svg"));  // nothing is fetched
+  CHECK((Json::parse(text_of(s / "demo/report.json")) == first));
+  Json const again = json_of(demo);
+  CHECK((again.at("evaluation").at("controls") == first.at("evaluation").at("controls")));
+  CHECK((again.at("pictures") == first.at("pictures")));
+  Result const other = stylerig("demo --landmarks none --face builtin:2000:4:4 --items 100 --face-steps 11 --rig-steps 10 --out demo");
+  CHECK(other.status == 1);
+  CHECK(other.err.find("its training.steps is '10', here it is '11'") != std::string::npos);
+}
+
 /// A folder of smooth pictures of two colours each, 20 by 18 pixels, and a file that is none.
 void make_pictures(std::string const& folder, int count) {
   fs::create_directories(folder);
