@@ -1,4 +1,5 @@
 // Whatever the bytes are: what kind of file, its tensors by name, and the list converted as it is written to .npz.
+#include "checksums.hpp"
 #include "fuzz.hpp"
 #include "rig/io/file.hpp"
 

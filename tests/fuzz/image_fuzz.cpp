@@ -1,4 +1,5 @@
 // PNG and JPEG, and the texts of a PNG.
+#include "checksums.hpp"
 #include "fuzz.hpp"
 #include "rig/io/image.hpp"
 

@@ -1,4 +1,5 @@
 // What the loaders of networks make of a file that was read: every family, generators and discriminators.
+#include "checksums.hpp"
 #include "fuzz.hpp"
 #include "rig/nn/discriminator_loader.hpp"
 #include "rig/nn/load_generator.hpp"

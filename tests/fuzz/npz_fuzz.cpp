@@ -1,4 +1,5 @@
 // .npy headers directly (an archive's checksums would keep most mutations away from them), and whole archives.
+#include "checksums.hpp"
 #include "fuzz.hpp"
 #include "rig/io/npz.hpp"
 

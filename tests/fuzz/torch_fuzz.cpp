@@ -1,4 +1,5 @@
 // PyTorch's legacy stream and archive, chosen by their first bytes.
+#include "checksums.hpp"
 #include "fuzz.hpp"
 #include "rig/io/file.hpp"
 

@@ -1,4 +1,5 @@
 // The directory of a zip archive and the content of its entries.
+#include "checksums.hpp"
 #include "fuzz.hpp"
 #include "rig/io/zip.hpp"
 
