@@ -59,5 +59,12 @@ RIG_OP_SOURCE(render::detail::SilhouetteGradient)
 RIG_OP_SOURCE(render::detail::SixDToMatrix)
 RIG_OP_SOURCE(render::detail::VertexNormals)
 RIG_OP_SOURCE(render::detail::VertexPhotometric)
+RIG_OP_SOURCE(stylerig::detail::LatentLosses)
+RIG_OP_SOURCE(stylerig::detail::LatentLossesSlope)
+RIG_OP_SOURCE(stylerig::detail::LossSumSpread)
+RIG_OP_SOURCE(stylerig::detail::MaskedDistance)
+RIG_OP_SOURCE(stylerig::detail::Regulariser)
+RIG_OP_SOURCE(stylerig::detail::RegulariserSlope)
+RIG_OP_SOURCE(stylerig::detail::WhitenedDifference)
 
 }  // namespace rig::inline RIG_ABI

@@ -8,14 +8,6 @@
 namespace cases {
 
 namespace render_scene {
-/// What `make` returns, made once a key: cases are also benchmarks, which should time ops and not scenes.
-template <class Key, class Make> auto once(Key const& key, Make const& make) {
-  static std::vector<std::pair<Key, decltype(make())>> made;
-  for (auto const& [k, value] : made)
-    if (k == key) return value;
-  made.emplace_back(key, make());
-  return made.back().second;
-}
 /// A strip of triangles over n vertices.
 inline render::Mesh strip(std::int64_t vertices, Device const& device) {
   return once(std::pair{vertices, device}, [&] {

@@ -21,6 +21,7 @@ inline double lambertian_shading(double c, double strength, double ambient) {
 template <class T> struct LightPriorOn {
   Tensor<T> mean;       ///< [27]
   Tensor<T> whitening;  ///< [27, 27]
+  Tensor<T> precision;  ///< [27, 27], whitening^T whitening: half the distance's second derivative
   /// Squared Mahalanobis distance of lights gamma [n, 27]: [n]. Any order.
   Var<T> squared_distance(Var<T> const& gamma) const {
     check(gamma.rank() == 2 && gamma.dim(1) == 27, "LightPrior: lights must be [n, 27], got ", gamma.shape());
@@ -37,7 +38,11 @@ struct LightPrior {
   /// tenth warmer or colder, with a sky a little brighter or darker than the ground; the exposure is such that a face turned to
   /// the camera is as bright as the next one, to some 6 %.
   static LightPrior natural();
-  template <class T> LightPriorOn<T> on(Device const& device) const { return {cast<T>(mean).to(device), cast<T>(whitening).to(device)}; }
+  /// whitening^T whitening
+  Tensor<double> precision() const { return matmul(Var<double>(whitening), Var<double>(whitening), {.a = true}).value(); }
+  template <class T> LightPriorOn<T> on(Device const& device) const {
+    return {cast<T>(mean).to(device), cast<T>(whitening).to(device), cast<T>(precision()).to(device)};
+  }
   template <class T> Var<T> squared_distance(Var<T> const& gamma) const { return on<T>(gamma.device()).squared_distance(gamma); }
 };
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "rig/nn/linear.hpp"
-#include "rig/stylerig/light_prior.hpp"
 #include "rig/stylerig/observation.hpp"
+#include "rig/stylerig/regulariser.hpp"
 #include "rig/stylerig/whitening.hpp"
 
 namespace rig::inline RIG_ABI::stylerig {
@@ -82,56 +82,5 @@ template <class T> struct Reconstruction {
   }
   void visit(auto&& f) { f("codes", codes), f("offset", offset), f("scale", scale), f("layers", layers); }
 };
-
-struct RegulariserOptions {
-  double weight = 1e-5;  ///< lambda_reg
-  double identity = 1, reflectance = 0.017, expression = 0.8;
-  double light = 0;          ///< of the squared distance of a 27-number light from LightPrior::natural()
-  double monochrome = 0.05;  ///< lambda_g: pulls the three colours of a light coefficient together
-  double named_l1 = 0.1;     ///< slope of |d| inside the box of named shapes
-  /// Every component with the prior that it has: unit deviations, and a light among the natural ones. Then what a picture leaves
-  /// open falls to the likelier explanation.
-  static RegulariserOptions best() {
-    return {.weight = 1e-5, .identity = 1, .reflectance = 1, .expression = 0.8, .light = 1, .monochrome = 0, .named_l1 = 2};
-  }
-  void visit(auto&& f) {
-    f("weight", weight), f("identity", identity), f("reflectance", reflectance), f("expression", expression), f("light", light),
-        f("monochrome", monochrome), f("named_l1", named_l1);
-  }
-};
-
-namespace detail {
-template <class T> Var<T> component(ParameterLayout const& layout, Var<T> const& p, char const* name) {
-  Component const* c = layout.find(name);
-  return c && c->size > 0 ? slice(p, 1, c->offset, c->size) : Var<T>{};
-}
-}  // namespace detail
-
-/// L_reg of p [n, f], mean over rows, shape []: weighted sums of squares of the statistical components (for named
-/// expressions a soft box round 0..1 and |d| instead), and the spread of light over colours. Any order but at kinks.
-/// `light` is LightPrior::natural() on p's device, which a training keeps there; made here if it is left out.
-template <class T>
-Var<T> regulariser(ParameterLayout const& layout, Var<T> const& p, RegulariserOptions const& o, bool named_expressions,
-                   LightPriorOn<T> const& light = {}) {
-  T const n = T(p.dim(0));
-  Var<T> total(zeros<T>({}, p.device()));
-  auto add = [&](double weight, Var<T> const& term) { total = total + T(weight) / n * term; };
-  if (auto a = detail::component(layout, p, "identity")) add(o.weight * o.identity, sum(square(a)));
-  if (auto b = detail::component(layout, p, "reflectance")) add(o.weight * o.reflectance, sum(square(b)));
-  if (auto d = detail::component(layout, p, "expression")) {
-    if (named_expressions)
-      add(o.weight * o.expression, sum(square(d - clamp(d, 0, 1))) + T(o.named_l1) * sum(abs(d)));
-    else
-      add(o.weight * o.expression, sum(square(d)));
-  }
-  if (auto g = detail::component(layout, p, "illumination"); g && g.dim(1) == 27 && o.light > 0) {
-    add(o.weight * o.light, sum((light.mean ? light : LightPrior::natural().on<T>(p.device())).squared_distance(g)));
-  }
-  if (auto g = detail::component(layout, p, "illumination"); g && g.dim(1) % 3 == 0 && o.monochrome > 0) {
-    Var<T> const c = reshape(g, {p.dim(0), 3, g.dim(1) / 3});
-    total = total + T(o.monochrome) * mean(square(c - mean(c, 1, true)));
-  }
-  return total;
-}
 
 }  // namespace rig::inline RIG_ABI::stylerig
