@@ -1,6 +1,9 @@
 // The supervision of RigNet (sections 3.3 and 3.4 of the paper): what F reads from the new code is put into the vectors of
 // two real pictures, and both must still explain their pictures. The generator takes no part.
 #pragma once
+#include "rig/stylerig/latent_losses.hpp"
+#include "rig/stylerig/loss_sum.hpp"
+#include "rig/stylerig/parameter_distance.hpp"
 #include "rig/stylerig/reconstruction.hpp"
 #include "rig/stylerig/rignet.hpp"
 
@@ -42,19 +45,34 @@ template <class T> struct RigLosses {
 };
 
 namespace detail {
-/// Mean over rows of the mean over entries with mask of the whitened square of a - b.
-template <class T>
-Var<T> masked_parameter_distance(Var<T> const& a, Var<T> const& b, Tensor<T> const& deviation, Tensor<unsigned char> const& mask) {
-  Var<T> const difference = (a - b) / Var<T>(deviation);
-  Var<T> const zero(zeros<T>(a.shape(), a.device()));
-  Var<T> const ones_(ones<T>(a.shape(), a.device()));
-  Var<T> const count = sum(replace(zero, ones_, mask));
-  return sum(square(replace(zero, difference, mask))) / (count + T(1e-30));
-}
 inline Tensor<float> join(Tensor<float> const& a, Tensor<float> const& b) {
   if (!a || !b) return {};
   return concat<float>({Var<float>(a), Var<float>(b)}, 0).value();
 }
+/// Notes what the terms of a loss are made of, and then makes them all at once.
+template <class T> struct LossList {
+  std::vector<Var<T>> from;
+  std::vector<LossPart> parts;
+  std::vector<Var<T>*> terms;
+  std::vector<double> weights;
+
+  int tensor(Var<T> const& x) {
+    from.push_back(x);
+    return int(from.size()) - 1;
+  }
+  int term(Var<T>& to, double weight) {
+    terms.push_back(&to), weights.push_back(weight);
+    return int(terms.size()) - 1;
+  }
+  /// The total; every term goes where term() was told to.
+  Var<T> add(Device const& device) const {
+    if (terms.empty()) return Var<T>(zeros<T>({}, device));
+    Var<T> const y = sum_losses(from, parts, weights);
+    auto at = [&](std::int64_t i) { return reshape(slice(y, 0, i, 1), {}); };
+    for (std::size_t k = 0; k < terms.size(); ++k) *terms[k] = at(std::int64_t(k) + 1);
+    return at(0);
+  }
+};
 }  // namespace detail
 
 /// All losses of one batch. Watch N before the call; F is never watched, so its weights take no gradient.
@@ -82,57 +100,52 @@ RigLosses<T> rig_losses(RigNet<T> const& N, ControlInput<T> const& control, Reco
   Var<T> const d_edit = with_reconstruction ? slice(d, 0, 0, samples) : d;
   RigLosses<T> l;
   l.edited_codes = w + Var<T>(N.codes.deviation) * d_edit;
-  Var<T> total(zeros<T>({}, w.device()));
-  if (with_reconstruction) {
-    l.reconstruction = mean(square(slice(d, 0, samples, once)));
-    total = total + T(o.reconstruction) * l.reconstruction;
-  }
-  if (o.move > 0) {
-    l.move = mean(square(d_edit));
-    total = total + T(o.move) * l.move;
-  }
-  if (o.rows > 0) {
-    // F sees neither hair nor background, and what it reads of a face depends a little on every row: squares alone would let an edit
-    // change them all. A length has a slope at zero. (Yuan and Lin 2006, the group lasso.)
-    l.rows = mean(sqrt(mean(square(d_edit), 2) + T(1e-6)));
-    total = total + T(o.rows) * l.rows;
+  detail::LossList<T> list;
+  if (with_reconstruction || o.move > 0 || o.rows > 0) {
+    int const latents = list.tensor(latent_losses(d, samples));
+    if (with_reconstruction) list.parts.push_back({list.term(l.reconstruction, o.reconstruction), latents, 0, 1});
+    if (o.move > 0) list.parts.push_back({list.term(l.move, o.move), latents, 1, 1});
+    if (o.rows > 0) list.parts.push_back({list.term(l.rows, o.rows), latents, 2, 1});
   }
   bool const edit = o.edit > 0, consistency = o.consistency > 0, wish = o.wish > 0 && wishes > 0;
   if (edit || consistency || wish) {
     Var<T> const p_hat = F(l.edited_codes);
     Var<T> const hat_of_pairs = wishes ? slice(p_hat, 0, 0, pairs) : p_hat, target = wishes ? slice(p_v, 0, 0, pairs) : p_v;
     Tensor<unsigned char> const edited = b.edited.dim(0) > pairs ? b.edited.rows(0, pairs) : b.edited;
+    auto distance = [&](Var<T>& to, double weight, Var<T> const& p, Var<T> const& wanted, Tensor<unsigned char> const& mask) {
+      int const value = list.tensor(masked_parameter_distance(p, wanted, control.parameters.deviation, mask));
+      list.parts.push_back({list.term(to, weight), value, 0, 1});
+    };
     if (o.parameter_space) {
-      if (edit) l.edit = detail::masked_parameter_distance(hat_of_pairs, target, control.parameters.deviation, edited);
-      if (consistency) l.consistency = detail::masked_parameter_distance(p_hat, p_w, control.parameters.deviation, b.kept);
+      if (edit) distance(l.edit, o.edit, hat_of_pairs, target, edited);
+      if (consistency) distance(l.consistency, o.consistency, p_hat, p_w, b.kept);
     } else {
-      auto value = [&](RenderLoss<T> const& r, std::int64_t first, std::int64_t n) {
-        RenderLoss<T> part;
-        if (r.photo) part.photo = slice(r.photo, 0, first, n);
-        if (r.landmark) part.landmark = slice(r.landmark, 0, first, n);
-        return render_loss(part, o.landmark);
-      };
       RenderParts const parts{true, o.landmark > 0};
+      auto rendered = [&](Observation const& seen, Var<T> const& p) {
+        RenderLoss<T> const r = face(seen, p, parts);
+        return std::pair{r.photo ? list.tensor(r.photo) : -1, r.landmark ? list.tensor(r.landmark) : -1};
+      };
+      // The mean over n images from the first: L_photo + lambda L_land.
+      auto mean_of = [&](std::pair<int, int> r, Var<T>& to, double weight, std::int64_t first, std::int64_t n) {
+        check(r.first >= 0 || r.second >= 0, "rig_losses: neither pictures nor landmarks to compare");
+        int const term = list.term(to, weight);
+        if (r.first >= 0) list.parts.push_back({term, r.first, first, n, 1 / double(n)});
+        if (r.second >= 0) list.parts.push_back({term, r.second, first, n, o.landmark / double(n)});
+      };
       if (edit && consistency) {  // one call for both: twice the batch, half the overhead
         Observation const seen{detail::join(b.target.pictures, b.source.pictures), detail::join(b.target.landmarks, b.source.landmarks)};
-        RenderLoss<T> const r = face(seen, concat<T>({replace(target, hat_of_pairs, edited), replace(p_w, p_hat, b.kept)}, 0), parts);
-        l.edit = value(r, 0, pairs);
-        l.consistency = value(r, pairs, samples);
+        auto const r = rendered(seen, concat<T>({replace(target, hat_of_pairs, edited), replace(p_w, p_hat, b.kept)}, 0));
+        mean_of(r, l.edit, o.edit, 0, pairs);
+        mean_of(r, l.consistency, o.consistency, pairs, samples);
       } else if (edit) {
-        l.edit = value(face(b.target, replace(target, hat_of_pairs, edited), parts), 0, pairs);
+        mean_of(rendered(b.target, replace(target, hat_of_pairs, edited)), l.edit, o.edit, 0, pairs);
       } else if (consistency) {
-        l.consistency = value(face(b.source, replace(p_w, p_hat, b.kept), parts), 0, samples);
+        mean_of(rendered(b.source, replace(p_w, p_hat, b.kept)), l.consistency, o.consistency, 0, samples);
       }
     }
-    if (edit) total = total + T(o.edit) * l.edit;
-    if (consistency) total = total + T(o.consistency) * l.consistency;
-    if (wish) {
-      l.wish = detail::masked_parameter_distance(slice(p_hat, 0, pairs, wishes), slice(p_v, 0, pairs, wishes), control.parameters.deviation,
-                                                 b.wished);
-      total = total + T(o.wish) * l.wish;
-    }
+    if (wish) distance(l.wish, o.wish, slice(p_hat, 0, pairs, wishes), slice(p_v, 0, pairs, wishes), b.wished);
   }
-  l.total = total;
+  l.total = list.add(w.device());
   return l;
 }
 
