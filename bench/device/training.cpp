@@ -1,4 +1,5 @@
-// A step of RigNet's training and one of F's, the optimisers and what goes with them, and random numbers.
+// A step of RigNet's training and one of F's, the losses on codes and parameters, the optimisers and what goes with them, and random
+// numbers.
 #include "face_step.hpp"
 #include "measure.hpp"
 #include "rig/nn/optim/adadelta.hpp"
@@ -69,6 +70,47 @@ void add_companions(List& list, int count, std::int64_t width) {
             }});
 }
 
+/// What a step of RigNet asks of its codes, and one of F of its vectors: read once forward; read once and written once backward.
+void add_losses(List& list, std::int64_t n, std::int64_t rows, std::int64_t w_dim) {
+  using namespace stylerig;
+  double const codes = double(n * rows * w_dim);
+  std::string const at = "/" + std::to_string(n) + "x" + std::to_string(rows) + "x" + std::to_string(w_dim);
+  auto given = [=](Rng& rng, Device const& d) { return randn<float>({n, rows, w_dim}, rng, d); };
+  list.add({"latent_losses" + at, 4 * codes, 2 * codes, [=](Rng& rng, Device const& d) -> Call {
+              Var<float> const x(given(rng, d));
+              return [=] { return keep(latent_losses(x, n / 2)); };
+            }});
+  list.add({"latent_losses_gradient" + at, 12 * codes, 5 * codes, [=](Rng& rng, Device const& d) -> Call {
+              Tensor<float> const x = given(rng, d);
+              return [=] { return with_gradients({x}, [&](auto const& v) { return latent_losses(v[0], n / 2); }); };
+            }});
+  ParameterLayout const layout = ParameterLayout::standard();
+  double const values = double(n * layout.size()), lights = double(n) * 27 * 27;
+  std::string const vectors = "/" + std::to_string(n) + "x" + std::to_string(layout.size());
+  auto vector = [=](Rng& rng, Device const& d) { return randn<float>({n, layout.size()}, rng, d); };
+  list.add({"regulariser" + vectors, 4 * values, 3 * values + 2 * lights, [=](Rng& rng, Device const& d) -> Call {
+              Var<float> const p(vector(rng, d));
+              auto const light = LightPrior::natural().on<float>(d);
+              return [=] { return keep(regulariser(layout, p, RegulariserOptions::best(), true, light)); };
+            }});
+  list.add({"regulariser_gradient" + vectors, 12 * values, 6 * values + 4 * lights, [=](Rng& rng, Device const& d) -> Call {
+              Tensor<float> const p = vector(rng, d);
+              auto const light = LightPrior::natural().on<float>(d);
+              return [=] {
+                return with_gradients({p},
+                                      [&](auto const& v) { return regulariser(layout, v[0], RegulariserOptions::best(), true, light); });
+              };
+            }});
+  list.add({"masked_parameter_distance_gradient" + vectors, 20 * values, 8 * values, [=](Rng& rng, Device const& d) -> Call {
+              Tensor<float> const p = vector(rng, d), deviation = ones<float>({layout.size()}, d);
+              Var<float> const wanted(vector(rng, d));
+              Tensor<unsigned char> const mask = mask_row(kept_mask(layout, Control::pose), d);
+              return [=] {
+                return with_gradients({p}, [&](auto const& v) { return masked_parameter_distance(v[0], wanted, deviation, mask); });
+              };
+            }});
+}
+
 }  // namespace
 
 void add_training(List& list) {
@@ -94,6 +136,7 @@ void add_training(List& list) {
               return {[step] { return Kept(step->step()); }, [step] { step->announce(); }};
             },
             4 * values* modes + 400 * seen* values});
+  add_losses(list, 4 * size.pairs, size.rows, size.w_dim);
   add_optimiser<nn::Adam<float>>(list, "adam", 12, list.small ? 2 : 30, list.small ? 8 : 512);
   add_optimiser<nn::Adam<float>>(list, "adam", 12, 1, list.small ? 16 : 4096);
   add_optimiser<nn::AdaDelta<float>>(list, "adadelta", 12, list.small ? 2 : 30, list.small ? 8 : 512);
