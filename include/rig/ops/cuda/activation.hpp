@@ -30,6 +30,7 @@ template <class F> struct NoiseBiasActBody {
 };
 /// gy slope, read off the output y,
 struct SlopeTimesGradient {
+  static constexpr int sums = 1;
   float const *gy, *y;
   float positive, negative, limit;
   template <int V> RIG_DEVICE Pack<V> at(std::int64_t k) const {
@@ -42,7 +43,69 @@ struct SlopeTimesGradient {
     return g;
   }
   /// in sums over rows, the gradient of the bias, it is never written.
-  template <int V> RIG_DEVICE void add(Pack<V>& sum, std::int64_t k) const { sum += at<V>(k); }
+  template <int V> RIG_DEVICE void add(Pack<V> (&sum)[1], ColumnPlan const& p, std::int64_t outer, std::int64_t m, std::int64_t c) const {
+    sum[0] += at<V>(p.place(outer, m, c));
+  }
+};
+/// A layer y = clamp(gain act(v + strength noise + bias)) with a piecewise linear activation, off which v is read. Noise_step from sample
+/// to sample, strength_step from channel to channel; bias may be null, and the first two are unless Noisy.
+template <bool Noisy> struct LayerOnGpu {
+  float const *y, *noise, *strength, *bias;
+  std::int64_t noise_step;
+  int strength_step;
+  float positive, negative, limit;
+  /// Of V numbers: whether they were not clamped, their slope, and slope v.
+  template <int V> struct Place {
+    bool seen[V];
+    float slope[V], v[V], noise;
+  };
+  template <int V> RIG_DEVICE Place<V> at(std::int64_t k, std::int64_t sample, std::int64_t row, std::int64_t channel) const {
+    Place<V> p;
+    Pack<V> const o = load_pack<V>(y + k), b = load_pack_or_zero<V>(bias, channel);
+    p.noise = Noisy ? noise[sample * noise_step + row] : 0.f;
+    RIG_UNROLL
+    for (int i = 0; i < V; ++i) {
+      p.seen[i] = (o[i] < 0 ? -o[i] : o[i])<limit, p.slope[i] = o[i]> 0 ? positive : negative;
+      p.v[i] = o[i] - p.slope[i] * (Noisy ? strength[(channel + i) * strength_step] * p.noise + b[i] : b[i]);
+    }
+    return p;
+  }
+};
+/// The sums over pixels of LayerSums, in one read of gy and y.
+template <bool Noisy> struct SumsOfLayer {
+  static constexpr int sums = Noisy ? 3 : 2;
+  float const* gy;
+  LayerOnGpu<Noisy> layer;
+  template <int V>
+  RIG_DEVICE void add(Pack<V> (&sum)[sums], ColumnPlan const& p, std::int64_t outer, std::int64_t m, std::int64_t c) const {
+    Pack<V> const g = load_pack<V>(gy + p.place(outer, m, c));
+    auto const here = layer.template at<V>(p.place(outer, m, c), outer, m, c);
+    RIG_UNROLL
+    for (int i = 0; i < V; ++i) {
+      float const seen = here.seen[i] ? g[i] : 0.f;
+      sum[0][i] += seen * here.v[i];
+      sum[1][i] += seen * here.slope[i];
+      if constexpr (Noisy) sum[2][i] += seen * here.slope[i] * here.noise;
+    }
+  }
+};
+/// Their adjoint, gy of g [n, sums, c], in one read of y and one write.
+template <bool Noisy> struct SpreadOverLayer {
+  float const* g;
+  float* gy;
+  std::int64_t c;
+  LayerOnGpu<Noisy> layer;
+  template <int V> RIG_DEVICE void run(std::int64_t at, std::int64_t sample, std::int64_t row, std::int64_t channel) const {
+    float const* const of = g + sample * (Noisy ? 3 : 2) * c + channel;
+    Pack<V> const of_v = load_pack<V>(of);
+    Pack<V> alike = load_pack<V>(of + c);
+    auto const here = layer.template at<V>(at, sample, row, channel);
+    if constexpr (Noisy) add_scaled(alike, here.noise, load_pack<V>(of + 2 * c));
+    Pack<V> sum;
+    RIG_UNROLL
+    for (int i = 0; i < V; ++i) sum[i] = here.seen[i] ? of_v[i] * here.v[i] + here.slope[i] * alike[i] : 0.f;
+    store_pack<V>(gy + at, sum);
+  }
 };
 struct BiasActSlopeBody {
   float* gx;

@@ -13,20 +13,6 @@
 #if RIG_GPU
 namespace rig::inline RIG_ABI::detail {
 
-/// What is read for one place of a column sum: x,
-struct SumOfNumbers {
-  float const* x;
-  template <int V> RIG_DEVICE void add(Pack<V>& sum, std::int64_t at) const { sum += load_pack<V>(x + at); }
-};
-/// or a b.
-struct SumOfProducts {
-  float const *a, *b;
-  template <int V> RIG_DEVICE void add(Pack<V>& sum, std::int64_t at) const {
-    Pack<V> const va = load_pack<V>(a + at), vb = load_pack<V>(b + at);
-    for (int i = 0; i < V; ++i) sum[i] += va[i] * vb[i];
-  }
-};
-
 /// How columns are shared out among blocks and threads.
 struct ColumnPlan {
   std::int64_t mid, inner, run, leaves;  // rows a block, and such runs
@@ -43,7 +29,27 @@ struct ColumnPlan {
   bool fits(std::int64_t outer, int v) const {
     return outer * leaves < (std::int64_t(1) << 31) && (inner / v + columns - 1) / columns <= 65535;
   }
+  /// Of what is summed: row m, column `at`.
+  RIG_DEVICE std::int64_t place(std::int64_t outer, std::int64_t m, std::int64_t at) const { return (outer * mid + m) * inner + at; }
 };
+/// What is read for one place of a column sum: x,
+struct SumOfNumbers {
+  static constexpr int sums = 1;
+  float const* x;
+  template <int V> RIG_DEVICE void add(Pack<V> (&sum)[1], ColumnPlan const& p, std::int64_t outer, std::int64_t m, std::int64_t at) const {
+    sum[0] += load_pack<V>(x + p.place(outer, m, at));
+  }
+};
+/// or a b. Sources of several sums read once for all of them.
+struct SumOfProducts {
+  static constexpr int sums = 1;
+  float const *a, *b;
+  template <int V> RIG_DEVICE void add(Pack<V> (&sum)[1], ColumnPlan const& p, std::int64_t outer, std::int64_t m, std::int64_t at) const {
+    Pack<V> const va = load_pack<V>(a + p.place(outer, m, at)), vb = load_pack<V>(b + p.place(outer, m, at));
+    for (int i = 0; i < V; ++i) sum[0][i] += va[i] * vb[i];
+  }
+};
+
 /// What a thread of such a block goes through: rows begin + lane, begin + lane + lanes .. below end, of V columns from `at` on.
 template <int V> struct ColumnPlace {
   int lane;
@@ -56,11 +62,11 @@ template <int V> struct ColumnPlace {
     begin = (gpu::block().x - outer * p.leaves) * p.run, end = begin + p.run < p.mid ? begin + p.run : p.mid;
   }
 };
-/// A block's part [outer, leaves, inner]: the sum of one run of rows.
+/// A block's part [outer, leaves, sums, inner]: the sums of one run of rows.
 template <class Source, int V> struct ColumnSumKernel {
-  static constexpr int threads = 256;
+  static constexpr int threads = 256, sums = Source::sums;
   struct Shared {
-    alignas(16) float part[threads][V];
+    alignas(16) float part[sums][threads][V];
   };
   Source source;
   float* part;
@@ -68,21 +74,27 @@ template <class Source, int V> struct ColumnSumKernel {
   RIG_DEVICE void operator()(Shared& shared) const {
     int const t = gpu::thread();
     ColumnPlace<V> const own(p);
-    Pack<V> sum{};
+    Pack<V> sum[sums] = {};
     if (own.inside)
-      for (std::int64_t m = own.begin + own.lane; m < own.end; m += p.lanes)
-        source.template add<V>(sum, (own.outer * p.mid + m) * p.inner + own.at);
-    store_pack<V>(shared.part[t], sum);
+      for (std::int64_t m = own.begin + own.lane; m < own.end; m += p.lanes) source.template add<V>(sum, p, own.outer, m, own.at);
+    RIG_UNROLL
+    for (int k = 0; k < sums; ++k) store_pack<V>(shared.part[k][t], sum[k]);
     for (int n = p.lanes; n > 1;) {
       int const half = (n + 1) / 2;
       gpu::barrier();
       if (own.lane < n - half) {
-        sum += load_pack<V>(shared.part[t + half * p.columns]);
-        store_pack<V>(shared.part[t], sum);
+        RIG_UNROLL
+        for (int k = 0; k < sums; ++k) {
+          sum[k] += load_pack<V>(shared.part[k][t + half * p.columns]);
+          store_pack<V>(shared.part[k][t], sum[k]);
+        }
       }
       n = half;
     }
-    if (own.lane == 0 && own.inside) store_pack<V>(part + std::int64_t(gpu::block().x) * p.inner + own.at, sum);
+    if (own.lane == 0 && own.inside) {
+      RIG_UNROLL
+      for (int k = 0; k < sums; ++k) store_pack<V>(part + (std::int64_t(gpu::block().x) * sums + k) * p.inner + own.at, sum[k]);
+    }
   }
 };
 
@@ -126,19 +138,19 @@ template <int V> struct LongRowSumKernel {
   }
 };
 
-/// [outer, mid, inner] -> [outer, inner], and true; false if the extents are too large for a grid.
+/// [outer, mid, inner] -> [outer, sums, inner], and true; false if the extents are too large for a grid.
 template <class Source>
 bool cuda_sum_columns(Device const& device, Source const& source, bool four, std::int64_t outer, std::int64_t mid, std::int64_t inner,
                       Tensor<float>& y) {
   int const v = four && inner % 4 == 0 ? 4 : 1;
   ColumnPlan const p(outer, mid, inner, v);
   if (!p.fits(outer, v)) return false;
-  Tensor<float> part({outer, p.leaves, inner}, device);
+  Tensor<float> part({outer, p.leaves, Source::sums * inner}, device);
   if (v == 4)
     launch(device, p.grid(outer, v), ColumnSumKernel<Source, 4>{source, part.mutate(), p});
   else
     launch(device, p.grid(outer, v), ColumnSumKernel<Source, 1>{source, part.mutate(), p});
-  if (p.leaves > 1) return cuda_sum_columns(device, SumOfNumbers{part.data()}, true, outer, p.leaves, inner, y);
+  if (p.leaves > 1) return cuda_sum_columns(device, SumOfNumbers{part.data()}, true, outer, p.leaves, Source::sums * inner, y);
   y = part;
   return true;
 }
