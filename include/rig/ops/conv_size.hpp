@@ -19,15 +19,20 @@ struct ConvSize {
 struct ConvScales {
   float const *c = nullptr, *o = nullptr;
 };
-/// What a device's convolution does with a sum before it is written: clamp(gain act(scale sum + strength noise + bias)) with a
-/// piecewise linear activation of slope `slope` below zero. Noise is one number a pixel, the same for all samples if there are
-/// noise_rows of one; strength is one number (strength_step 0) or one a channel (1). Null: none.
+/// What a device's convolution, or the filter after one, does with a sum before it is written: clamp(gain act(scale sum + strength noise +
+/// bias)) with a piecewise linear activation of slope `slope` below zero. Noise is one number a pixel, the same for all samples if there
+/// are noise_rows of one; strength is one number (strength_step 0) or one a channel (1). Null: none.
 struct ConvFinish {
   float const *scale = nullptr, *noise = nullptr, *strength = nullptr, *bias = nullptr;
   std::int64_t noise_rows = 1;
   int strength_step = 0;
   float slope = 1, gain = 1, limit = std::numeric_limits<float>::infinity();
 
+  /// What comes after the sum with noise and bias.
+  RIG_HD float act(float v) const {
+    v = gain * (v > 0 ? v : slope * v);
+    return v > limit ? limit : (v < -limit ? -limit : v);
+  }
   /// One pixel's.
   struct Row {
     ConvFinish const& f;
@@ -39,8 +44,7 @@ struct ConvFinish {
       if (scale) v *= scale[column];
       if (f.noise) v += f.strength[column * f.strength_step] * noise;
       if (f.bias) v += f.bias[column];
-      v = f.gain * (v > 0 ? v : f.slope * v);
-      return v > f.limit ? f.limit : (v < -f.limit ? -f.limit : v);
+      return f.act(v);
     }
   };
 };

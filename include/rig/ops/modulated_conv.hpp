@@ -359,8 +359,8 @@ Var<T> convolve_scaled(Var<T> const& x, Var<T> const& w, Var<T> const& s, Var<T>
         [&](Var<T> const& v, Var<T> const& turned, Conv2dOptions const& how) {
           return scaled_conv2d(v, s, turned, d, {how, true});
         },
-        [&](Var<T> const& v, Var<T> const& turned, Shape const& shape, Conv2dOptions const& how) {
-          return scaled_conv2d_input(v, s, turned, d, shape, {how, true});
+        [&](Var<T> const& v, Var<T> const& turned, Shape const& shape, Conv2dOptions const& how, UpfirdnOptions const& smooth) {
+          return upfirdn2d(scaled_conv2d_input(v, s, turned, d, shape, {how, true}), o.filter, smooth);
         });
   // To a few colours: a product with each sample's own small weight reads x once and writes no scaled copy of it.
   if (out <= 16 && w.dim(1) == 1 && w.dim(2) == 1 && o.up == 1 && o.down == 1 && o.padding == Padding{}) {

@@ -4,6 +4,7 @@
 // Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020, and their StyleGAN2-ADA.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -263,7 +264,8 @@ template <class T> struct Upfirdn2d {
   Tensor<T> filter;
   UpfirdnOptions o;
 
-  Tensor<T> forward(Tensor<T> const& x) const {
+  /// How the rows and columns of x are resampled.
+  std::array<detail::Resampling, 2> axes(Tensor<T> const& x) const {
     check(x.rank() == 4, name, ": x must be [n, h, w, c], got ", x.shape());
     check(!filter || (filter.rank() >= 1 && filter.rank() <= 2 && filter.size() > 0), name, ": filter must be [h, w] or [taps], got ",
           filter.shape());
@@ -276,12 +278,16 @@ template <class T> struct Upfirdn2d {
     check(height >= fh && width >= fw, name, ": x ", x.shape(), " up-sampled and padded is ", height, " by ", width,
           ", smaller than the filter of ", fh, " by ", fw);
     rows.out = (height - fh) / rows.down + 1, cols.out = (width - fw) / cols.down + 1;
+    return {rows, cols};
+  }
+
+  Tensor<T> forward(Tensor<T> const& x) const {
+    auto const [rows, cols] = axes(x);
+    std::int64_t const fh = rows.taps, fw = cols.taps;
 #if RIG_GPU
     if constexpr (std::is_same_v<T, float>) {
       Tensor<T> y;
-      if (x.device().is_cuda() && detail::filter_fits_gpu(x.dim(0), x.dim(3), rows) && detail::filter_fits_gpu(x.dim(0), x.dim(3), cols) &&
-          detail::cuda_upfirdn(x, on_gpu(), detail::on_gpu(rows), detail::on_gpu(cols), y))
-        return y;
+      if (fits_gpu(x, rows, cols) && detail::cuda_upfirdn(x, on_gpu(), detail::on_gpu(rows), detail::on_gpu(cols), y)) return y;
     }
 #endif
     if (!filter) return detail::upfirdn_pass(x, full<T>({1, 1}, T(o.gain), x.device()), rows, cols);
@@ -298,11 +304,22 @@ template <class T> struct Upfirdn2d {
     detail::Resampling const keep{rows.in, rows.in, 1, 1, 0, 1}, kept{cols.out, cols.out, 1, 1, 0, 1};
     return detail::upfirdn_pass(detail::upfirdn_pass(x, taps.reshape({1, fw}), keep, cols), taps.reshape({fh, 1}), rows, kept);
   }
-  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x) const {
-    std::int64_t const h = detail::filter_height(filter), w = detail::filter_width(filter);
-    return apply(Upfirdn2d{filter, detail::adjoint(o, h, w, x.shape(), y.shape())}, gy);
+  Var<T> vjp(wrt<0>, Var<T> gy, Var<T> y, Var<T> x) const { return apply(adjoint(x.shape(), y.shape()), gy); }
+  /// The transpose of the one that made y of x.
+  Upfirdn2d adjoint(Shape const& x, Shape const& y) const {
+    return {filter, detail::adjoint(o, detail::filter_height(filter), detail::filter_width(filter), x, y)};
   }
 #if RIG_GPU
+  /// What is made of x, finished on its way to memory; empty if no kernel does that.
+  Tensor<T> finished(Tensor<T> const& x, detail::ConvFinish const& finish) const requires std::is_same_v<T, float> {
+    auto const [rows, cols] = axes(x);
+    Tensor<T> y;
+    if (fits_gpu(x, rows, cols)) detail::cuda_filter_finished(x, on_gpu(), detail::on_gpu(rows), detail::on_gpu(cols), finish, y);
+    return y;
+  }
+  static bool fits_gpu(Tensor<T> const& x, detail::Resampling const& rows, detail::Resampling const& cols) {
+    return x.device().is_cuda() && detail::filter_fits_gpu(x.dim(0), x.dim(3), rows) && detail::filter_fits_gpu(x.dim(0), x.dim(3), cols);
+  }
   /// The filter as kernels take it.
   detail::FilterOnGpu on_gpu() const requires std::is_same_v<T, float> {
     bool const line = !filter || filter.rank() == 1;
@@ -397,7 +414,8 @@ struct ConvResampleOptions {
 
 namespace detail {
 
-/// conv2d_resample, given how to convolve: direct(x, w, options) and transposed(y, w, shape of x, options).
+/// conv2d_resample, given how to convolve: direct(x, w, options), and transposed(y, w, shape of x, options, options of the filter) with
+/// the filter on its result.
 template <class T, class Direct, class Transposed>
 Var<T> resample_around(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o, Direct const& direct,
                        Transposed const& transposed) {
@@ -424,9 +442,9 @@ Var<T> resample_around(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter
   widen(1 - kw, o.up - kw, 1 - kh, o.up - kh);
   int const crop_x = std::max(std::min(-p.x0, -p.x1), 0), crop_y = std::max(std::min(-p.y0, -p.y1), 0);
   Shape const large{x.dim(0), (x.dim(1) - 1) * o.up + kh - 2 * crop_y, (x.dim(2) - 1) * o.up + kw - 2 * crop_x, w.dim(0)};
-  Var<T> y =
-      transposed(x, turn_weight(w, true, o.flip_weight, o.groups), large, Conv2dOptions{o.up, {crop_x, crop_x, crop_y, crop_y}, o.groups});
-  y = upfirdn2d(y, filter, {.padding = {p.x0 + crop_x, p.x1 + crop_x, p.y0 + crop_y, p.y1 + crop_y}, .flip = o.flip_filter, .gain = gain});
+  UpfirdnOptions const smooth{.padding = {p.x0 + crop_x, p.x1 + crop_x, p.y0 + crop_y, p.y1 + crop_y}, .flip = o.flip_filter, .gain = gain};
+  Var<T> const y = transposed(x, turn_weight(w, true, o.flip_weight, o.groups), large,
+                              Conv2dOptions{o.up, {crop_x, crop_x, crop_y, crop_y}, o.groups}, smooth);
   return o.down > 1 ? upfirdn2d(y, filter, {.down = o.down, .flip = o.flip_filter}) : y;
 }
 
@@ -438,8 +456,8 @@ Var<T> resample_around(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter
 template <class T> Var<T> conv2d_resample(Var<T> const& x, Var<T> const& w, Tensor<T> const& filter, ConvResampleOptions const& o = {}) {
   return detail::resample_around(
       x, w, filter, o, [](Var<T> const& v, Var<T> const& turned, Conv2dOptions const& how) { return conv2d(v, turned, how); },
-      [](Var<T> const& v, Var<T> const& turned, Shape const& shape, Conv2dOptions const& how) {
-        return conv2d_input(v, turned, shape, how);
+      [&](Var<T> const& v, Var<T> const& turned, Shape const& shape, Conv2dOptions const& how, UpfirdnOptions const& smooth) {
+        return upfirdn2d(conv2d_input(v, turned, shape, how), filter, smooth);
       });
 }
 

@@ -1,7 +1,8 @@
 // Resampling with filters on a GPU, three ways, all channels last with neighbouring threads at neighbouring channels:
 //   small filters (up to 4 by 4; up 2, down 2 or neither): a tile of x in shared memory, copied without passing registers; a
 //     thread makes 4 rows (and both columns of an up-sampled pair) at a time, so that a number read from the tile meets up to
-//     sixteen taps, which are registers;
+//     sixteen taps, which are registers. After a transposed convolution its write is that of a whole layer (ConvFinish): what is one a
+//     channel is read once for those rows, and noise, bias and activation cost no pass over memory of their own;
 //   a row of taps along both axes (up to 12 for a factor of 2, 24 for 4): a block marches down a strip of columns, one row of x a
 //     step, copied two steps ahead. A thread owns two columns of the up-sampled picture: it filters along x out of shared
 //     memory, along y out of a window of registers, applies what lies in between (filtered_lrelu's activation), and adds to
@@ -15,6 +16,7 @@
 #include <algorithm>
 
 #include "rig/core/tensor.hpp"
+#include "rig/ops/conv_size.hpp"
 #include "rig/ops/cuda/channels.hpp"
 
 #if RIG_GPU
@@ -59,9 +61,43 @@ RIG_DEVICE void copy_tile(float* to, float const* x, int height, int width, int 
   }
 }
 
+/// What a small filter does with its sums before they are written: nothing,
+struct FilteredAsIs {
+  static constexpr int blocks = 0;
+  template <int V> struct Channels {
+    RIG_DEVICE Channels(FilteredAsIs const&, std::int64_t, int, int) {}
+    RIG_DEVICE void operator()(Pack<V>&, int) const {}
+  };
+};
+/// or what a convolution does; its channels are not scaled, as the convolution before the filter has done so.
+struct FilteredFinish {
+  static constexpr int blocks = 4;  // as many as of the bare filter fit
+  ConvFinish f;
+  /// Of V neighbouring channels, those that there are, and of a sample, whose first pixel is number `first_pixel` of the batch.
+  template <int V> struct Channels {
+    ConvFinish const& f;
+    float const* noise;
+    Pack<V> strength{}, bias{};
+    RIG_DEVICE Channels(FilteredFinish const& finish, std::int64_t first_pixel, int first, int c)
+        : f(finish.f), noise(f.noise_rows > first_pixel ? f.noise + first_pixel : f.noise) {
+      RIG_UNROLL
+      for (int i = 0; i < V; ++i) {
+        if (noise && first + i < c) strength[i] = f.strength[(first + i) * f.strength_step];
+        if (f.bias && first + i < c) bias[i] = f.bias[first + i];
+      }
+    }
+    /// `pixel` of the sample.
+    RIG_DEVICE void operator()(Pack<V>& v, int pixel) const {
+      float const n = noise ? noise[pixel] : 0.f;
+      RIG_UNROLL
+      for (int i = 0; i < V; ++i) v[i] = f.act(v[i] + strength[i] * n + bias[i]);
+    }
+  };
+};
+
 /// Filters of up to 4 by 4 taps. U or D is 1, the other 1 or 2, both axes alike.
-template <int U, int D, int V> struct SmallFilterKernel {
-  static constexpr int threads = 256, taps = 4, rows_a_thread = 4 / D, columns_a_thread = U, capacity = 11264;
+template <int U, int D, int V, class Finish> struct SmallFilterKernel {
+  static constexpr int threads = 256, taps = 4, rows_a_thread = 4 / D, columns_a_thread = U, capacity = 11264, blocks = Finish::blocks;
   static constexpr int in_rows = ((rows_a_thread - 1) * D + taps - 1) / U + 1, in_columns = ((columns_a_thread - 1) * D + taps - 1) / U + 1;
   struct Shared {
     alignas(16) float tile[capacity];
@@ -73,6 +109,7 @@ template <int U, int D, int V> struct SmallFilterKernel {
   AxisOnGpu rows, cols;
   int c, packs, runs, groups;  // packs of channels a tile, runs of rows_a_thread rows, groups of columns
   int first_row, first_column, column_tiles;
+  Finish finish;
 
   RIG_HD static constexpr int needed(int outputs) { return ((outputs - 1) * D + taps - 1) / U + 1; }
   int tile_rows() const { return runs * rows_a_thread; }
@@ -132,11 +169,14 @@ template <int U, int D, int V> struct SmallFilterKernel {
             add_scaled(sum[r][q], tap[a * U - r * D][b * U - q * D], v);
       }
       int const i = i0 + run * rows_a_thread, j = j0 + group * columns_a_thread, k = channel + pack * V;
+      typename Finish::template Channels<V> const finished(finish, sample * rows.out * cols.out, k, c);
       RIG_UNROLL
       for (int r = 0; r < rows_a_thread; ++r) RIG_UNROLL
       for (int q = 0; q < columns_a_thread; ++q)
-        if (i + r >= 0 && i + r < rows.out && j + q >= 0 && j + q < cols.out && k < c)
+        if (i + r >= 0 && i + r < rows.out && j + q >= 0 && j + q < cols.out && k < c) {
+          finished(sum[r][q], (i + r) * cols.out + j + q);
           store_pack<V>(y + ((sample * rows.out + i + r) * cols.out + j + q) * c + k, sum[r][q]);
+        }
     }
   }
 };
@@ -409,6 +449,34 @@ void filter_strips(Device const& device, std::int64_t n, FilterStripKernel<U, D,
   launch(device, k.grid(n), k);
 }
 
+/// Filters of up to 4 by 4 taps.
+template <int U, int D, class Finish>
+Tensor<float> filter_small(Tensor<float> const& x, FilterOnGpu const& filter, AxisOnGpu const& rows, AxisOnGpu const& cols,
+                           Finish const& finish) {
+  std::int64_t const n = x.dim(0);
+  int const c = int(x.dim(3));
+  Tensor<float> y({n, rows.out, cols.out, c}, x.device());
+  auto run = [&](auto kernel) {
+    kernel.plan();
+    launch(x.device(), kernel.grid(n), kernel);
+  };
+  if (c % 4 == 0 && aligned_for_packs(x.data()))
+    run(SmallFilterKernel<U, D, 4, Finish>{x.data(), y.mutate(), filter, rows, cols, c, 0, 0, 0, 0, 0, 0, finish});
+  else
+    run(SmallFilterKernel<U, D, 1, Finish>{x.data(), y.mutate(), filter, rows, cols, c, 0, 0, 0, 0, 0, 0, finish});
+  return y;
+}
+
+/// y [n, rows.out, cols.out, c] from x, finished, and true; false if it is no small filter at one size.
+inline bool cuda_filter_finished(Tensor<float> const& x, FilterOnGpu const& filter, AxisOnGpu const& rows, AxisOnGpu const& cols,
+                                 ConvFinish const& finish, Tensor<float>& y) {
+  bool const one_size = rows.up == 1 && cols.up == 1 && rows.down == 1 && cols.down == 1,
+             small = std::max(rows.taps, cols.taps) <= 4 && std::int64_t(rows.out) * cols.out < (std::int64_t(1) << 31);
+  if (!one_size || !small || x.dim(0) * x.dim(3) * rows.out * cols.out == 0) return false;
+  y = filter_small<1, 1>(x, filter, rows, cols, FilteredFinish{finish});
+  return true;
+}
+
 /// y [n, rows.out, cols.out, c] from x, and true; false if the filter is too large for these kernels.
 inline bool cuda_upfirdn(Tensor<float> const& x, FilterOnGpu const& filter, AxisOnGpu const& rows, AxisOnGpu const& cols,
                          Tensor<float>& y) {
@@ -419,16 +487,9 @@ inline bool cuda_upfirdn(Tensor<float> const& x, FilterOnGpu const& filter, Axis
   int const up = rows.up, down = rows.down, most = std::max(rows.taps, cols.taps);
   if (n * c * rows.out * cols.out == 0) return false;
 
-  auto small = [&](auto kernel) {
-    kernel.plan();
-    launch(x.device(), kernel.grid(n), kernel);
-    return true;
-  };
   auto small_for = [&](auto up_by, auto down_by) {
-    constexpr int U = decltype(up_by)::value, D = decltype(down_by)::value;
-    y = make(rows.out, cols.out);
-    return four ? small(SmallFilterKernel<U, D, 4>{x.data(), y.mutate(), filter, rows, cols, c, 0, 0, 0, 0, 0, 0})
-                : small(SmallFilterKernel<U, D, 1>{x.data(), y.mutate(), filter, rows, cols, c, 0, 0, 0, 0, 0, 0});
+    y = filter_small<decltype(up_by)::value, decltype(down_by)::value>(x, filter, rows, cols, FilteredAsIs{});
+    return true;
   };
   using One = std::integral_constant<int, 1>;
   using Two = std::integral_constant<int, 2>;
