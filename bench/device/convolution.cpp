@@ -2,7 +2,7 @@
 // their gradients; demodulation alone. Names end in pixels a side of the result x channels / n pictures.
 #include "config_f.hpp"
 #include "measure.hpp"
-#include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/modulated_layer.hpp"
 
 namespace bench {
 
@@ -23,8 +23,9 @@ struct Layer {
         options{.up = up, .padding = 1, .flip_weight = up == 1} {
     if (up > 1) options.filter = setup_filter<float>({1, 3, 3, 1}, {}, d);
   }
-  Var<float> operator()(Var<float> const& in, Var<float> const& weight, Var<float> const& style) const {
-    return modulated_conv2d_noise_bias_act<float>(in, weight, style, noise, strength, bias, options, {.clamp = 256});
+  Var<float> operator()(Var<float> const& in, Var<float> const& weight, Var<float> const& style, Var<float> const& of_noise,
+                        Var<float> const& b) const {
+    return modulated_conv2d_noise_bias_act<float>(in, weight, style, noise, of_noise, b, options, {.clamp = 256});
   }
 };
 
@@ -52,13 +53,16 @@ void add_layer(List& list, std::int64_t n, std::int64_t r, std::int64_t c, int u
                weight = 36.0 * double(c * in), flops = 18 * area / double(up * up) * double(c * in) + (up > 1 ? 32 * area * double(c) : 0);
   list.add({what + "/" + at, x + y + weight, flops, [=](Rng& rng, Device const& d) -> Call {
               Layer const layer(n, r, in, c, up, rng, d);
-              return [=] { return keep(layer(layer.x, layer.w, layer.s)); };
+              return [=] { return keep(layer(layer.x, layer.w, layer.s, layer.strength, layer.bias)); };
             }});
-  // Read again: x, w, y for the slope and the gradient of y; written: gradients of x and w.
+  // A step of training. Read again: x, w, y for the slope and the gradient of y; written: gradients of x and w.
   list.add({what + "_gradients/" + at, 3 * x + 3 * y + 3 * weight, 3 * flops,
             [=](Rng& rng, Device const& d) -> Call {
               Layer const layer(n, r, in, c, up, rng, d);
-              return [=] { return with_gradients({layer.x, layer.w, layer.s}, [&](auto const& v) { return layer(v[0], v[1], v[2]); }); };
+              return [=] {
+                return with_gradients({layer.x, layer.w, layer.s, layer.strength, layer.bias},
+                                      [&](auto const& v) { return layer(v[0], v[1], v[2], v[3], v[4]); });
+              };
             },
             8 * (x + y) + 4 * weight});
 }

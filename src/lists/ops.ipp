@@ -20,6 +20,7 @@
 #include "rig/ops/matmul.hpp"
 #include "rig/ops/minibatch_stddev.hpp"
 #include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/modulated_layer.hpp"
 #include "rig/ops/norm.hpp"
 #include "rig/ops/progressive.hpp"
 #include "rig/ops/reduce.hpp"

@@ -1,7 +1,7 @@
 // Cases of convolution, resampling and modulated convolution.
 #pragma once
 #include "cases/case.hpp"
-#include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/modulated_layer.hpp"
 
 namespace cases {
 
@@ -117,6 +117,72 @@ inline void add_resampling(Table& t) {
   resample("1 by 1, down", {.down = 2}, {3, 1, 1, 4}, {64, 1, 1, 64});
 }
 
+/// The layer in one op, on the CPU too, where it is made of the parts; and the sums that its gradients are made of.
+inline void add_modulated_layer(Table& t) {
+  Shape const x{2, 4, 5, 3}, large{2, 32, 32, 128};
+  auto sums = [&](std::string const& how, BiasActOptions const& o, std::int64_t samples, bool own_strengths) {
+    Shape const own = own_strengths ? Shape{3} : Shape{}, large_own = own_strengths ? Shape{128} : Shape{};
+    add(t, "layer_sums, " + how, [o](auto const& v) { return layer_sums(v[0], v[1], v[2], v[3], v[4], o); },
+        {normal(x), normal(x), normal({samples, 4, 5, 1}), normal(own), normal({3})},
+        {.wrong = {{x, {2, 4, 5, 4}, {1, 4, 5, 1}, own, {3}}, {x, x, {1, 4, 5, 3}, own, {3}}, {x, x, {1, 4, 5, 1}, own, {4}}},
+         .bench = {normal(large), normal(large), normal({samples, 32, 32, 1}), normal(large_own), normal({128})}});
+    add(t, "layer_spread, " + how, [o](auto const& v) { return layer_spread(v[0], v[1], v[2], v[3], v[4], o); },
+        {normal({2, 3, 3}), normal(x), normal({samples, 4, 5, 1}), normal(own), normal({3})},
+        {.wrong = {{{2, 2, 3}, x, {1, 4, 5, 1}, own, {3}}, {{2, 3, 3}, x, {1, 4, 5, 3}, own, {3}}, {{2, 3, 3}, x, {1, 4, 5, 1}, own, {4}}},
+         .bench = {normal({2, 3, 128}), normal(large), normal({samples, 32, 32, 1}), normal(large_own), normal({128})}});
+  };
+  sums("one noise for all, clamped", {.clamp = 1.4}, 1, false);
+  sums("a noise for each, a strength for each channel", {.activation = Activation::relu, .gain = 0.7}, 2, true);
+  add(t, "layer_sums, neither noise nor bias",
+      [](auto const& v) { return layer_sums(v[0], v[1], {}, {}, {}, {.activation = Activation::linear, .clamp = 1.4}); },
+      {normal(x), normal(x)}, {.wrong = {{x, {2, 4, 5, 4}}, {{5, 3}, {5, 3}}}, .bench = {normal(large), normal(large)}});
+  add(t, "layer_spread, neither noise nor bias",
+      [](auto const& v) { return layer_spread(v[0], v[1], {}, {}, {}, {.activation = Activation::linear, .clamp = 1.4}); },
+      {normal({2, 2, 3}), normal(x)}, {.wrong = {{{2, 3, 3}, x}, {{2, 2, 3}, {5, 3}}}, .bench = {normal({2, 2, 128}), normal(large)}});
+
+  auto layer = [&](std::string const& how, BiasActOptions const& act, int up, std::int64_t samples, bool own_strengths) {
+    Shape const s{2, 3}, d{2, 4}, w = up > 1 ? Shape{3, 3, 3, 4} : Shape{4, 3, 3, 3}, noise{samples, 4 * up, 5 * up, 1},
+                                  own = own_strengths ? Shape{4} : Shape{}, large_own = own_strengths ? Shape{128} : Shape{};
+    add(t, "modulated_layer, " + how,
+        [=](auto const& v) {
+          using T = ScalarOf<decltype(v)>;
+          ModulatedLayerOptions<T> o{.conv = {.padding = 1}, .act = act};
+          if (up > 1) {
+            Shape const& from = v[0].shape();
+            o.conv = {.stride = 2}, o.large = {from[0], 2 * from[1] + 1, 2 * from[2] + 1, v[2].dim(3)};
+            o.filter = setup_filter<T>({1, 3, 3, 1}, {}, v[0].device()), o.smooth = {.padding = 1, .gain = 4};
+          }
+          return modulated_layer(v[0], v[1], v[2], v[3], v[4], v[5], v[6], o);
+        },
+        {normal(x), normal(s), normal(w), positive(d), normal(noise), normal(own), normal({4})},
+        {.wrong = {{x, {2, 9}, w, d, noise, own, {4}},
+                   {x, s, w, {2, 9}, noise, own, {4}},
+                   {x, s, w, d, {1, 3, 5, 1}, own, {4}},
+                   {x, s, w, d, noise, own, {5}}},
+         .bench = {normal(large), normal({2, 128}), normal({128, 3, 3, 128}), positive({2, 128}), normal({samples, 32 * up, 32 * up, 1}),
+                   normal(large_own), normal({128})}});
+  };
+  layer("clamped", {.clamp = 4.1}, 1, 1, false);
+  layer("relu, a noise for each, a strength for each channel", {.activation = Activation::relu}, 1, 2, true);
+  layer("up, clamped", {.clamp = 1.9}, 2, 1, false);
+  layer("up, linear, a noise for each, a strength for each channel", {.activation = Activation::linear, .gain = 0.7}, 2, 2, true);
+  add(t, "modulated_layer, without scales and noise",
+      [](auto const& v) {
+        using T = ScalarOf<decltype(v)>;
+        return modulated_layer<T>(v[0], {}, v[1], {}, {}, {}, v[2], {.conv = {.stride = 2, .padding = 1}, .act = {.clamp = 4.1}});
+      },
+      {normal(x), normal({4, 3, 3, 3}), normal({4})},
+      {.wrong = {{x, {4, 3, 3, 2}, {4}}, {x, {4, 3, 3, 3}, {3}}}, .bench = {normal(large), normal({128, 3, 3, 128}), normal({128})}});
+  add(t, "modulated_layer, to colours, scaled and without noise",
+      [](auto const& v) {
+        using T = ScalarOf<decltype(v)>;
+        return modulated_layer<T>(v[0], v[1], v[2], v[3], {}, {}, v[4], {.act = {.activation = Activation::linear}});
+      },
+      {normal(x), normal({2, 3}), normal({3, 1, 1, 3}), positive({2, 3}), normal({3})},
+      {.wrong = {{x, {2, 3}, {3, 1, 1, 3}, {2, 4}, {3}}},
+       .bench = {normal(large), normal({2, 128}), normal({3, 1, 1, 128}), positive({2, 3}), normal({3})}});
+}
+
 inline void add_modulated_conv(Table& t) {
   Shape const x{2, 4, 5, 3}, large{2, 32, 32, 128};
   add(t, "scale_channels", [](auto const& v) { return scale_channels(v[0], v[1]); }, {normal(x), normal({2, 3})},
@@ -223,6 +289,7 @@ inline void add_modulated_conv(Table& t) {
         {.wrong = {{x, {4, 3, 3, 2}, {2, 3}, {1, 4 * up, 5 * up, 1}, {}, {4}}, {x, {4, 3, 3, 3}, {2, 3}, {1, 3, 5, 1}, {}, {4}}},
          .bench = {normal(large), normal({128, 3, 3, 128}), positive({2, 128}), normal({1, 32 * up, 32 * up, 1}), normal({}),
                    normal({128})}});
+  add_modulated_layer(t);
   add(t, "noise_bias_act, neither noise nor bias",
       [](auto const& v) { return noise_bias_act(v[0], {}, {}, {}, {.activation = Activation::sigmoid}); }, {normal(x)},
       {.wrong = {{{5, 3}}}, .bench = {normal({2, 64, 64, 128})}});

@@ -6,7 +6,7 @@
 #include "cuda/device.hpp"
 #include "rig/core/random.hpp"
 #include "rig/ops/cuda/conv.hpp"
-#include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/modulated_layer.hpp"
 
 using namespace rig;
 

@@ -8,7 +8,7 @@
 
 #include "rig/nn/mapping.hpp"
 #include "rig/ops/gather.hpp"
-#include "rig/ops/modulated_conv.hpp"
+#include "rig/ops/modulated_layer.hpp"
 #include "rig/ops/upfirdn.hpp"
 
 namespace rig::inline RIG_ABI::nn {

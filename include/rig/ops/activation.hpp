@@ -235,10 +235,9 @@ template <class T> struct BiasAct {
 
   /// The output tells the slope.
   bool slope_shows() const { return piecewise_linear(activation) && gain > 0 && alpha >= 0; }
-  BiasActSlope<T> slope(Var<T> const& y) const {
-    T const negative = activation == Activation::linear ? T(1) : activation == Activation::relu ? T(0) : alpha;
-    return {y.value(), gain, gain * negative, limit};
-  }
+  BiasActSlope<T> slope(Var<T> const& y) const { return {y.value(), gain, gain * slope_below_zero(), limit}; }
+  /// Of a piecewise linear activation.
+  T slope_below_zero() const { return activation == Activation::linear ? T(1) : activation == Activation::relu ? T(0) : alpha; }
   static constexpr T unlimited() { return std::numeric_limits<T>::infinity(); }
 };
 

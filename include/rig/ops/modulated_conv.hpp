@@ -328,6 +328,10 @@ template <class T> struct ModulatedConvOptions {
   bool flip_weight = true;  ///< true: correlation; false: convolution (StyleGAN2's up-sampling layers)
   bool flip_filter = false;
   Tensor<T> filter = {};  ///< for up and down, from setup_filter
+
+  ConvResampleOptions resample() const {
+    return {.up = up, .down = down, .padding = padding, .flip_weight = flip_weight, .flip_filter = flip_filter};
+  }
 };
 
 /// d [n, o] = 1 / sqrt(sum over window and channels of (w s)^2 + 1e-8): what brings a modulated convolution back to unit
@@ -350,8 +354,7 @@ template <class T, class... More> bool untracked(Var<T> const& v, More const&...
 template <class T>
 Var<T> convolve_scaled(Var<T> const& x, Var<T> const& w, Var<T> const& s, Var<T> const& d, ModulatedConvOptions<T> const& o) {
   std::int64_t const n = x.dim(0), pixels = x.dim(1) * x.dim(2), out = w.dim(0);
-  ConvResampleOptions const resample{
-      .up = o.up, .down = o.down, .padding = o.padding, .flip_weight = o.flip_weight, .flip_filter = o.flip_filter};
+  ConvResampleOptions const resample = o.resample();
   // A device's convolution scales on its way; a filter treats all channels alike, so it may stand between.
   if (!x.device().is_cpu())
     return resample_around(
@@ -470,14 +473,18 @@ template <class T> struct NoiseBiasAct {
     Var<T> gx;
     if (wanted[0] || wanted[1] || wanted[2] || !act.sums_slopes(gy)) gx = act.before_bias(gy, y, before(x, noise, strength), b);
     if (wanted[0]) g[0] = gx;
-    if (wanted[1] || wanted[2]) {
-      bool const one = strength.size() == 1;
-      Var<T> const by_pixel = one ? sum_to(gx, noise.shape()) : gx;
-      if (wanted[1]) g[1] = one ? by_pixel * strength : sum_to(gx * strength, noise.shape());
-      if (wanted[2]) g[2] = sum_to(by_pixel * noise, strength.shape());
-    }
+    noise_gradients(wanted[1], wanted[2], gx, noise, strength, g[1], g[2]);
     if (wanted[3]) g[3] = act.bias_gradient(gy, y, b, gx);
     return g;
+  }
+  /// The gradients of noise and its strength, given that of the sum.
+  static void noise_gradients(bool wants_noise, bool wants_strength, Var<T> const& gx, Var<T> const& noise, Var<T> const& strength,
+                              Var<T>& of_noise, Var<T>& of_strength) {
+    if (!wants_noise && !wants_strength) return;
+    bool const one = strength.size() == 1;
+    Var<T> const by_pixel = one ? sum_to(gx, noise.shape()) : gx;
+    if (wants_noise) of_noise = one ? by_pixel * strength : sum_to(gx * strength, noise.shape());
+    if (wants_strength) of_strength = sum_to(by_pixel * noise, strength.shape());
   }
 
  private:
@@ -492,38 +499,6 @@ template <class T> struct NoiseBiasAct {
 template <class T>
 Var<T> noise_bias_act(Var<T> const& x, Var<T> const& noise, Var<T> const& strength, Var<T> const& b, BiasActOptions const& o = {}) {
   return apply(NoiseBiasAct<T>{detail::bias_act_of<T>(o)}, x, noise, strength, b);
-}
-
-/// noise_bias_act(modulated_conv2d(x, w, s, o), noise, strength, b, act): one layer of StyleGAN2. On a device and where no tape
-/// watches, all of it happens before the convolution's result is written, if the layer keeps the size and its activation is
-/// piecewise linear.
-template <class T>
-Var<T> modulated_conv2d_noise_bias_act(Var<T> const& x, Var<T> const& w, Var<T> const& s, Var<T> const& noise, Var<T> const& strength,
-                                       Var<T> const& b, ModulatedConvOptions<T> const& o = {}, BiasActOptions const& act = {}) {
-#if RIG_GPU
-  if constexpr (std::is_same_v<T, float>)
-    if (!x.device().is_cpu() && o.up == 1 && o.down == 1 && o.flip_weight && piecewise_linear(act.activation) &&
-        detail::untracked(x, w, s, noise, strength, b)) {
-      char const* const name = "modulated_conv2d_noise_bias_act";
-      detail::Company<T> company{name, {}, false, {}};
-      for (auto const* v : {&x, &w, &s, &noise, &strength, &b}) company.meet(*v);
-      detail::check_modulated(name, x, w, s);
-      Conv2dOptions const convolution{.padding = o.padding};
-      auto const size = detail::conv_size(name, x.shape(), w.shape(), convolution);
-      Tensor<T> y({size.n, size.oh, size.ow, size.o}, x.device());
-      NoiseBiasAct<T>::check_shapes(name, y.shape(), noise.value(), strength.value(), b.value());
-      Var<T> const d = o.demodulate ? demodulation(w, s) : Var<T>{};
-      BiasAct<T> const how = detail::bias_act_of<T>(act);
-      detail::ConvFinish finish;
-      finish.noise = noise.value().data(), finish.strength = strength.value().data(), finish.bias = b.value().data();
-      finish.noise_rows = noise ? noise.size() : 1, finish.strength_step = strength && strength.size() > 1;
-      finish.slope = act.activation == Activation::linear ? 1.f : act.activation == Activation::relu ? 0.f : how.alpha;
-      finish.gain = how.gain, finish.limit = how.limit;
-      if (detail::cuda_conv(y.device(), size, x.value().data(), w.value().data(), y.mutate(), {s.value().data(), d.value().data()}, finish))
-        return Var<T>(y);
-    }
-#endif
-  return noise_bias_act(modulated_conv2d(x, w, s, o), noise, strength, b, act);
 }
 
 #if RIG_EXTERN_TEMPLATES
