@@ -47,8 +47,8 @@ struct SlopeTimesGradient {
     sum[0] += at<V>(p.place(outer, m, c));
   }
 };
-/// A layer y = clamp(gain act(v + strength noise + bias)) with a piecewise linear activation, off which v is read. Noise_step from sample
-/// to sample, strength_step from channel to channel; bias may be null, and the first two are unless Noisy.
+/// A layer y = clamp(gain act(v + strength noise + bias)) with a piecewise linear activation, off which v is read. noise_step is from
+/// sample to sample, strength_step from channel to channel; bias may be null, and unless Noisy noise and strength are.
 template <bool Noisy> struct LayerOnGpu {
   float const *y, *noise, *strength, *bias;
   std::int64_t noise_step;
