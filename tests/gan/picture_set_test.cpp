@@ -159,6 +159,30 @@ TEST_CASE("an archive gives the same pictures as the folder") {
   CHECK_THROWS_WITH_AS(io::ZipReader(io::MappedFile(f / "odd.zip").bytes()), doctest::Contains("compression method 99"), Error);
 }
 
+TEST_CASE("of two entries of one name in an archive the first is taken") {
+  Folder const f("rig_picture_twice");
+  io::save_png(f / "a.png", picture(8, 8, 1));
+  io::save_png(f / "b.png", picture(8, 8, 2));
+  auto archive = [&](char const* name, bool both) {
+    io::ZipWriter zip(f / name);
+    auto add = [&](char const* entry, std::string const& bytes) { zip.add(entry, {std::as_bytes(std::span(bytes.data(), bytes.size()))}); };
+    add("one.png", content(f / "a.png"));
+    if (both) add("two.png", content(f / "b.png"));
+    zip.commit();
+  };
+  archive("once.zip", false);
+  archive("twice.zip", true);
+  std::string bytes = content(f / "twice.zip");
+  for (std::size_t at = bytes.find("two.png"); at != std::string::npos; at = bytes.find("two.png", at)) bytes.replace(at, 3, "one");
+  write(f / "twice.zip", bytes);
+  auto const once = gan::load_pictures(f / "once.zip", 8), twice = gan::load_pictures(f / "twice.zip", 8);
+  CHECK(twice.names == std::vector<std::string>{"one.png"});
+  CHECK(twice.hash() == once.hash());
+  REQUIRE(twice.skipped.size() == 1);
+  CHECK(contains(twice.skipped[0].why, "two entries are named one.png"));
+  CHECK_THROWS_WITH_AS(io::ZipReader(io::MappedFile(f / "twice.zip").bytes()), doctest::Contains("two entries are named one.png"), Error);
+}
+
 TEST_CASE("a place without usable pictures is refused in words") {
   Folder const f("rig_picture_none");
   auto said = [&](std::string const& path) { return message_of([&] { gan::load_pictures(path, 8); }); };

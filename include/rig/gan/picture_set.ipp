@@ -76,10 +76,12 @@ class FilesBelow {
 inline PictureSource open_pictures(std::string const& path) {
   PictureSource s;
   auto add = [&](std::string name) {
-    if (named_like_a_picture(name))
+    bool const picture = named_like_a_picture(name);
+    if (picture)
       s.names.push_back(std::move(name));
     else
       ++s.ignored;
+    return picture;
   };
   std::error_code ignored;
   if (fs::is_directory(path, ignored)) {
@@ -98,12 +100,14 @@ inline PictureSource open_pictures(std::string const& path) {
   } catch (Error const& e) {
     throw Error(str(path, ": expected a folder or a zip archive of pictures, found a file that cannot be read as one: ", e.what()));
   }
+  std::vector<io::ZipReader::Entry const*> entries;  // one a name, in the names' order
   for (auto const& e : zip->entries())
-    if (e.name.empty() || e.name.back() != '/') add(e.name);
+    if ((e.name.empty() || e.name.back() != '/') && add(e.name)) entries.push_back(&e);
   std::sort(s.names.begin(), s.names.end());
-  s.read = [zip, names = s.names, size = file.size](std::size_t i) {
+  std::stable_sort(entries.begin(), entries.end(), [](auto const* a, auto const* b) { return a->name < b->name; });
+  s.read = [zip, entries = std::move(entries), size = file.size](std::size_t i) {
     io::Budget budget({}, size);
-    return zip->read(*zip->find(names[i]), budget);
+    return zip->read(*entries[i], budget);
   };
   return s;
 }

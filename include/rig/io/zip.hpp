@@ -33,11 +33,11 @@ class ZipReader {
   };
 
   /// Checks the whole directory: bounds, overlaps, names, encryption, methods. Error with the position otherwise. With keep_unreadable
-  /// an entry whose name is not text, or that is encrypted or packed in another way, costs nothing but itself.
+  /// an entry whose name is not text or that of an earlier one, or that is encrypted or packed in another way, costs nothing but itself.
   explicit ZipReader(Bytes file, bool keep_unreadable = false);
 
   std::vector<Entry> const& entries() const { return entries_; }
-  /// Null if there is no such entry.
+  /// The first entry of that name; null if there is none.
   Entry const* find(std::string_view name) const;
   /// The content, its CRC checked. Inflating is charged to the budget and stops at the size the directory announces.
   Bytes read(Entry const& entry, Budget& budget) const;

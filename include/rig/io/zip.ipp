@@ -178,9 +178,12 @@ RIG_INLINE ZipReader::ZipReader(Bytes file, bool keep_unreadable) : file_(std::m
     Entry const &a = entries_[by_name_[i - 1]], &b = entries_[by_name_[i]];
     in.require(a.offset + a.compressed <= b.header, "entries ", excerpt(a.name), " and ", excerpt(b.name), " overlap");
   }
-  std::sort(by_name_.begin(), by_name_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].name < entries_[b].name; });
-  for (std::size_t i = 1; i < by_name_.size(); ++i)
-    in.require(entries_[by_name_[i - 1]].name != entries_[by_name_[i]].name, "two entries are named ", excerpt(entries_[by_name_[i]].name));
+  std::iota(by_name_.begin(), by_name_.end(), std::size_t(0));
+  std::stable_sort(by_name_.begin(), by_name_.end(), [&](std::size_t a, std::size_t b) { return entries_[a].name < entries_[b].name; });
+  for (std::size_t i = 1; i < by_name_.size(); ++i) {
+    Entry& e = entries_[by_name_[i]];
+    require_of(e, entries_[by_name_[i - 1]].name != e.name, "two entries are named ", excerpt(e.name));
+  }
 }
 
 RIG_INLINE ZipReader::Entry const* ZipReader::find(std::string_view name) const {
