@@ -31,13 +31,16 @@ struct Pickle {
     for (auto const& i : items) p += i;
     return p + "e";
   }
-  /// All ones.
-  static std::string array(std::vector<std::int64_t> const& shape) {
+  /// All ones, or the values given.
+  static std::string array(std::vector<std::int64_t> const& shape, std::vector<float> const& given = {}) {
     std::int64_t n = 1;
     std::string extents = "(";
     for (auto d : shape) n *= d, extents += integer(d);
     std::string values;
-    for (std::int64_t i = 0; i < n; ++i) values += std::string("\0\0\x80\x3f", 4);
+    for (std::int64_t i = 0; i < n; ++i) {
+      float const v = given.empty() ? 1 : given.at(std::size_t(i));
+      values.append(reinterpret_cast<char const*>(&v), 4);
+    }
     std::string const type = "cnumpy\ndtype\n(" + text("f4") + integer(0) + integer(1) + "tR(" + integer(3) + text("<") + "NNN" +
                              integer(-1) + integer(-1) + integer(0) + "tb";
     return "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(" + integer(0) + "t" +
@@ -221,6 +224,42 @@ TEST_CASE("loader: the community port's files that are not whole") {
                                              {"final_linear.1.weight", Pickle::array({1, 2})}})}}));
   CHECK(contains(message_of([&] { nn::load_discriminator(judge.path); }),
                  "b8.conv0.weight (convs.1.conv1.0.weight in the file) is missing (expected [2, 2, 3, 3])"));
+}
+
+TEST_CASE("loader: the community port's filters, which may differ between layers and colours") {
+  std::vector<std::pair<std::string, std::string>> whole;
+  auto add = [&](std::string const& name, std::vector<std::int64_t> const& shape) { whole.push_back({name, Pickle::array(shape)}); };
+  auto layer = [&](std::string const& name, int noise, std::int64_t side) {
+    add(name + ".conv.weight", {1, 4, 4, 3, 3}), add(name + ".conv.modulation.weight", {4, 2}), add(name + ".conv.modulation.bias", {4});
+    add(name + ".activate.bias", {4}), add(name + ".noise.weight", {1}), add(str("noises.noise_", noise), {1, 1, side, side});
+  };
+  auto colours = [&](std::string const& name) {
+    add(name + ".conv.weight", {1, 3, 4, 1, 1}), add(name + ".conv.modulation.weight", {4, 2});
+    add(name + ".conv.modulation.bias", {4}), add(name + ".bias", {1, 3, 1, 1});
+  };
+  add("style.1.weight", {2, 3}), add("style.1.bias", {2}), add("input.input", {1, 4, 4, 4});
+  layer("conv1", 0, 4), layer("convs.0", 1, 8), layer("convs.1", 2, 8), colours("to_rgb1"), colours("to_rgbs.0");
+  auto load = [&](std::string const& blur, std::string const& upsample) {
+    auto list = whole;
+    if (!blur.empty()) list.push_back({"convs.0.conv.blur.kernel", blur});
+    if (!upsample.empty()) list.push_back({"to_rgbs.0.upsample.kernel", upsample});
+    File const f("\x80\x03" + Pickle::dict({{"g_ema", Pickle::dict(list)}}) + ".");
+    return nn::load_generator(f.path).as<nn::StyleGAN2<float>>();
+  };
+  auto filters = [](nn::StyleGAN2<float> const& g) {
+    auto const& b = g.synthesis.blocks.at(1);
+    return std::pair(b.conv0->resample_filter.host(), b.resample_filter.host());
+  };
+  std::vector<float> const narrow = {.25f, .5f, .25f, .5f, 1, .5f, .25f, .5f, .25f}, even(4, 1.0f);  // four times [1 2 1] / 4, [1 1] / 2
+  auto const of_1331 = setup_filter<float>({1, 3, 3, 1}).host();
+  CHECK(filters(load("", "")) == std::pair(of_1331, of_1331));
+  CHECK(filters(load(Pickle::array({3, 3}, narrow), "")) == std::pair(setup_filter<float>({1, 2, 1}).host(), of_1331));
+  CHECK(filters(load("", Pickle::array({2, 2}, even))) == std::pair(of_1331, setup_filter<float>({1, 1}).host()));
+  auto refused = [&](std::string const& blur) { return message_of([&] { load(blur, ""); }); };
+  CHECK(contains(refused(Pickle::array({2, 3})),
+                 "convs.0.conv.blur.kernel should be a filter [t, t] of at most 256 taps, the file has [2, 3]"));
+  CHECK(contains(refused(Pickle::array({3, 3})), "convs.0.conv.blur.kernel should sum to 4, the file's sums to 9"));
+  CHECK(contains(refused(Pickle::array({2, 2}, {2, 0, 0, 2})), "should be the outer product of its taps"));
 }
 
 TEST_CASE("loader: a small TensorFlow file whose layers share their weights is refused") {

@@ -13,6 +13,7 @@ namespace rig::inline RIG_ABI::nn::detail {
 struct ForeignTensor {
   std::string name, axes;
   double add = 0;
+  double sum = 1;  ///< of a filter's entries
 };
 
 /// What holds for a whole network of another project.
@@ -49,8 +50,10 @@ class ForeignNetwork : public StoredNetwork {
   io::AnyTensor find(std::string const& name) const override {
     ForeignTensor const source = locate(name);
     io::AnyTensor const t = source.name.empty() ? io::AnyTensor{} : raw(source.name);
-    if (!t && ends(name, ".resample_filter"))
-      return at_place(file() + ": " + name, [&] { return io::AnyTensor(setup_filter<float>(settings.filter)); });
+    if (ends(name, ".resample_filter")) {
+      std::vector<double> const taps = t ? taps_of(source, t) : settings.filter;
+      return at_place(file() + ": " + name, [&] { return io::AnyTensor(setup_filter<float>(taps)); });
+    }
     if (!t) return {};
     taken_.insert(source.name);
     return t;
@@ -93,15 +96,6 @@ class ForeignNetwork : public StoredNetwork {
     require(fits(t.shape(), any), "tensor ", name, " should be ", words(any), ", the file has ", t.shape());
     return t.dim(axis);
   }
-  /// The taps of the filter whose outer product, times any factor, is a tensor of the file; otherwise those that hold already.
-  void take_filter(std::string const& name) {
-    io::AnyTensor const k = raw(name);
-    if (!k || k.rank() != 2) return;
-    require(k.size() > 0 && k.dim(0) <= most_entries && k.dim(1) <= most_entries, "tensor ", name, " should be a filter of at most ",
-            most_entries, " taps, the file has ", k.shape());
-    settings.filter = sum(Var<double>(k.as<double>()), 1).value().host();
-  }
-
   bool stored(std::string const& name) const { return bool(StoredNetwork::find(name)); }
   io::AnyTensor raw(std::string const& name) const { return StoredNetwork::find(name); }
   static bool ends(std::string const& s, std::string_view with) {
@@ -122,6 +116,24 @@ class ForeignNetwork : public StoredNetwork {
   }
 
  private:
+  /// The taps, of sum 1, whose outer product times source.sum is a tensor of the file.
+  std::vector<double> taps_of(ForeignTensor const& source, io::AnyTensor const& k) const {
+    require(k.rank() == 2 && k.dim(0) == k.dim(1) && k.size() > 0 && k.dim(0) <= most_entries, "tensor ", source.name,
+            " should be a filter [t, t] of at most ", most_entries, " taps, the file has ", k.shape());
+    std::vector<double> const entries = k.as<double>().host();
+    std::size_t const n = std::size_t(k.dim(0));
+    std::vector<double> taps(n);
+    double total = 0, most = 0;
+    for (std::size_t i = 0; i < n * n; ++i)
+      taps[i / n] += entries[i] / source.sum, total += entries[i], most = std::max(most, std::abs(entries[i]));
+    require(std::abs(total - source.sum) <= 1e-4 * source.sum, "tensor ", source.name, " should sum to ", source.sum,
+            ", the file's sums to ", total);
+    for (std::size_t i = 0; i < n * n; ++i)
+      require(std::abs(entries[i] - source.sum * taps[i / n] * taps[i % n]) <= 1e-4 * most, "tensor ", source.name,
+              " should be the outer product of its taps with themselves");
+    return taps;
+  }
+
   static constexpr std::string_view canonical_order = "ohwic";  ///< rig's order of axes: o h w i, and h w c
   /// The letter of an axis that is not reversed.
   static constexpr char forward(char axis) { return axis == 'H' ? 'h' : axis == 'W' ? 'w' : axis; }

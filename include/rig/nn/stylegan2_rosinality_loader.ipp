@@ -57,8 +57,6 @@ class RosinalityGenerator final : public ForeignNetwork {
     put("mapping.z_dim", dim("style.1.weight", 2, 1)), put("mapping.c_dim", 0);
     std::int64_t const w = dim("style." + std::to_string(style - 1) + ".weight", 2, 0);
     put("w_dim", w), put("mapping.w_dim", w);
-    // The blur kernels are the filter, times 4 where it enlarges: their row sums are the taps.
-    take_filter("convs.0.conv.blur.kernel");
   }
 
  private:
@@ -75,11 +73,13 @@ class RosinalityGenerator final : public ForeignNetwork {
     int const b = log2_of(r) - 3;  // -1 at 4 pixels
     std::string const path = canonical.substr(std::string("synthesis.b").size() + std::to_string(r).size() + 1);
     std::string const part = path.substr(0, path.find('.')), rest = path.substr(std::min(path.size(), part.size() + 1));
+    if (part == "resample_filter" && b >= 0) return {str("to_rgbs.", b, ".upsample.kernel"), "hw", 0, 4};
     bool const rgb = part == "torgb";
     if (!rgb && part != "conv0" && part != "conv1") return {};
     int const second = part == "conv1";
     std::string const p = rgb ? (b < 0 ? std::string("to_rgb1") : "to_rgbs." + std::to_string(b))
                               : (b < 0 ? std::string("conv1") : "convs." + std::to_string(2 * b + second));
+    if (rest == "resample_filter") return {p + ".conv.blur.kernel", "hw", 0, 4};
     if (rest == "weight") return in(p + ".conv.weight", "1oihw");
     if (rest == "affine.weight") return in(p + ".conv.modulation.weight", "oi");
     if (rest == "affine.bias") return in(p + ".conv.modulation.bias", "c");
@@ -102,14 +102,13 @@ class RosinalityDiscriminator final : public ForeignNetwork {
     settings.numbers["img_resolution"] = double(resolution_);
     settings.numbers["img_channels"] = double(dim("convs.0.0.weight", 4, 1));
     settings.numbers["c_dim"] = 0, settings.numbers["b4.mbstd.num_channels"] = 1, settings.numbers["b4.mbstd.group_size"] = 4;
-    take_filter("convs.1.conv2.0.kernel");
   }
 
  private:
   ForeignTensor locate(std::string const& canonical) const override {
     std::size_t const dot = canonical.rfind('.');
     std::string const path = canonical.substr(0, dot), rest = dot == std::string::npos ? std::string() : canonical.substr(dot + 1);
-    if (rest != "weight" && rest != "bias") return {};
+    if (rest != "weight" && rest != "bias" && rest != "resample_filter") return {};
     // A layer of the port is a sequence: an optional blur, the convolution, the activation with the bias.
     auto in = [&](std::string const& p, int at) {
       return rest == "weight" ? ForeignTensor{str(p, ".", at, ".weight"), "oihw", 0} : ForeignTensor{str(p, ".", at + 1, ".bias"), "c", 0};
@@ -120,6 +119,10 @@ class RosinalityDiscriminator final : public ForeignNetwork {
     std::int64_t const r = resolution_of(path);
     if (r < 8 || r > resolution_) return {};
     std::string const part = path.substr(path.find('.') + 1), block = str("convs.", log2_of(resolution_) - log2_of(r) + 1);
+    if (rest == "resample_filter") {
+      if (part != "conv1" && part != "skip") return {};
+      return {block + (part == "skip" ? ".skip.0.kernel" : ".conv2.0.kernel"), "hw"};
+    }
     if (part == "fromrgb" && r == resolution_) return in("convs.0", 0);
     if (part == "conv0") return in(block + ".conv1", 0);
     if (part == "conv1") return in(block + ".conv2", 1);
