@@ -96,6 +96,7 @@ class ForeignNetwork : public StoredNetwork {
     require(fits(t.shape(), any), "tensor ", name, " should be ", words(any), ", the file has ", t.shape());
     return t.dim(axis);
   }
+
   bool stored(std::string const& name) const { return bool(StoredNetwork::find(name)); }
   io::AnyTensor raw(std::string const& name) const { return StoredNetwork::find(name); }
   static bool ends(std::string const& s, std::string_view with) {
@@ -116,7 +117,7 @@ class ForeignNetwork : public StoredNetwork {
   }
 
  private:
-  /// The taps, of sum 1, whose outer product times source.sum is a tensor of the file.
+  /// The taps, of sum 1, whose outer product times source.sum is a tensor of the file, as far as half precision keeps it.
   std::vector<double> taps_of(ForeignTensor const& source, io::AnyTensor const& k) const {
     require(k.rank() == 2 && k.dim(0) == k.dim(1) && k.size() > 0 && k.dim(0) <= most_entries, "tensor ", source.name,
             " should be a filter [t, t] of at most ", most_entries, " taps, the file has ", k.shape());
@@ -126,10 +127,10 @@ class ForeignNetwork : public StoredNetwork {
     double total = 0, most = 0;
     for (std::size_t i = 0; i < n * n; ++i)
       taps[i / n] += entries[i] / source.sum, total += entries[i], most = std::max(most, std::abs(entries[i]));
-    require(std::abs(total - source.sum) <= 1e-4 * source.sum, "tensor ", source.name, " should sum to ", source.sum,
+    require(std::abs(total - source.sum) <= 1e-3 * source.sum, "tensor ", source.name, " should sum to ", source.sum,
             ", the file's sums to ", total);
     for (std::size_t i = 0; i < n * n; ++i)
-      require(std::abs(entries[i] - source.sum * taps[i / n] * taps[i % n]) <= 1e-4 * most, "tensor ", source.name,
+      require(std::abs(entries[i] - source.sum * taps[i / n] * taps[i % n]) <= 2e-3 * most, "tensor ", source.name,
               " should be the outer product of its taps with themselves");
     return taps;
   }
