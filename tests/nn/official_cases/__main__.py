@@ -5,7 +5,7 @@
 
 CHECKOUT is a clone of stylegan2-ada-pytorch or of stylegan3; their reference implementations run on the CPU. Every case gets what the
 original gives in float32 and, as `floor.NAME`, how far that is from the same in float64 (largest, root mean square, largest magnitude).
-With --stylerig each case is verified at once; exit 1 if any is beyond its limit or unchecked. Needs numpy, scipy, torch, requests,
+With --stylerig each case is verified at once; exit 1 if any is beyond its limit or unchecked. Needs numpy, scipy, torch, requests, click,
 packaging; never a part of rig's build.
 
 Options that would make a derivative zero but for rounding are left out (one input channel with demodulation, deviation over two pictures).

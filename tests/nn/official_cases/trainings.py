@@ -23,7 +23,7 @@ LOGGED = {
 
 def training_case(o, d, g, critic):
     """Iterations of the original's loss under its schedule; what it draws comes from the case."""
-    from training.loss import StyleGAN2Loss
+    from training import loss as original
 
     iterations, batch = d.int(2, 5), d.of(3, 6)
     rate, g_interval, d_interval, gamma, weight = d.of(0.002, 0.0025, 0.001), d.int(1, 4), d.int(1, 4), d.of(8.0, 0.5, 2.0), d.of(2.0, 1.0)
@@ -43,7 +43,7 @@ def training_case(o, d, g, critic):
         generator, judge, smooth = leaves(g, dtype), leaves(critic, dtype), copy.deepcopy(g).to(dtype)
         generator.train(), judge.train()
 
-        class Loss(StyleGAN2Loss):
+        class Loss(original.StyleGAN2Loss):
             def run_G(self, z, c, sync=None, **_):
                 w = self.G_mapping(z, c)
                 cut = drawn(next(position), lambda: np.int64(d.int(1, g.num_ws - 1) if d.rng.uniform() < mixing else g.num_ws))
@@ -54,13 +54,11 @@ def training_case(o, d, g, critic):
             def run_D(self, x, c, **_):
                 return self.D(x, c, force_fp32=True)
 
-        import training.loss as module
-
         logged, options = {}, dict(r1_gamma=gamma, pl_weight=weight, style_mixing_prob=0)
         loss = Loss("cpu", generator.mapping, generator.synthesis, judge, **options)
         loss.pl_mean = loss.pl_mean.to(dtype)
-        report = module.training_stats.report
-        module.training_stats.report = lambda name, value: logged.__setitem__(name, torch.as_tensor(value).detach().double().mean()) or value
+        report = original.training_stats.report
+        original.training_stats.report = lambda name, value: logged.__setitem__(name, torch.as_tensor(value).detach().double().mean()) or value
         normal = torch.randn_like
         torch.randn_like = lambda x: torch.tensor(drawn(next(position), lambda: d.normal(*x.shape)), dtype=dtype)
         try:
@@ -92,7 +90,7 @@ def training_case(o, d, g, critic):
                     for a, b in zip(smooth.buffers(), generator.buffers()):
                         a.copy_(b)
         finally:
-            module.training_stats.report, torch.randn_like = report, normal
+            original.training_stats.report, torch.randn_like = report, normal
         result["pl_mean"] = loss.pl_mean
         for prefix, net in (("G", generator), ("D", judge), ("G_ema", smooth)):
             state = dict(net.named_parameters()) | dict(net.named_buffers())
