@@ -228,7 +228,7 @@ template <class Size, class T> void conv_forward(Size const& s, T const* x, T co
   if (s.groups > 1 && s.groups == s.c && s.o == s.c) return conv_forward_depthwise(s, x, weight, y);
   if constexpr (std::is_same_v<T, float>)
     if (WinogradTiles<Size> const tiles(s); tiles.serve()) {
-      Scratch<T> exchanged(s.o * 9 * s.c), u(Winograd::points * s.c * s.o);
+      Scratch<T> exchanged(s.o * 9 * s.c), u(Winograd::points * winograd_step(s.c * s.o));
       exchange_weight(s.o, 9, s.c, false, weight, exchanged.data());
       winograd_weight(exchanged.data(), s.c, s.o, false, u.data());
       return winograd_forward(tiles, x, u.data(), y);
@@ -251,7 +251,7 @@ template <class Size, class T> void conv_input(Size const& s, T const* y, T cons
     if (s.stride == 1 && s.groups == 1) {
       Size const turned = turned_size(s);
       if (WinogradTiles<Size> const tiles(turned); tiles.serve()) {
-        Scratch<T> u(Winograd::points * s.o * s.c);
+        Scratch<T> u(Winograd::points * winograd_step(s.o * s.c));
         winograd_weight(weight, s.o, s.c, true, u.data());
         return winograd_forward(tiles, y, u.data(), x);
       }

@@ -37,14 +37,6 @@ template <class T> void exchange_weight(std::int64_t os, std::int64_t taps, std:
   });
 }
 
-/// values[0..count) += those of the other parts, in order.
-inline void add_parts(float* values, std::int64_t parts, std::int64_t count) {
-  parallel_strips(count, 16384, [&](std::int64_t first, std::int64_t many) {
-    for (std::int64_t i = 1; i < parts; ++i)
-      for (std::int64_t e = first; e < first + many; ++e) values[e] += values[i * count + e];
-  });
-}
-
 /// The transforms along one axis: data 6 -> 6, weight 3 -> 6, result 6 -> 4, and the transposes of the last two. Arguments lie
 /// `step` apart; `count` neighbouring numbers, the channels, are done alike.
 struct Winograd {
@@ -111,6 +103,10 @@ struct Winograd {
     }
   }
 };
+
+/// How far the transformed values of one point lie from those of the next: further than they reach, because at a distance that is a power
+/// of two the points of a tile would meet in the same few lines of a cache.
+inline std::int64_t winograd_step(std::int64_t values) { return values + 16; }
 
 /// The tiles of the results of one convolution.
 template <class Size> struct WinogradTiles {
@@ -210,6 +206,7 @@ template <class Size> struct WinogradTiles {
 
 /// u [36, rows, columns] of a weight [rows, 3, 3, columns], mirrored if asked for.
 inline void winograd_weight(float const* weight, std::int64_t rows, std::int64_t columns, bool mirrored, float* u) {
+  std::int64_t const step = winograd_step(rows * columns);
   parallel_tiles((rows + 7) / 8, [&](std::int64_t call) {
     float part[6 * 3 * Winograd::lanes];
     for (std::int64_t r = call * 8; r < std::min(rows, call * 8 + 8); ++r)
@@ -223,13 +220,14 @@ inline void winograd_weight(float const* weight, std::int64_t rows, std::int64_t
         for (std::int64_t j = 0; j < 6; ++j) {
           float const* column_of[3];
           for (std::int64_t i = 0; i < 3; ++i) column_of[i] = part + (j * 3 + i) * Winograd::lanes;
-          Winograd::weight(column_of, u + (j * rows + r) * columns + c, 6 * rows * columns, lanes);
+          Winograd::weight(column_of, u + j * step + r * columns + c, 6 * step, lanes);
         }
       }
   });
 }
 /// Back: weight [rows, 3, 3, columns] from the gradient of u.
 inline void winograd_weight_back(float const* u, std::int64_t rows, std::int64_t columns, float* weight) {
+  std::int64_t const step = winograd_step(rows * columns);
   parallel_tiles((rows + 7) / 8, [&](std::int64_t call) {
     float part[3 * 6 * Winograd::lanes];
     for (std::int64_t r = call * 8; r < std::min(rows, call * 8 + 8); ++r)
@@ -237,7 +235,7 @@ inline void winograd_weight_back(float const* u, std::int64_t rows, std::int64_t
         std::int64_t const lanes = std::min(Winograd::lanes, columns - c);
         for (std::int64_t j = 0; j < 6; ++j) {
           float const* point[6];
-          for (std::int64_t i = 0; i < 6; ++i) point[i] = u + ((i * 6 + j) * rows + r) * columns + c;
+          for (std::int64_t i = 0; i < 6; ++i) point[i] = u + (i * 6 + j) * step + r * columns + c;
           Winograd::weight_transposed(point, part + j * Winograd::lanes, 6 * Winograd::lanes, lanes);
         }
         for (std::int64_t i = 0; i < 3; ++i) {
@@ -251,77 +249,60 @@ inline void winograd_weight_back(float const* u, std::int64_t rows, std::int64_t
 
 /// Whether a transformed weight of so many numbers leaves the caches between two strips of tiles.
 inline bool winograd_weight_is_large(std::int64_t values) { return values > 1 << 20; }
-/// How many tiles of so many transformed numbers each are done together then.
-inline std::int64_t winograd_block(std::int64_t a_tile) { return std::clamp<std::int64_t>((1 << 22) / a_tile / 8 * 8, 64, 1024); }
+/// How many tiles of so many transformed numbers each are done together then, and for a gradient: 4 MB or a little more, which stay in
+/// the last cache (2 to 8 MB were measured alike, 16 MB a tenth slower).
+inline std::int64_t winograd_block(std::int64_t a_tile) { return std::clamp<std::int64_t>((1 << 20) / a_tile / 8 * 8, 64, 1024); }
 
 /// y of x and u [36, c, o].
 template <class Size> void winograd_forward(WinogradTiles<Size> const& tiles, float const* x, float const* u, float* y) {
   Size const& s = tiles.s;
+  std::int64_t const u_step = winograd_step(s.c * s.o);
+  auto multiply = [&](std::int64_t p, std::int64_t many, float const* v, float* m) {
+    tile_product(TileProduct<float>{false, false, false, many, s.o, s.c, v + p * winograd_step(many * s.c), s.c, u + p * u_step, s.o,
+                                    m + p * winograd_step(many * s.o), s.o});
+  };
   // A weight that no cache holds is read once for a block of tiles, point by point.
   if (winograd_weight_is_large(Winograd::points * s.c * s.o)) {
     std::int64_t const block = winograd_block(Winograd::points * (s.c + s.o));
-    Scratch<float> v(Winograd::points * block * s.c), m(Winograd::points * block * s.o);
+    Scratch<float> v(Winograd::points * winograd_step(block * s.c)), m(Winograd::points * winograd_step(block * s.o));
     for (std::int64_t first = 0; first < tiles.count; first += block) {
       std::int64_t const now = std::min(block, tiles.count - first);
-      parallel_strips(now, 8,
-                      [&](std::int64_t at, std::int64_t many) { tiles.gather_data(x, first + at, many, v.data() + at * s.c, now * s.c); });
-      parallel_tiles(Winograd::points, [&](std::int64_t p) {
-        tile_product(TileProduct<float>{false, false, false, now, s.o, s.c, v.data() + p * now * s.c, s.c, u + p * s.c * s.o, s.o,
-                                        m.data() + p * now * s.o, s.o});
+      parallel_strips(now, 8, [&](std::int64_t at, std::int64_t many) {
+        tiles.gather_data(x, first + at, many, v.data() + at * s.c, winograd_step(now * s.c));
       });
-      parallel_strips(
-          now, 8, [&](std::int64_t at, std::int64_t many) { tiles.scatter_results(m.data() + at * s.o, first + at, many, now * s.o, y); });
+      parallel_tiles(Winograd::points, [&](std::int64_t p) { multiply(p, now, v.data(), m.data()); });
+      parallel_strips(now, 8, [&](std::int64_t at, std::int64_t many) {
+        tiles.scatter_results(m.data() + at * s.o, first + at, many, winograd_step(now * s.o), y);
+      });
     }
     return;
   }
   std::int64_t const strip = tiles.strip();
   parallel_tiles((tiles.count + strip - 1) / strip, [&](std::int64_t i) {
     std::int64_t const first = i * strip, many = std::min(strip, tiles.count - first);
-    Scratch<float> v(Winograd::points * many * s.c), m(Winograd::points * many * s.o);
-    tiles.gather_data(x, first, many, v.data(), many * s.c);
-    for (std::int64_t p = 0; p < Winograd::points; ++p)
-      tile_product(TileProduct<float>{false, false, false, many, s.o, s.c, v.data() + p * many * s.c, s.c, u + p * s.c * s.o, s.o,
-                                      m.data() + p * many * s.o, s.o});
-    tiles.scatter_results(m.data(), first, many, many * s.o, y);
+    Scratch<float> v(Winograd::points * winograd_step(many * s.c)), m(Winograd::points * winograd_step(many * s.o));
+    tiles.gather_data(x, first, many, v.data(), winograd_step(many * s.c));
+    for (std::int64_t p = 0; p < Winograd::points; ++p) multiply(p, many, v.data(), m.data());
+    tiles.scatter_results(m.data(), first, many, winograd_step(many * s.o), y);
   });
 }
 
-/// The gradient of the weight [o, 3, 3, c]. A small weight: parts of the sum, each with its own u, added in order. A large one:
-/// tiles in blocks, of each first the transforms, strip by strip, and then one sum a point.
+/// The gradient of the weight [o, 3, 3, c]: tiles in blocks, of each first the transforms, strip by strip, and then one sum a point.
 template <class Size> void winograd_gradient(WinogradTiles<Size> const& tiles, float const* x, float const* y, float* weight) {
   Size const& s = tiles.s;
-  std::int64_t const values = Winograd::points * s.c * s.o;
-  // u (+)= the sum over `many` tiles, from the transforms v and m whose points lie one after another.
-  auto multiply = [&](std::int64_t p, bool add, std::int64_t many, float const* m, float const* v, float* u) {
-    tile_product(
-        TileProduct<float>{true, false, add, s.o, s.c, many, m + p * many * s.o, s.o, v + p * many * s.c, s.c, u + p * s.o * s.c, s.c});
-  };
-  if (s.c * s.o <= 1 << 14 && tiles.count >= 512) {
-    std::int64_t const parts = std::min<std::int64_t>(16, tiles.count / 128), strip = 32;
-    Scratch<float> u(parts * values);
-    parallel_tiles(parts, [&](std::int64_t i) {
-      std::int64_t const begin = tiles.count * i / parts, end = tiles.count * (i + 1) / parts;
-      Scratch<float> v(Winograd::points * strip * s.c), m(Winograd::points * strip * s.o);
-      for (std::int64_t first = begin; first < end; first += strip) {
-        std::int64_t const many = std::min(strip, end - first);
-        tiles.gather_data(x, first, many, v.data(), many * s.c);
-        tiles.gather_results(y, first, many, m.data(), many * s.o);
-        for (std::int64_t p = 0; p < Winograd::points; ++p) multiply(p, first > begin, many, m.data(), v.data(), u.data() + i * values);
-      }
-    });
-    add_parts(u.data(), parts, values);
-    return winograd_weight_back(u.data(), s.o, s.c, weight);
-  }
-  std::int64_t const strip = 16, block = winograd_block(Winograd::points * (s.c + s.o));
-  Scratch<float> u(values), v(Winograd::points * block * s.c), m(Winograd::points * block * s.o);
+  std::int64_t const strip = 16, block = winograd_block(Winograd::points * (s.c + s.o)), u_step = winograd_step(s.c * s.o);
+  Scratch<float> u(Winograd::points * u_step), v(Winograd::points * winograd_step(block * s.c)),
+      m(Winograd::points * winograd_step(block * s.o));
   for (std::int64_t first = 0; first < tiles.count; first += block) {
-    std::int64_t const now = std::min(block, tiles.count - first);
-    parallel_tiles((now + strip - 1) / strip, [&](std::int64_t i) {
-      std::int64_t const at = i * strip, many = std::min(strip, now - at);
-      tiles.gather_data(x, first + at, many, v.data() + at * s.c, now * s.c);
-      tiles.gather_results(y, first + at, many, m.data() + at * s.o, now * s.o);
+    std::int64_t const now = std::min(block, tiles.count - first), v_step = winograd_step(now * s.c), m_step = winograd_step(now * s.o);
+    parallel_strips(now, strip, [&](std::int64_t at, std::int64_t many) {
+      tiles.gather_data(x, first + at, many, v.data() + at * s.c, v_step);
+      tiles.gather_results(y, first + at, many, m.data() + at * s.o, m_step);
     });
-    parallel_tiles(Winograd::points, [&](std::int64_t p) { multiply(p, first > 0, now, m.data(), v.data(), u.data()); });
+    parallel_tiles(Winograd::points, [&](std::int64_t p) {
+      tile_product(TileProduct<float>{true, false, first > 0, s.o, s.c, now, m.data() + p * m_step, s.o, v.data() + p * v_step, s.c,
+                                      u.data() + p * u_step, s.c});
+    });
   }
   winograd_weight_back(u.data(), s.o, s.c, weight);
 }

@@ -413,45 +413,25 @@ template <class Size> void strided_winograd_input(StridedWinogradTiles<Size> con
   }
 }
 
-/// The gradient of the weight [o, 3, 3, c]: a small one as parts of the sum, a large one point by point; see winograd_gradient.
+/// The gradient of the weight [o, 3, 3, c]; see winograd_gradient.
 template <class Size>
 void strided_winograd_gradient(StridedWinogradTiles<Size> const& tiles, float const* x, float const* y, float* weight) {
   Size const& s = tiles.s;
-  std::int64_t const values = StridedWinograd::values * s.c * s.o;
-  auto multiply = [&](std::int64_t p, bool add, std::int64_t many, float const* m, float const* v, float* u) {
-    std::int64_t const k = StridedPlace::kinds(p) * s.c, before = StridedPlace::before(p);
-    tile_product(
-        TileProduct<float>{true, false, add, s.o, k, many, m + p * many * s.o, s.o, v + before * many * s.c, k, u + before * s.c * s.o, k});
-  };
-  StridedWeight const order{s.o, s.c, false};
-  if (s.c * s.o <= 1 << 13 && tiles.count >= 512) {
-    std::int64_t const parts = std::min<std::int64_t>(16, tiles.count / 128), strip = 32;
-    Scratch<float> u(parts * values);
-    parallel_tiles(parts, [&](std::int64_t i) {
-      std::int64_t const begin = tiles.count * i / parts, end = tiles.count * (i + 1) / parts;
-      Scratch<float> v(StridedWinograd::values * strip * s.c), m(StridedWinograd::points * strip * s.o);
-      for (std::int64_t first = begin; first < end; first += strip) {
-        std::int64_t const many = std::min(strip, end - first);
-        tiles.gather_data(x, first, many, v.data(), 0, many);
-        tiles.gather_results(y, first, many, m.data(), 0, many);
-        for (std::int64_t p = 0; p < StridedWinograd::points; ++p)
-          multiply(p, first > begin, many, m.data(), v.data(), u.data() + i * values);
-      }
-    });
-    add_parts(u.data(), parts, values);
-    return order.transform_back(u.data(), weight);
-  }
   std::int64_t const strip = 8, block = winograd_block(tiles.a_tile());
-  Scratch<float> u(values), v(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
+  Scratch<float> u(StridedWinograd::values * s.c * s.o), v(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
   for (std::int64_t first = 0; first < tiles.count; first += block) {
     std::int64_t const now = std::min(block, tiles.count - first);
     parallel_strips(now, strip, [&](std::int64_t at, std::int64_t many) {
       tiles.gather_data(x, first + at, many, v.data(), at, now);
       tiles.gather_results(y, first + at, many, m.data(), at, now);
     });
-    parallel_tiles(StridedWinograd::points, [&](std::int64_t p) { multiply(p, first > 0, now, m.data(), v.data(), u.data()); });
+    parallel_tiles(StridedWinograd::points, [&](std::int64_t p) {
+      std::int64_t const k = StridedPlace::kinds(p) * s.c, before = StridedPlace::before(p);
+      tile_product(TileProduct<float>{true, false, first > 0, s.o, k, now, m.data() + p * now * s.o, s.o, v.data() + before * now * s.c, k,
+                                      u.data() + before * s.c * s.o, k});
+    });
   }
-  order.transform_back(u.data(), weight);
+  StridedWeight{s.o, s.c, false}.transform_back(u.data(), weight);
 }
 
 }  // namespace rig::inline RIG_ABI::detail
