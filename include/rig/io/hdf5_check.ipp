@@ -57,7 +57,7 @@ class H5Check {
   /// Checks the object whose header lies there, before the library opens it.
   void object(std::uint64_t address) {
     if (!objects_.insert(address).second) return;
-    object_ = address;
+    object_ = address, element_ = 0;
     Cursor in = at(address, std::min<std::uint64_t>(64, left(address)));
     if (file_.text().substr(std::size_t(address), 4) != "OHDR") {
       in.require(in.little<std::uint8_t>() == 1, "an object's header is of no known version");
@@ -153,8 +153,8 @@ class H5Check {
     switch (type) {
       case 0x01: return void(dataspace(in));
       case 0x02: return dense(in, "links", 8);
-      case 0x03: return void(datatype(in, 0));
-      case 0x04: return void(in.take(in.little<std::uint32_t>()));
+      case 0x03: return one_element(in, datatype(in, 0));
+      case 0x04: return fill(in);
       case 0x05: return fill_value(in);
       case 0x06: return link(in);
       case 0x07: in.fail("values that lie in another file, which is not opened");
@@ -250,15 +250,25 @@ class H5Check {
     return size;
   }
 
-  static void fill_value(Cursor& in) {
+  void fill_value(Cursor& in) {
     int const version = in.little<std::uint8_t>(), flags = in.little<std::uint8_t>();
     if (version == 3) {
-      if (flags & 0x20) in.take(in.little<std::uint32_t>());
+      if (flags & 0x20) fill(in);
       return;
     }
     in.require(version == 1 || version == 2, "a fill value of no known form");
     in.take(1);
-    if (in.little<std::uint8_t>() || version == 1) in.take(in.little<std::uint32_t>());
+    if (in.little<std::uint8_t>() || version == 1) fill(in);
+  }
+  void fill(Cursor& in) {
+    std::uint64_t const size = in.little<std::uint32_t>();
+    in.take(size);
+    if (size) one_element(in, size);
+  }
+  // An object's type and its fill value must be of one size: the library copies as many bytes as the type has.
+  void one_element(Cursor const& in, std::uint64_t size) {
+    in.require(element_ == 0 || element_ == size, "a fill value that is no element: their sizes are ", size, " and ", element_, " bytes");
+    element_ = size;
   }
 
   static void link(Cursor& in) {
@@ -432,7 +442,7 @@ class H5Check {
 
   Bytes const& file_;
   std::uint64_t leaf_ = 4, inner_ = 16, chunks_ = 32, claimed_ = 0;
-  std::uint64_t root_tree_ = none, root_heap_ = none, object_ = 0;
+  std::uint64_t root_tree_ = none, root_heap_ = none, object_ = 0, element_ = 0;
   std::unordered_set<std::uint64_t> objects_;
   std::unordered_map<std::uint64_t, std::vector<Piece>> pieces_;
 };
