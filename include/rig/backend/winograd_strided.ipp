@@ -338,7 +338,7 @@ void strided_winograd_forward(StridedWinogradTiles<Size> const& tiles, float con
   StridedWeight{s.c, s.o, true}.transform(exchanged.data(), u.data());
   // See winograd_forward.
   if (winograd_weight_is_large(StridedWinograd::values * s.c * s.o)) {
-    std::int64_t const block = winograd_block(tiles.a_tile());
+    std::int64_t const block = winograd_block(tiles.a_tile(), StridedWinograd::values * s.c * s.o);
     Scratch<float> v(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
     for (std::int64_t first = 0; first < tiles.count; first += block) {
       std::int64_t const now = std::min(block, tiles.count - first);
@@ -382,7 +382,7 @@ template <class Size> void strided_winograd_input(StridedWinogradTiles<Size> con
     }
     tiles.scatter_data(g.data(), 0, many, first, many, later, x);
   };
-  if (std::int64_t const block = winograd_block(tiles.a_tile());
+  if (std::int64_t const block = winograd_block(tiles.a_tile(), StridedWinograd::values * s.c * s.o);
       winograd_weight_is_large(StridedWinograd::values * s.c * s.o) && 2 * a_picture <= block) {
     std::int64_t const pictures = block / a_picture;
     Scratch<float> g(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
@@ -417,7 +417,7 @@ template <class Size> void strided_winograd_input(StridedWinogradTiles<Size> con
 template <class Size>
 void strided_winograd_gradient(StridedWinogradTiles<Size> const& tiles, float const* x, float const* y, float* weight) {
   Size const& s = tiles.s;
-  std::int64_t const strip = 8, block = winograd_block(tiles.a_tile());
+  std::int64_t const strip = 8, block = winograd_block(tiles.a_tile(), StridedWinograd::values * s.c * s.o);
   Scratch<float> u(StridedWinograd::values * s.c * s.o), v(StridedWinograd::values * block * s.c), m(StridedWinograd::points * block * s.o);
   for (std::int64_t first = 0; first < tiles.count; first += block) {
     std::int64_t const now = std::min(block, tiles.count - first);
