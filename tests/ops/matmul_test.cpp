@@ -32,9 +32,10 @@ TEST_CASE("matmul: two by hand") {
 }
 
 TEST_CASE_TEMPLATE("matmul: the back end against the plain kernel", T, float, double) {
-  // Among the sizes: a vector, a long sum with few results, more than one tile, colours of many pixels.
-  std::int64_t const sizes[][4] = {{1, 2, 5, 7}, {1, 1, 513, 640}, {1, 3, 40001, 5}, {5, 4, 33, 17}, {1, 530, 129, 600},
-                                   {3, 1, 1, 1}, {18, 2, 64, 48},  {3, 70, 3, 3},    {2, 4100, 2, 4}};
+  // Among the sizes: a vector, a long sum with few results, more than one tile, colours of many pixels, 32 and 64 columns.
+  std::int64_t const sizes[][4] = {{1, 2, 5, 7},     {1, 1, 513, 640}, {1, 3, 40001, 5}, {5, 4, 33, 17},  {1, 530, 129, 600},
+                                   {3, 1, 1, 1},     {18, 2, 64, 48},  {3, 70, 3, 3},    {2, 4100, 2, 4}, {2, 23, 37, 64},
+                                   {1, 11, 512, 32}, {2, 1, 9, 32},    {1, 200, 257, 64}};
   for (auto const& z : sizes)
     for (int flags = 0; flags < 4; ++flags) {
       bool const fa = flags & 1, fb = flags & 2;

@@ -250,7 +250,8 @@ inline void winograd_weight_back(float const* u, std::int64_t rows, std::int64_t
 /// Whether a transformed weight of so many numbers leaves the caches between two strips of tiles.
 inline bool winograd_weight_is_large(std::int64_t values) { return values > 1 << 20; }
 /// How many tiles of so many transformed numbers each are done together then, and for a weight's gradient. 4 MB of them stay in the last
-/// cache (2 to 8 MB were measured alike, 16 MB a tenth slower); half the size of a weight that does not is as good, and reads it less often.
+/// cache (2 to 8 MB were measured alike, 16 MB a tenth slower); half the size of a weight that does not is as good, and reads it less
+/// often.
 inline std::int64_t winograd_block(std::int64_t a_tile, std::int64_t weight) {
   return std::clamp<std::int64_t>(std::max<std::int64_t>(1 << 20, weight / 2) / a_tile / 8 * 8, 64, 1024);
 }
@@ -292,7 +293,8 @@ template <class Size> void winograd_forward(WinogradTiles<Size> const& tiles, fl
 /// The gradient of the weight [o, 3, 3, c]: tiles in blocks, of each first the transforms, strip by strip, and then one sum a point.
 template <class Size> void winograd_gradient(WinogradTiles<Size> const& tiles, float const* x, float const* y, float* weight) {
   Size const& s = tiles.s;
-  std::int64_t const strip = 16, block = winograd_block(Winograd::points * (s.c + s.o), Winograd::points * s.c * s.o), u_step = winograd_step(s.c * s.o);
+  std::int64_t const strip = 16, block = winograd_block(Winograd::points * (s.c + s.o), Winograd::points * s.c * s.o),
+                     u_step = winograd_step(s.c * s.o);
   Scratch<float> u(Winograd::points * u_step), v(Winograd::points * winograd_step(block * s.c)),
       m(Winograd::points * winograd_step(block * s.o));
   for (std::int64_t first = 0; first < tiles.count; first += block) {
