@@ -1,9 +1,6 @@
 // A matrix product on the calling thread: oneDNN for float where it is there, Eigen otherwise and for double; and, with AVX-512, float
 // with 32 or 64 columns in registers. Libraries pack their factors first, which costs as much as a fifth of such a product.
 #pragma once
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 // GCC 12 sees an uninitialised value in its own AVX-512 intrinsics when Eigen uses them.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -11,6 +8,9 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #include <Eigen/Core>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
