@@ -45,7 +45,7 @@ TEST_CASE("large files: no second copy of what was read") {
   for (int i = 0; i < tensors; ++i) list.push_back({"t" + std::to_string(i), one});
 
   // `blocks`: the values do not lie in the file as they are; a copy of them is then a second one.
-  auto judge = [&](char const* name, bool blocks = false, std::size_t count = tensors) {
+  auto judge = [&](char const* name, [[maybe_unused]] bool blocks = false, [[maybe_unused]] std::size_t count = tensors) {
     CAPTURE(std::string(name));
     long const size = long(fs::file_size(path) / 1024);
     CHECK(size >= tensors * long(each / 1024));
