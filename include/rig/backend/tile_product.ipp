@@ -87,7 +87,7 @@ template <int Rows, int Vectors> void register_product(TileProduct<float> const&
   for (; first + Rows <= p.n; first += Rows) register_rows<Rows, Vectors>(p, first);
   if constexpr (Rows > 1) register_product<Rows / 2, Vectors>(p, first);
 }
-/// False, and nothing done, unless b is narrow and stays in cache. One core of a Zen 5 (2026-12-01), GFLOP/s of oneDNN 2.6 and here:
+/// False, and nothing done, unless b is narrow and stays in cache. One core of a Zen 5, g++ 12, 2026-12-01, GFLOP/s of oneDNN 2.6 and here:
 /// 56 x 64 x 64 207 and 250, 128 x 32 x 32 205 and 242, 64 x 64 x 224 with a transposed and added 205 and 223.
 inline bool try_register_product(TileProduct<float> const& p) {
   if (p.b_transposed || (p.m != 32 && p.m != 64) || p.k * p.m > 1 << 14) return false;
